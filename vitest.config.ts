@@ -1,0 +1,98 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { playwright } from '@vitest/browser-playwright';
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
+
+const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+// Tests import what users import, and get the sources. Whole names only: `sluice/http` is not `sluice` + `/http`.
+const alias = [
+  { find: /^sluice$/, replacement: file('operators/index.ts') },
+  { find: /^sluice\/http$/, replacement: file('src/connectors/http.ts') },
+  { find: /^sluice\/postgres$/, replacement: file('src/connectors/postgres.ts') },
+];
+
+const unit = {
+  include: ['test/**/*.test.ts', 'marbles/**/*.test.ts'],
+  exclude: ['**/node_modules/**', 'test/integration/**', 'test/browser/**', 'test/types/**'],
+};
+
+const projects: TestProjectInlineConfiguration[] = [
+  { extends: true, test: { name: 'unit', ...unit } },
+  {
+    // The same tests on the oldest RxJS of the peer range.
+    extends: true,
+    resolve: { alias: [...alias, { find: /^rxjs(?=\/|$)/, replacement: 'rxjs780' }] },
+    test: { name: 'rxjs-7.8.0', ...unit },
+  },
+  {
+    // Real servers on free ports: one file at a time, or they measure each other.
+    extends: true,
+    test: {
+      name: 'integration',
+      include: ['test/integration/**/*.test.ts'],
+      testTimeout: 60_000,
+      hookTimeout: 60_000,
+      fileParallelism: false,
+    },
+  },
+  {
+    extends: true,
+    test: {
+      name: 'types',
+      include: [],
+      typecheck: {
+        enabled: true,
+        only: true,
+        include: ['test/types/**/*.test-d.ts'],
+        tsconfig: 'test/types/tsconfig.json',
+      },
+    },
+  },
+];
+
+const chromium = process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium';
+
+if (existsSync(chromium)) {
+  projects.push({
+    extends: true,
+    optimizeDeps: { include: ['rxjs', 'rxjs/testing'] },
+    test: {
+      name: 'browser',
+      include: ['test/browser/**/*.test.ts'],
+      browser: {
+        enabled: true,
+        headless: true,
+        screenshotFailures: false,
+        instances: [{ browser: 'chromium' }],
+        provider: playwright({
+          launchOptions: {
+            executablePath: chromium,
+            args: [
+              '--no-sandbox',
+              '--disable-gpu',
+              '--disable-quic',
+              '--no-first-run',
+              '--disable-background-networking',
+              '--disable-component-update',
+              '--disable-sync',
+            ],
+          },
+        }),
+      },
+    },
+  });
+} else if (process.env['CI']) {
+  throw new Error(`The browser tests need Chromium at ${chromium}: install it, or set CHROMIUM_PATH.`);
+} else {
+  console.warn(`Browser tests left out: no Chromium at ${chromium} (install it, or set CHROMIUM_PATH).`);
+}
+
+export default defineConfig({
+  resolve: { alias },
+  test: {
+    projects,
+    reporters: ['default', './scripts/closing-line.mjs'],
+    coverage: { provider: 'v8', include: ['operators/**/*.ts', 'src/**/*.ts'] },
+  },
+});
