@@ -1,0 +1,56 @@
+import { asyncScheduler, Subscription } from 'rxjs';
+
+/** The longest delay a host timer takes; above it, it fires at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** Where `asyncScheduler.now()` differs from the wall clock by more than this, RxJS's clock has been replaced. */
+const REPLACED_CLOCK_MS = 60_000;
+
+/**
+ * Milliseconds on a clock that never goes back: `performance.now()`, or virtual time where RxJS's clock is replaced
+ * (`TestScheduler.run`). Only differences mean anything.
+ */
+export function now(): number {
+  const scheduled = asyncScheduler.now();
+  return Math.abs(Date.now() - scheduled) > REPLACED_CLOCK_MS ? scheduled : performance.now();
+}
+
+/** Calls `run` after `delayMs`, never early: delays above 2^31 − 1 ms are chained. Unsubscribing cancels it. */
+export function after(delayMs: number, run: () => void): Subscription {
+  if (delayMs <= LONGEST_TIMER_MS) return asyncScheduler.schedule(run, delayMs);
+  const waiting = new Subscription();
+  const rest = (): void => {
+    waiting.add(after(delayMs - LONGEST_TIMER_MS, run));
+  };
+  if (delayMs !== Infinity) waiting.add(asyncScheduler.schedule(rest, LONGEST_TIMER_MS));
+  return waiting;
+}
+
+/** How long one stretch of work may keep the event loop from turning, in milliseconds. */
+const STRETCH_MS = 20;
+/** Turns of a loop between two looks at the clock. */
+const LOOK_EVERY = 64;
+
+/**
+ * Tells a loop when to let the event loop turn, be it synchronous or driven by promises that are resolved already. In
+ * virtual time the clock stands still, so it never does.
+ */
+export class LoopBudget {
+  #turns = 0;
+  /** When the event loop was last seen to turn; undefined: it has turned since the last look. */
+  #since: number | undefined = undefined;
+
+  /** Call once a turn; true: stop here, and go on with `after(0, …)`. */
+  spent(): boolean {
+    return (++this.#turns & (LOOK_EVERY - 1)) === 0 && this.#look();
+  }
+
+  #look(): boolean {
+    const at = now();
+    if (this.#since !== undefined) return at - this.#since > STRETCH_MS;
+    this.#since = at;
+    after(0, () => {
+      this.#since = undefined;
+    });
+    return false;
+  }
+}

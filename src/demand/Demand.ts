@@ -1,0 +1,269 @@
+import { after, LoopBudget } from '../clock.ts';
+import type { Run } from '../flow/Run.ts';
+import type { Ticket } from '../tickets/Ticket.ts';
+import type { Outlet } from './Outlet.ts';
+
+/** Whoever offers a Demand: a stage, or the end of a flow. */
+export interface DemandOwner {
+  readonly name: string;
+  /** The flow it belongs to, if `runFlow` runs it. */
+  readonly run: Run | undefined;
+  /** An acknowledged source stands above. */
+  announced(): void;
+  /** An acknowledged source waits for its window: let go of what is only being gathered. */
+  urge(): void;
+  /** Draining, and nothing above will complete by itself: go on as if it had. */
+  drained(): void;
+  /** Told, once a kind, what is wrong in the chain above: a warning, or, `fatal` under `strict`, the end of the flow. */
+  complain(error: Error, fatal: boolean): void;
+}
+
+export type Complaint = 'cut' | 'overrun' | 'unclaimed' | 'late' | 'ticket';
+
+/**
+ * How much a stage will take: open while it holds less than its limit. It travels up the subscriber chain, and every
+ * source and stage above waits for it in one line, first come, first served.
+ */
+export class Demand {
+  /** Items waiting, working, or finished and not yet delivered. */
+  held = 0;
+  /** Calls towards it on the stack. While there are any it counts as closed: delivery is never re-entered. */
+  emitting = 0;
+  /** A source subscribed now works on an item already accepted: it does not obey `draining`. */
+  inner = false;
+  /** Its owner is subscribing upstream. */
+  subscribing = false;
+  /** Its owner has seen the end of its input. */
+  ended = false;
+  draining = false;
+  /** An acknowledged source stands above. */
+  ticketed = false;
+  /** What native operators above hold or swallow is meant. */
+  declared = false;
+  /** A push source above is meant to ignore it. */
+  pushed = false;
+  /** Items that arrived, or were dropped on purpose on their way: an emission that adds none is unclaimed. */
+  claims = 0;
+  /** Emissions that neither arrived nor were dropped on purpose. */
+  unclaimed = 0;
+  /** Items that arrived outside any emitter's call: held by a native operator meanwhile. */
+  late = 0;
+  limit: number;
+  /** Undefined: nobody below says how much; unlimited, as in classic RxJS, and nothing is counted. */
+  readonly owner: DemandOwner | undefined;
+  /** All who emit towards it, waiting or not. */
+  readonly outlets = new Set<Outlet<never>>();
+  readonly #budget = new LoopBudget();
+  readonly #whenDraining = new Set<() => void>();
+  #completedOnce: WeakSet<object> | undefined;
+  #hadOuter = false;
+  #parked = 0;
+  /** Outlets of stages that wait for the others here to end, with what to do then. */
+  readonly #lingering = new Map<Outlet<never>, () => void>();
+  #pumping = false;
+  #first: Outlet<never> | undefined;
+  #last: Outlet<never> | undefined;
+  #complained: Set<Complaint> | undefined;
+  #tails: Ticket[] = [];
+  #failure: unknown = undefined;
+
+  constructor(limit: number, owner?: DemandOwner) {
+    this.limit = limit;
+    this.owner = owner;
+  }
+
+  get open(): boolean {
+    return this.held < this.limit && this.emitting === 0;
+  }
+
+  /** Nobody but `outlet` waits. */
+  firstInLine(outlet: Outlet<never>): boolean {
+    const first = this.#first;
+    return first === undefined || (first === outlet && outlet.behind === undefined);
+  }
+
+  /** Has the owner say what is wrong in the chain above, once a kind. A cut is guessed from a note, so never fatal. */
+  complain(kind: Complaint, error: () => Error): void {
+    this.#complained ??= new Set();
+    if (this.#complained.has(kind)) return;
+    this.#complained.add(kind);
+    this.owner?.complain(error(), kind !== 'cut');
+  }
+
+  /** A place is free again. */
+  release(): void {
+    this.held--;
+    if (this.#first !== undefined) this.pump();
+  }
+
+  /** Lets those who wait go on, in a loop and never by recursion, for as long as it is open. */
+  pump(): void {
+    if (this.#pumping || this.subscribing || this.#first === undefined) return;
+    this.#pumping = true;
+    try {
+      let outlet: Outlet<never> | undefined;
+      while ((outlet = this.#first) !== undefined && this.held < this.limit && this.emitting === 0) {
+        if (this.#budget.spent()) {
+          this.#pause();
+          return;
+        }
+        // It stays where it is during its turn; then it leaves, or goes to the end of the line.
+        outlet.waits = false;
+        outlet.called();
+        if (!outlet.waits) this.leaveLine(outlet);
+        else if (outlet.behind !== undefined) {
+          this.leaveLine(outlet);
+          this.joinLine(outlet);
+        }
+      }
+    } finally {
+      this.#pumping = false;
+    }
+  }
+
+  /** Goes on when the event loop has turned. Apart, since a closure would cost its caller a context a call. */
+  #pause(): void {
+    after(0, () => {
+      this.pump();
+    });
+  }
+
+  /** Puts an emitter last in the line, if it is not in it. */
+  joinLine(outlet: Outlet<never>): void {
+    outlet.waits = true;
+    if (outlet.queued) return;
+    outlet.queued = true;
+    outlet.before = this.#last;
+    if (this.#last) this.#last.behind = outlet;
+    else this.#first = outlet;
+    this.#last = outlet;
+  }
+
+  leaveLine(outlet: Outlet<never>): void {
+    outlet.waits = false;
+    if (!outlet.queued) return;
+    outlet.queued = false;
+    const { before, behind } = outlet;
+    if (before) before.behind = behind;
+    else this.#first = behind;
+    if (behind) behind.before = before;
+    else this.#last = before;
+    outlet.before = outlet.behind = undefined;
+  }
+
+  attach(outlet: Outlet<never>): void {
+    this.outlets.add(outlet);
+    if (!outlet.inner) this.#hadOuter = true;
+  }
+
+  detach(outlet: Outlet<never>): void {
+    this.leaveLine(outlet);
+    if (!this.outlets.delete(outlet)) return;
+    if (outlet.parked) this.#parked--;
+    this.#lingering.delete(outlet);
+    for (const again of [...this.#lingering.values()]) again();
+    this.#endIfDrained();
+  }
+
+  /** Stops taking in: sources complete, waits between retries end; what is inside is finished. */
+  drain(): void {
+    if (this.draining) return;
+    this.draining = true;
+    for (const outlet of [...this.outlets]) if (!outlet.inner) outlet.stop();
+    for (const stop of [...this.#whenDraining]) stop();
+    this.#endIfDrained();
+  }
+
+  /** Calls `stop` when draining begins, or at once; the result cancels it. */
+  whenDraining(stop: () => void): () => void {
+    if (this.draining) {
+      stop();
+      return () => undefined;
+    }
+    this.#whenDraining.add(stop);
+    return () => {
+      this.#whenDraining.delete(stop);
+    };
+  }
+
+  /**
+   * A source is subscribed while draining: the first time it completes, the same source again parks (else `repeat`
+   * would never end). Answers whether it is to complete.
+   */
+  completesUnderDrain(source: object, outlet: Outlet<never>): boolean {
+    this.#completedOnce ??= new WeakSet();
+    if (!this.#completedOnce.has(source)) {
+      this.#completedOnce.add(source);
+      return true;
+    }
+    outlet.parked = true;
+    this.#parked++;
+    this.#endIfDrained();
+    return false;
+  }
+
+  /** No source that can be waited for has ever emitted towards it. */
+  get neverFed(): boolean {
+    return !this.#hadOuter;
+  }
+
+  /**
+   * While draining: whether others still emit towards it, but for those that ask the same. If so, `again` is called
+   * when one of them has ended.
+   */
+  lingers(outlet: Outlet<never>, again: () => void): boolean {
+    this.#lingering.set(outlet, again);
+    const alive = [...this.outlets].some((other) => !this.#lingering.has(other) && !other.parked);
+    if (!alive) this.#lingering.delete(outlet);
+    return alive;
+  }
+
+  /** Its owner has subscribed upstream. */
+  subscribed(): void {
+    this.subscribing = false;
+    this.pump();
+    this.#endIfDrained();
+  }
+
+  /** An acknowledged source stands above: items that arrive from nowhere have lost their ticket. */
+  announce(): void {
+    if (this.ticketed) return;
+    this.ticketed = true;
+    this.owner?.announced();
+  }
+
+  /** Keeps the ticket of those that an emitter's end did not hand to a stage, until the owner sees the end. */
+  addTail(tail: Ticket): void {
+    if (this.ended) tail.release(this.#failure);
+    else this.#tails.push(tail);
+  }
+
+  /** Has a ticket wait as that of an unclaimed item does: for the next claimed one, or the end. */
+  defer(ticket: Ticket): void {
+    for (const outlet of this.outlets) {
+      if (outlet.inner) continue;
+      outlet.wait(ticket);
+      return;
+    }
+    this.addTail(ticket.hold());
+  }
+
+  /** A reference to every ticket above that no stage has claimed yet. */
+  unclaimedTickets(): Ticket[] {
+    const waiting = [...this.outlets].flatMap((outlet) => outlet.waiting.holdAll());
+    return [...waiting, ...this.#tails.map((tail) => tail.hold())];
+  }
+
+  /** Its owner has seen the end of its input, or, with a reason, hands back what it never saw. */
+  end(failure?: unknown): void {
+    if (!this.ended) this.#failure = failure; // a teardown after a good end takes nothing back
+    this.ended = true;
+    for (const tail of this.#tails.splice(0)) tail.release(failure);
+  }
+
+  /** Draining waits for emitters to complete; not for parked ones, nor where there never was one. */
+  #endIfDrained(): void {
+    if (!this.draining || this.ended || this.subscribing || this.outlets.size !== this.#parked) return;
+    if (this.#parked > 0 || !this.#hadOuter) this.owner?.drained();
+  }
+}

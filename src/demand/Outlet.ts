@@ -1,0 +1,238 @@
+import type { Subscriber } from 'rxjs';
+import { HandedBackError, TicketHeldError, TicketUnclaimedError, UnclaimedError } from '../errors.ts';
+import { demandBelow, operatorsOnStack } from '../rx/chain.ts';
+import { current, NONE } from '../tickets/current.ts';
+import { Ticket } from '../tickets/Ticket.ts';
+import { WaitingTickets } from '../tickets/WaitingTickets.ts';
+import { Demand } from './Demand.ts';
+
+/** Who emits through an Outlet: a source or a stage. Neither call may throw. */
+export interface Emitter {
+  /** Demand is open and it is this one's turn: emit, begin a pull or finish, then `pass`. */
+  resume(): void;
+  /** Draining begins. */
+  stop(): void;
+  /** Ends the emitter with an error. */
+  fail(error: unknown): void;
+}
+
+/** Unclaimed items in a row that are still thought to be filtered, at the least. */
+const UNCLAIMED_ROW = 1_000;
+
+/**
+ * The one way out of a source or stage: asks the Demand below for its turn, emits under the item's ticket, and looks
+ * what became of the item. A step of an emitter is: while there is something to emit and `ready()`, `emit`; then `pass`.
+ */
+export class Outlet<T> {
+  /** Neighbours in the line of those who wait; kept by Demand. */
+  before: Outlet<never> | undefined = undefined;
+  behind: Outlet<never> | undefined = undefined;
+  queued = false;
+  /** Asked for another turn during this one. */
+  waits = false;
+  /** Subscribed again while draining: neither pulls nor completes. */
+  parked = false;
+  readonly demand: Demand;
+  /** Works on an item that was accepted already, so does not obey `draining`. */
+  readonly inner: boolean;
+  /** A Demand was found below. */
+  readonly linked: boolean;
+  readonly waiting = new WaitingTickets();
+  readonly #subscriber: Subscriber<T>;
+  readonly #emitter: Emitter;
+  /** Read once, where it is needed: which native operators stand between. */
+  readonly #subscribedAt: Error | undefined;
+  #turn = false;
+  /** Unclaimed in a row, and the claims of the Demand when the row began. */
+  #row = 0;
+  #claimsAtRow = -1;
+
+  constructor(subscriber: Subscriber<T>, emitter: Emitter) {
+    this.#subscriber = subscriber;
+    this.#emitter = emitter;
+    const below = demandBelow(subscriber);
+    this.linked = below !== undefined;
+    this.demand = below ?? new Demand(Infinity);
+    this.inner = this.demand.inner;
+    if (below?.owner && !this.inner) this.#subscribedAt = operatorsOnStack.capture();
+    this.demand.attach(this);
+  }
+
+  get closed(): boolean {
+    return this.#subscriber.closed;
+  }
+
+  /** Whether it may emit now; if not, it is in the line, and `resume` is called when it may. */
+  ready(): boolean {
+    const { demand } = this;
+    const myTurn = this.#turn;
+    this.#turn = false;
+    if (demand.open && (myTurn || (demand.firstInLine(this) && !this.#held()))) return true;
+    demand.joinLine(this);
+    return false;
+  }
+
+  /** Ends a step: lets others that wait have their turn. */
+  pass(): void {
+    this.demand.pump();
+  }
+
+  /** Its turn has come. Called by Demand. */
+  called(): void {
+    this.#turn = true;
+    this.#emitter.resume();
+    this.#turn = false;
+  }
+
+  stop(): void {
+    this.#emitter.stop();
+  }
+
+  /** Emits one item under its ticket, of which the caller keeps its reference. */
+  emit(value: T, ticket: Ticket): void {
+    if (ticket === NONE) this.#call(value, NONE);
+    else this.#emitTicketed(value, ticket);
+  }
+
+  #call(value: T, ticket: Ticket): void {
+    const { demand } = this;
+    const { claims, inner } = demand;
+    const outerTicket = current.ticket;
+    current.ticket = ticket;
+    demand.inner = true;
+    demand.emitting++;
+    try {
+      this.#subscriber.next(value);
+    } finally {
+      demand.emitting--;
+      demand.inner = inner;
+      current.ticket = outerTicket;
+    }
+    if (demand.claims === claims && demand.owner !== undefined) this.#unclaimed();
+  }
+
+  /** The same for an item of an acknowledged flow: looks what became of it. */
+  #emitTicketed(value: T, ticket: Ticket): void {
+    const { claims, drops } = ticket;
+    this.#call(value, ticket);
+    if (ticket.claims !== claims) {
+      if (this.waiting.size > 0) ticket.carry(this.waiting.take());
+      // Left in the middle of a batch that a native operator takes apart: nobody knows which of its items got through.
+      if (ticket.size > 1 && this.closed) ticket.hold().release(this.#left());
+    } else if (ticket.drops === drops && this.demand.ticketed) this.wait(ticket);
+  }
+
+  /** Completes, under a ticket that carries those still waiting: `reduce` and its like emit inside this call. */
+  complete(): void {
+    const { demand } = this;
+    if (this.#subscriber.closed) {
+      this.detach();
+      return;
+    }
+    if (this.waiting.size === 0) {
+      this.#end(NONE, () => {
+        this.#subscriber.complete();
+      });
+      return;
+    }
+    const tail = Ticket.group(this.waiting.take());
+    this.#end(tail, () => {
+      this.#subscriber.complete();
+    });
+    if (tail.claims > 0 || !demand.owner) tail.release();
+    else demand.addTail(tail);
+  }
+
+  /** Errors; what waits unclaimed is handed back. */
+  error(error: unknown, ticket: Ticket = NONE): void {
+    this.handBack(error);
+    this.#end(ticket, () => {
+      this.#subscriber.error(error);
+    });
+  }
+
+  /** Leaves the line and the Demand; what waits unclaimed is handed back. */
+  detach(reason?: unknown): void {
+    this.handBack(reason ?? new HandedBackError('sluice', 'the flow was stopped'));
+    this.demand.detach(this);
+  }
+
+  handBack(reason: unknown): void {
+    if (this.waiting.size > 0) for (const ticket of this.waiting.take()) ticket.release(reason);
+  }
+
+  /** While the stage below is still subscribing, an emitter whose item was held lets the others be subscribed. */
+  #held(): boolean {
+    return this.demand.subscribing && this.#row > 0 && this.#claimsAtRow === this.demand.claims;
+  }
+
+  /** A terminal call counts as one towards the Demand, so that what it subscribes waits for its turn. */
+  #end(ticket: Ticket, run: () => void): void {
+    const { demand } = this;
+    const outerTicket = current.ticket;
+    const wasInner = demand.inner;
+    current.ticket = ticket;
+    demand.inner = this.inner;
+    demand.emitting++;
+    try {
+      run();
+    } finally {
+      demand.emitting--;
+      demand.inner = wasInner;
+      current.ticket = outerTicket;
+    }
+    demand.detach(this);
+    demand.pump();
+  }
+
+  #unclaimed(): void {
+    const { demand } = this;
+    demand.unclaimed++;
+    if (demand.claims !== this.#claimsAtRow) this.#row = 0;
+    this.#claimsAtRow = demand.claims;
+    this.#row++;
+    if (demand.declared || this.#row <= Math.max(UNCLAIMED_ROW, 10 * demand.limit)) return;
+    const stage = demand.owner?.name ?? '';
+    demand.complain(
+      'unclaimed',
+      () =>
+        new UnclaimedError(
+          `${stage}: ${this.#row} items in a row were emitted towards this stage and did not arrive; ` +
+            `a native operator drops or holds them${this.#between()}; wrap it: drops(operator), or stage(name, operator)`,
+        ),
+    );
+  }
+
+  /** An item that neither arrived nor was dropped on purpose: its ticket waits. */
+  wait(ticket: Ticket): void {
+    const { demand } = this;
+    const stage = demand.owner?.name ?? '';
+    if (this.#subscriber.closed) {
+      ticket.hold().release(this.#left());
+      return;
+    }
+    if (this.waiting.add(ticket)) {
+      const error = new TicketHeldError(stage, ticket.book?.waiting ?? this.waiting.size);
+      this.handBack(error);
+      this.#emitter.fail(error);
+      return;
+    }
+    demand.complain(
+      'ticket',
+      () =>
+        new TicketUnclaimedError(
+          `${stage}: an acknowledged item did not reach this stage within its call${this.#between()}; it is settled ` +
+            'with the next item that does; say filterOr or drops(filter(…)) for a filter, batch for a buffer',
+        ),
+    );
+  }
+
+  #left(): HandedBackError {
+    return new HandedBackError(this.demand.owner?.name ?? '', 'the flow ended while the item was on its way');
+  }
+
+  #between(): string {
+    const names = this.#subscribedAt ? operatorsOnStack.names(this.#subscribedAt) : [];
+    return names.length > 0 ? ` (between them: ${names.join(', ')})` : '';
+  }
+}

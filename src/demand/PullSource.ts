@@ -1,0 +1,377 @@
+import type { Subscriber } from 'rxjs';
+import { after, LoopBudget } from '../clock.ts';
+import { HandedBackError, TicketPathError, UnclaimedError } from '../errors.ts';
+import { waitForClosing, type Run } from '../flow/Run.ts';
+import { endOfChain } from '../rx/chain.ts';
+import { current, NONE, under } from '../tickets/current.ts';
+import { Ticket, type TicketBook } from '../tickets/Ticket.ts';
+import { Outlet, type Emitter } from './Outlet.ts';
+import { openPull, type Pull, type PullInput } from './pullInput.ts';
+import { subscribingStage } from './Stage.ts';
+
+/** How an item of an acknowledged source ended. */
+export interface Settlement<T> {
+  readonly value: T;
+  /** Why it was handed back: it has to be given again. Undefined: stored, or rejected or dropped on purpose. */
+  readonly failure: unknown;
+}
+
+/** The options of `fromPull`, checked, with their defaults. */
+export interface PullSettings<T> {
+  readonly name: string;
+  readonly onSettled: ((settlement: Settlement<T>) => void) | undefined;
+  /** Items without an outcome at any time; `Infinity`: as many as there is demand. */
+  readonly window: number;
+  readonly onDrain: (() => void) | undefined;
+}
+
+/** Items that may wait for a ride on the next claimed ticket, where `maxPending` sets no window. */
+const MAX_WAITING_TICKETS = 1_000;
+
+/** One subscription to what is pulled. */
+export class PullSource<T> implements Emitter {
+  readonly #input: PullInput<T>;
+  readonly #subscriber: Subscriber<T>;
+  readonly #name: string;
+  readonly #key: object;
+  readonly #out: Outlet<T>;
+  readonly #onSettled: ((settlement: Settlement<T>) => void) | undefined;
+  readonly #window: number;
+  readonly #onDrain: (() => void) | undefined;
+  readonly #book: TicketBook;
+  /** The run whose items it brings; none for a source inside work. */
+  readonly #run: Run | undefined;
+  readonly #budget = new LoopBudget();
+  #parent: Ticket = NONE;
+  #pull: Pull<T> | undefined;
+  #pending = 0;
+  #allSettled: (() => void) | undefined;
+  /** The one pulled item that waits for its turn. */
+  #inHand: { readonly value: T } | undefined;
+  #pulling = false;
+  #running = false;
+  #stopping = false;
+  #done = false;
+  #closed = false;
+
+  /** `key`: the Observable, which is the same however often it is subscribed to. */
+  constructor(input: PullInput<T>, subscriber: Subscriber<T>, key: object, settings: PullSettings<T>) {
+    const { name, onSettled, window, onDrain } = settings;
+    this.#input = input;
+    this.#subscriber = subscriber;
+    this.#name = name;
+    this.#key = key;
+    this.#onSettled = onSettled;
+    this.#window = window;
+    this.#onDrain = onDrain;
+    this.#book = {
+      waiting: 0,
+      maxWaiting: window === Infinity ? MAX_WAITING_TICKETS : Math.floor(window / 2),
+    };
+    this.#out = new Outlet(subscriber, this);
+    this.#run = this.#out.inner ? undefined : this.#out.demand.owner?.run;
+  }
+
+  start(): void {
+    const { demand, inner, linked } = this.#out;
+    this.#subscriber.add(() => {
+      this.#tearDown();
+    });
+    if (!linked || (this.#onSettled && !demand.owner)) this.#noDemand();
+    if (this.#done) return;
+    this.#inherit();
+    if (demand.draining && !inner) {
+      this.#release(this.#drained());
+      if (demand.completesUnderDrain(this.#key, this.#out)) this.#finish();
+      return;
+    }
+    try {
+      this.#pull = openPull(this.#input, this.#name);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    if (this.#onSettled) demand.announce();
+    this.resume();
+  }
+
+  resume(): void {
+    if (this.#running || this.#done) return;
+    this.#running = true;
+    try {
+      const iterator = this.#pull?.sync;
+      if (iterator) this.#pullNow(iterator);
+      else this.#pullLater();
+    } catch (error) {
+      if (this.#pulling) this.#broken();
+      this.#pulling = false;
+      this.fail(error);
+    } finally {
+      this.#running = false;
+    }
+    this.#out.pass();
+  }
+
+  stop(): void {
+    if (this.#done) return;
+    if (this.#onDrain) {
+      try {
+        this.#onDrain();
+      } catch (error) {
+        this.fail(error);
+      }
+      return;
+    }
+    this.#stopping = true;
+    // A pull that is pending may still bring an item, which is delivered; closing tells the input not to wait for one.
+    if (this.#pulling) this.#close();
+    else if (!this.#inHand && !this.#running) this.#finish();
+  }
+
+  fail(error: unknown): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#close();
+    // What is subscribed in its place (catchError, retry) works on the same item, whose ticket is kept meanwhile.
+    const parent = this.#parent;
+    this.#parent = NONE;
+    this.#out.error(error, parent);
+    if (parent !== NONE) parent.release(this.#out.demand.ended ? error : undefined);
+  }
+
+  /** A synchronous input: a loop of pulls, each delivered at once. */
+  #pullNow(iterator: Iterator<T, unknown>): void {
+    const out = this.#out;
+    while (!this.#done && !this.#stopping && !this.#windowFull() && out.ready()) {
+      if (this.#budget.spent()) {
+        this.#pause();
+        return;
+      }
+      this.#pulling = true;
+      const result = iterator.next();
+      this.#pulling = false;
+      if (this.#done) {
+        this.#close(); // torn down by its own iterator
+        return;
+      }
+      if (result.done) {
+        this.#ended();
+        return;
+      }
+      this.#emit(result.value);
+    }
+    if (this.#stopping) this.#finish();
+  }
+
+  /** An asynchronous input: delivers what is in hand, then begins the next pull. */
+  #pullLater(): void {
+    const out = this.#out;
+    if (this.#inHand) {
+      if (!out.ready()) return;
+      const { value } = this.#inHand;
+      this.#inHand = undefined;
+      this.#emit(value);
+    }
+    if (this.#done || this.#pulling) return;
+    if (this.#stopping) {
+      this.#finish();
+      return;
+    }
+    if (this.#windowFull() || !out.ready()) return;
+    if (this.#budget.spent()) {
+      this.#pause();
+      return;
+    }
+    this.#pulling = true;
+    this.#pull?.next().then(this.#pulled, this.#pullFailed);
+  }
+
+  /** Goes on when the event loop has turned. Apart, since a closure would cost its caller a context a call. */
+  #pause(): void {
+    after(0, () => {
+      this.resume();
+    });
+  }
+
+  readonly #pulled = (result: IteratorResult<T, unknown>): void => {
+    this.#pulling = false;
+    if (this.#done) {
+      if (!result.done) this.#giveBack(result.value, new HandedBackError(this.#name, 'the flow was stopped'));
+      return;
+    }
+    if (result.done) {
+      this.#ended();
+      return;
+    }
+    this.#inHand = { value: result.value };
+    this.resume();
+  };
+
+  readonly #pullFailed = (error: unknown): void => {
+    this.#pulling = false;
+    if (this.#stopping && !this.#done)
+      this.#finish(); // closed because of draining: a stream says so with an error
+    else {
+      this.#broken();
+      this.fail(error);
+    }
+  };
+
+  #emit(value: T): void {
+    if (this.#run) {
+      this.#run.itemsIn++;
+      this.#run.trace?.({ stage: this.#name, event: 'produced', value });
+    }
+    if (!this.#onSettled) {
+      this.#out.emit(value, this.#parent);
+      return;
+    }
+    const ticket = this.#issue(value, this.#onSettled);
+    this.#out.emit(value, ticket);
+    ticket.release();
+  }
+
+  #issue(value: T, onSettled: (settlement: Settlement<T>) => void): Ticket {
+    const parent = this.#parent === NONE ? undefined : this.#parent.hold();
+    this.#pending++;
+    const settle = (failure: unknown): void => {
+      this.#pending--;
+      parent?.release(failure);
+      try {
+        under(NONE, () => {
+          onSettled({ value, failure });
+        });
+      } catch (error) {
+        this.fail(error);
+      }
+      if (this.#pending === 0 && this.#done) {
+        this.#close();
+        this.#allSettled?.();
+      }
+      this.resume();
+    };
+    return new Ticket(1, settle, this.#book);
+  }
+
+  /** At its window the source asks those below to let go of what they only gather, so that it cannot stall. */
+  #windowFull(): boolean {
+    if (this.#pending < this.#window) return false;
+    this.#out.demand.owner?.urge();
+    return this.#pending >= this.#window;
+  }
+
+  #ended(): void {
+    this.#closed = true; // nothing to close: it ended by itself
+    this.#finish();
+  }
+
+  /** A pull has failed: as for a loop, the input is over, and there is nothing to close. */
+  #broken(): void {
+    this.#closed = true;
+    this.#pull?.stop();
+  }
+
+  #finish(): void {
+    if (this.#done) return;
+    this.#done = true;
+    const cutShort = this.#stopping && !this.#closed;
+    this.#close();
+    this.#release(cutShort ? this.#drained() : undefined);
+    this.#out.complete();
+  }
+
+  #drained(): HandedBackError {
+    return new HandedBackError(this.#name, 'the flow was drained');
+  }
+
+  #tearDown(): void {
+    const reason = new HandedBackError(this.#name, 'the flow was stopped');
+    // Torn down while it emits, the item it works on was delivered as far as anybody wanted.
+    const cutShort = !this.#done && !this.#running;
+    const item = this.#inHand;
+    this.#inHand = undefined;
+    this.#done = true;
+    if (item) this.#giveBack(item.value, reason);
+    this.#close();
+    this.#out.detach(reason);
+    const { demand } = this.#out;
+    // Given up by a native operator (switchMap, takeUntil): unclaimed, as an item that such an operator swallows.
+    if (cutShort && !demand.ended && this.#parent !== NONE) demand.defer(this.#parent);
+    this.#release(cutShort && demand.ended ? reason : undefined);
+  }
+
+  /** An item that was pulled, and can no longer be emitted. */
+  #giveBack(value: T, reason: HandedBackError): void {
+    this.#run?.left.push({ stage: this.#name, value });
+    if (!this.#onSettled) return;
+    try {
+      this.#onSettled({ value, failure: reason });
+    } catch (error) {
+      this.#run?.warn(`${this.#name}: onSettled failed: ${String(error)}`);
+    }
+  }
+
+  /** Closes the input, once; an acknowledged one when its last item has settled. */
+  #close(): void {
+    const pull = this.#pull;
+    if (this.#closed || !pull || (pull.sync && this.#pulling)) return;
+    if (this.#pending > 0) {
+      pull.stop();
+      this.#awaitSettlements();
+      return;
+    }
+    this.#closed = true;
+    waitForClosing(this.#out.demand.owner?.run, () => pull.close(), this.#name);
+  }
+
+  /** Has the run wait until the last item has its outcome. */
+  #awaitSettlements(): void {
+    if (this.#allSettled) return;
+    const settled = new Promise<void>((resolve) => {
+      this.#allSettled = resolve;
+    });
+    waitForClosing(this.#run, () => settled, this.#name);
+  }
+
+  /** A source subscribed under a ticket works on that item: it keeps the ticket until its own end. */
+  #inherit(): void {
+    const { demand, inner } = this.#out;
+    const outer = current.ticket;
+    if (outer !== undefined && outer !== NONE) this.#parent = outer.claim();
+    else if (demand.ticketed && (inner || outer === undefined)) {
+      // Subscribed when another inner ended, or later than its item came: it works on one of those that wait, and no
+      // program can tell which.
+      const waiting = demand.unclaimedTickets();
+      if (waiting.length > 0) this.#parent = Ticket.group(waiting);
+    }
+    if (this.#parent !== NONE) demand.announce();
+  }
+
+  #release(failure?: unknown): void {
+    const parent = this.#parent;
+    this.#parent = NONE;
+    if (parent !== NONE) parent.release(failure);
+  }
+
+  #noDemand(): void {
+    const cutBy = endOfChain(this.#subscriber);
+    if (this.#onSettled) {
+      this.fail(
+        new TicketPathError(
+          `${this.#name}: an acknowledged source needs a stage of sluice or runFlow below it, and found none: ` +
+            `the chain ends at ${cutBy}`,
+        ),
+      );
+      return;
+    }
+    const demand = subscribingStage();
+    demand?.complain(
+      'cut',
+      () =>
+        new UnclaimedError(
+          `${demand.owner?.name ?? ''}: the chain above this stage is cut by ${cutBy}, so ${this.#name} cannot see its demand and will ` +
+            'not wait; use link in operators written by hand, and no share between a source and its stages',
+        ),
+    );
+  }
+}

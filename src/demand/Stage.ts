@@ -1,0 +1,322 @@
+import type { Observable, Subscriber } from 'rxjs';
+import {
+  HandedBackError,
+  OverrunError,
+  TicketLostError,
+  TicketPathError,
+  UnclaimedError,
+} from '../errors.ts';
+import { leaveQuietly, type ItemEvent, type Run } from '../flow/Run.ts';
+import { StageMeter, type StageIdentity } from '../metrics/StageMeter.ts';
+import { Inlet, type Receiver } from '../rx/Inlet.ts';
+import { current, NONE, under } from '../tickets/current.ts';
+import { Ticket } from '../tickets/Ticket.ts';
+import { Demand, type DemandOwner } from './Demand.ts';
+import { Outlet, type Emitter } from './Outlet.ts';
+
+let subscribing: Stage<never, unknown> | undefined;
+
+/**
+ * The stage that is subscribing upstream right now, and has received nothing yet: for the message of a cut chain only,
+ * never for flow control.
+ */
+export function subscribingStage(): Demand | undefined {
+  const demand = subscribing?.demand;
+  return demand && demand.claims === 0 && demand.emitting === 0 ? demand : undefined;
+}
+
+/**
+ * An operator of ours that holds items: offers its own Demand upstream, emits through an Outlet, keeps the ledger.
+ * A subclass says what it does with an item (`accept`), what is left to emit (`deliver`), and what it holds.
+ */
+export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
+  readonly demand: Demand;
+  readonly run: Run | undefined;
+  readonly meter: StageMeter;
+  protected readonly out: Outlet<R>;
+  /** Torn down: nothing may start, settle or be emitted any more. */
+  protected dead = false;
+  /** Nothing more comes from above. */
+  protected inputDone = false;
+  /** An acknowledged source waits for its window: what comes next is let go of as well. */
+  protected urged = false;
+  #failure: { readonly error: unknown } | undefined;
+  protected delivering = false;
+  #failing = false;
+  /** A stage is below, and cannot be seen from here. */
+  readonly #cut: boolean;
+  #inlet: Inlet<T> | undefined;
+
+  constructor(identity: StageIdentity, subscriber: Subscriber<R>, limit: number) {
+    this.out = new Outlet(subscriber, this);
+    const below = this.out.demand;
+    this.run = below.owner?.run;
+    this.meter = this.run?.meter(identity) ?? new StageMeter(identity);
+    this.demand = new Demand(limit, this);
+    this.demand.draining = below.draining && !this.out.inner;
+    this.demand.ticketed = below.ticketed && this.out.inner; // it works on an item of that flow
+    this.#cut = !this.out.linked && subscribingStage() !== undefined;
+    this.meter.watch(this.demand);
+    subscriber.add(() => {
+      this.#tearDown();
+    });
+  }
+
+  /** Takes an item in. The ledger and the Demand count it already. */
+  protected abstract accept(value: T, ticket: Ticket): void;
+  /** Emits the next of what is ready, if `this.out.ready()` where it takes a place below; false: nothing to emit now. */
+  protected abstract emitNext(): boolean;
+  /** Nothing is held any more. */
+  protected abstract idle(): boolean;
+  /** Stops working, and hands back with `leave` all that is held, but what is `finished` if it is to stay. */
+  protected abstract abandon(reason: unknown, keepFinished: boolean): void;
+  /** The end of input, draining or urging: lets go of what is only being gathered. */
+  protected flush(): void {
+    // Only stages that gather have something to flush.
+  }
+
+  get name(): string {
+    return this.meter.name;
+  }
+
+  /** Subscribes upstream. */
+  connect(source: Observable<T>, subscriber: Subscriber<R>): void {
+    const { demand: below, inner } = this.out;
+    if (below.draining && !inner && !below.completesUnderDrain(this.meter.identity, this.out)) return;
+    const inlet = new Inlet<T>(subscriber, this);
+    this.#inlet = inlet;
+    const outer = subscribing;
+
+    // eslint-disable-next-line @typescript-eslint/no-this-alias -- a note for messages, taken back below
+    subscribing = this;
+    this.demand.subscribing = true;
+    const ticket = current.ticket ?? NONE;
+    // Where another inner has ended, or later than its item came: the item is one of those that wait.
+    const late = inner || current.ticket === undefined;
+    const waiting =
+      ticket === NONE && below.ticketed && late ? Ticket.group(below.unclaimedTickets()) : undefined;
+    try {
+      under(waiting ?? ticket, () => source.subscribe(inlet));
+    } finally {
+      waiting?.release();
+      subscribing = outer;
+      this.demand.subscribed();
+    }
+  }
+
+  receive(value: T): void {
+    const { demand } = this;
+    demand.claims++;
+    const plain = current.ticket === NONE && demand.emitting > 0 && demand.held < demand.limit;
+    if (!plain || this.inputDone || this.run?.trace) {
+      this.#receiveWithCare(value);
+      return;
+    }
+    this.meter.in++;
+    demand.held++;
+    this.accept(value, NONE);
+  }
+
+  inputEnded(): void {
+    this.inputDone = true;
+    this.demand.end();
+    this.flush();
+    this.deliver();
+  }
+
+  /** No more input, then this error: what is held is finished first. */
+  inputFailed(error: unknown): void {
+    this.#failure ??= { error };
+    this.demand.end(error);
+    if (this.run?.abortsOnError) this.run.fail(error);
+    else this.inputEnded();
+  }
+
+  resume(): void {
+    this.deliver();
+  }
+
+  stop(): void {
+    this.demand.drain();
+    this.flush();
+    this.deliver();
+  }
+
+  drained(): void {
+    if (this.inputDone) return;
+    // What feeds this one passes its Demand by (a source above `windowCount`), and may still have an item in hand.
+    const again = (): void => {
+      this.drained();
+    };
+    if (this.demand.neverFed && this.out.demand.lingers(this.out, again)) return;
+    this.run?.note(
+      `${this.name}: draining ended what is above this stage, which does not complete by itself`,
+    );
+    this.#leaveInput();
+    this.inputEnded();
+  }
+
+  announced(): void {
+    this.out.demand.announce();
+    if (!this.#cut) return;
+    this.fail(
+      new TicketPathError(
+        `${this.name}: the chain to the stage below is cut (share, connect, a Subject, an operator written by hand), ` +
+          'and the tickets of an acknowledged flow cannot pass it; use link, or poolMap and filterOr without share',
+      ),
+    );
+  }
+
+  urge(): void {
+    this.urged = true;
+    this.flush();
+    this.deliver();
+    this.out.demand.owner?.urge();
+  }
+
+  /** Aborts what is at work, hands back what waits, delivers what is finished, then errors. */
+  fail(error: unknown): void {
+    if (this.dead || this.#failing) return;
+    this.#failing = true;
+    this.#failure = { error };
+    this.inputDone = true;
+    const reason = new HandedBackError(this.name, 'the stage failed', error);
+    this.demand.end(reason);
+    this.#leaveInput();
+    this.abandon(reason, true);
+    if (this.run?.abortsOnError) this.run.fail(error);
+    else this.deliver();
+  }
+
+  complain(error: Error, fatal: boolean): void {
+    if (fatal && this.run?.strict) this.fail(error);
+    else if (this.run) this.run.warn(error.message);
+    else console.warn(error.message);
+  }
+
+  /** Emits what is ready. A loop that is never re-entered: what becomes ready meanwhile is taken by the same loop. */
+  protected deliver(): void {
+    if (this.delivering) return;
+    this.delivering = true;
+    try {
+      while (!this.dead && this.emitNext());
+    } finally {
+      this.delivering = false;
+    }
+    if (!this.dead && this.inputDone && this.idle()) this.#end();
+    this.out.pass();
+  }
+
+  /** Whether a result that has just become ready may leave at once: `ready` others are ready before it. */
+  protected mayDeliver(ready: number): boolean {
+    return ready === 0 && !this.delivering && this.out.ready();
+  }
+
+  /** After a delivery outside the loop: the loop goes on with what became ready meanwhile. */
+  protected delivered(ready: number): void {
+    if (ready > 0 || this.inputDone) this.deliver();
+    else this.out.pass();
+  }
+
+  /** Hands an item back: it has no outcome, and stays in the ledger as held. */
+  protected leave(value: unknown, ticket: Ticket, reason: unknown): void {
+    this.run?.left.push({ stage: this.name, value });
+    if (ticket !== NONE) ticket.release(reason);
+  }
+
+  /** Debug mode. Callers check `this.run?.trace` first, so that nothing is made where nobody listens. */
+  protected tell(event: ItemEvent['event'], value: unknown, worker?: number, attempt?: number): void {
+    this.run?.trace?.({
+      stage: this.name,
+      event,
+      value,
+      ...(worker === undefined ? {} : { worker }),
+      ...(attempt === undefined ? {} : { attempt }),
+    });
+  }
+
+  #leaveInput(): void {
+    leaveQuietly(this.run, () => this.#inlet?.unsubscribe(), this.name);
+  }
+
+  #end(): void {
+    this.dead = this.inputDone = true;
+    if (this.#failure) this.out.error(this.#failure.error);
+    else this.out.complete();
+  }
+
+  #tearDown(): void {
+    const reason = new HandedBackError(this.name, 'the flow was stopped', this.#failure?.error);
+    if (!this.dead) {
+      this.dead = this.inputDone = true;
+      this.demand.end(reason);
+      this.#leaveInput(); // first: what is handed back must not have the source above go on
+      this.abandon(reason, false);
+    }
+    this.out.detach(reason);
+  }
+
+  /** An item that comes with a ticket, from nowhere, over the limit, or when it is too late. */
+  #receiveWithCare(value: T): void {
+    if (this.dead || this.inputDone) return;
+    const { demand } = this;
+    let ticket = current.ticket;
+    if (ticket !== NONE) ticket = this.#claim(ticket);
+    if (ticket === undefined) return;
+    if (demand.emitting === 0) this.#fromNowhere();
+    this.meter.in++;
+    if (demand.held >= demand.limit) this.overrun();
+    if (this.run?.trace) this.tell('accepted', value);
+    if (this.#failing) {
+      this.leave(value, ticket, new HandedBackError(this.name, 'the stage failed'));
+      return;
+    }
+    demand.held++;
+    this.accept(value, ticket);
+  }
+
+  /** The ticket that comes with an item, retained; undefined: it was lost, and the stage has failed. */
+  #claim(ticket: Ticket | undefined): Ticket | undefined {
+    if (ticket) return ticket.claim();
+    if (!this.demand.ticketed) return NONE;
+    this.fail(
+      new TicketLostError(
+        `${this.name}: an item of an acknowledged flow arrived outside its call, held by a native asynchronous operator ` +
+          '(delay, mergeMap of promises, …) or pushed by another source; use poolMap, or fromPush for that source',
+      ),
+    );
+    return undefined;
+  }
+
+  /** An item arrives outside any emitter's call. */
+  #fromNowhere(): void {
+    const { demand } = this;
+    if (demand.neverFed || demand.subscribing || demand.pushed) return;
+    demand.late++;
+    if (demand.declared || demand.unclaimed - demand.late <= 0) return;
+    demand.complain(
+      'late',
+      () =>
+        new UnclaimedError(
+          `${this.name}: items arrive later than they were emitted: a native operator above holds them and hides the ` +
+            'bound; use poolMap, batch or boundedQueue, or say that it is meant: stage(name, operator)',
+        ),
+    );
+  }
+
+  /** An item has arrived although the limit is held. */
+  protected overrun(): void {
+    const { demand } = this;
+    this.meter.overruns++;
+    if (demand.pushed || demand.declared || demand.emitting > 0) return;
+    const source = demand.neverFed ? 'no source that can wait' : 'a source that waits';
+    demand.complain(
+      'overrun',
+      () =>
+        new OverrunError(
+          `${this.name}: items arrive although ${demand.limit} are held, with ${source} above, so the line grows; ` +
+            'use fromPull or intake, boundedQueue with an overflow policy, or fromPush to say that it is meant',
+        ),
+    );
+  }
+}

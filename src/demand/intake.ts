@@ -1,0 +1,122 @@
+import type { Observable } from 'rxjs';
+import { HandedBackError, InvalidOptionError, SourceUsedError } from '../errors.ts';
+import { wholeNumber } from '../options.ts';
+import { RingQueue } from '../queue/RingQueue.ts';
+import { fromPull } from './fromPull.ts';
+
+export interface IntakeOptions {
+  /** Items that may wait inside. Whole number, 1 or more. */
+  readonly capacity: number;
+}
+
+/** A way into a flow for code that has items and can wait. */
+export interface Intake<T> {
+  /** Resolves when the item is inside; rejects when the intake has ended, failed, or its flow was stopped. */
+  offer(item: T): Promise<void>;
+  /** No more items: the flow completes when it has taken those inside and those offered before. */
+  end(): void;
+  /** No more items, then this error. */
+  fail(error: unknown): void;
+  /** The items, for one subscriber at a time. */
+  readonly items$: Observable<T>;
+}
+
+interface Offer<T> {
+  readonly item: T;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Makes a queue of `capacity` items between code that offers and a flow that takes.
+ *
+ * `items$` — **Emits when** the stage below has room. **Waits when** the flow is slow: `offer` resolves when there is
+ * room inside. **Drops** nothing. **Completes when** `end` was called, and what was offered before is taken, or draining
+ * has begun, and what is inside is taken: offers that wait then reject. **Errors when** `fail` was called, after the same. **Unsubscribing** leaves what is inside for the next
+ * subscriber; offers that wait go on waiting.
+ *
+ * @throws `InvalidOptionError`, at call time, for an option outside its range.
+ */
+export function intake<T>({ capacity }: IntakeOptions): Intake<T> {
+  wholeNumber('intake: capacity', capacity, 1);
+  const inside = new RingQueue<T>();
+  const offers = new RingQueue<Offer<T>>();
+  let end: { readonly error?: unknown } | undefined;
+  let taken = false;
+  let finished = false;
+  let pull: ((result: IteratorResult<T, undefined>) => void) | undefined;
+  let refuse: ((error: unknown) => void) | undefined;
+
+  const take = (): T => {
+    const item = inside.take();
+    if (offers.size > 0) {
+      const offer = offers.take();
+      inside.push(offer.item);
+      offer.resolve();
+    }
+    return item;
+  };
+  const settle = (): void => {
+    if (!pull) return;
+    const [resolve, reject] = [pull, refuse];
+    if (inside.size > 0) {
+      pull = refuse = undefined;
+      resolve({ done: false, value: take() });
+    } else if (end) {
+      pull = refuse = undefined;
+      finished = true;
+      if ('error' in end) reject?.(end.error);
+      else resolve({ done: true, value: undefined });
+    }
+  };
+  const close = (how: { readonly error?: unknown }): void => {
+    end ??= how;
+    settle();
+  };
+  /** What is inside was accepted; what waits outside is refused. */
+  const drain = (): void => {
+    const reason = new HandedBackError('intake', 'the flow was drained');
+    while (offers.size > 0) offers.take().reject(reason);
+    close({});
+  };
+  const iterator = (): AsyncIterator<T, undefined> => ({
+    next: () =>
+      new Promise((resolve, reject) => {
+        pull = resolve;
+        refuse = reject;
+        settle();
+      }),
+    return: () => {
+      taken = false;
+      pull?.({ done: true, value: undefined });
+      pull = refuse = undefined;
+      return Promise.resolve({ done: true, value: undefined });
+    },
+  });
+  const open = (): AsyncIterable<T> => {
+    if (taken || finished) throw new SourceUsedError('intake');
+    taken = true;
+    return { [Symbol.asyncIterator]: iterator };
+  };
+
+  return {
+    offer(item) {
+      if (end) return Promise.reject(new InvalidOptionError('intake: offer after end or fail'));
+      if (inside.size < capacity && offers.size === 0) {
+        inside.push(item);
+        settle();
+        return Promise.resolve();
+      }
+      return new Promise((resolve, reject) => {
+        offers.push({ item, resolve, reject });
+      });
+    },
+    end() {
+      close({});
+    },
+    fail(error) {
+      close({ error });
+    },
+    items$: fromPull(open, { name: 'intake', onDrain: drain }),
+  };
+}

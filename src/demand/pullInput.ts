@@ -1,0 +1,112 @@
+import { InvalidOptionError, SourceUsedError } from '../errors.ts';
+
+/** What a source can read: an iterable, an async iterable, a Node or web readable stream. */
+export type Pullable<T> = Iterable<T> | AsyncIterable<T> | ReadableStream<T>;
+
+/** That, or a function that opens one for each subscription; the signal is aborted when the subscription ends. */
+export type PullInput<T> = Pullable<T> | ((signal: AbortSignal) => Pullable<T>);
+
+/** An input that is open. */
+export interface Pull<T> {
+  /** Present where pulling is synchronous. */
+  readonly sync: Iterator<T, unknown> | undefined;
+  next(): Promise<IteratorResult<T, unknown>>;
+  /** Tells the input that no further item will be asked for; what it holds stays open. */
+  stop(): void;
+  /** Closes it now, also while a pull is pending; a promise where that takes time. */
+  close(): Promise<unknown> | undefined;
+}
+
+interface NodeStream {
+  readonly pipe: unknown;
+  destroy(): unknown;
+  on(event: 'error', listener: () => void): unknown;
+}
+
+/** One-shot inputs that were read once: what they gave is gone. */
+const used = /* @__PURE__ */ new WeakSet();
+
+function readOnce(input: object, name: string): void {
+  if (used.has(input)) throw new SourceUsedError(name);
+  used.add(input);
+}
+
+function isWebStream<T>(input: Pullable<T>): input is ReadableStream<T> {
+  return typeof (input as Partial<ReadableStream<T>>).getReader === 'function';
+}
+
+function isNodeStream(input: object): input is NodeStream {
+  const { pipe, destroy } = input as Partial<NodeStream>;
+  return typeof pipe === 'function' && typeof destroy === 'function';
+}
+
+/** Opens `input` for one subscription. Throws `SourceUsedError` for a one-shot input that was read before. */
+export function openPull<T>(input: PullInput<T>, name: string): Pull<T> {
+  let controller: AbortController | undefined;
+  let opened: Pullable<T>;
+  if (typeof input === 'function') {
+    controller = new AbortController();
+    opened = input(controller.signal);
+  } else {
+    opened = input;
+  }
+  const stop = (): void => {
+    controller?.abort(new DOMException('The source was closed', 'AbortError'));
+  };
+  if (typeof opened === 'string') return ofSync(opened as Iterable<T>, name, stop);
+  if (typeof opened === 'object' && opened !== null) {
+    if (isWebStream(opened)) return ofWebStream(opened, name, stop);
+    if (Symbol.asyncIterator in opened) return ofAsync(opened, name, stop);
+    if (Symbol.iterator in opened) return ofSync(opened, name, stop);
+  }
+  throw new InvalidOptionError(`${name}: input must be an iterable, an async iterable or a readable stream`);
+}
+
+function ofSync<T>(input: Iterable<T>, name: string, stop: () => void): Pull<T> {
+  const iterator: Iterator<T, unknown> = input[Symbol.iterator]();
+  if ((iterator as unknown) === input) readOnce(iterator, name);
+  return {
+    sync: iterator,
+    next: () => Promise.resolve(iterator.next()),
+    stop,
+    close() {
+      stop();
+      iterator.return?.();
+      return undefined;
+    },
+  };
+}
+
+function ofAsync<T>(input: AsyncIterable<T>, name: string, stop: () => void): Pull<T> {
+  const stream = isNodeStream(input) ? input : undefined;
+  if (stream) {
+    readOnce(stream, name);
+    stream.on('error', () => undefined); // its iterator listens from the first pull only, and tells it then
+  }
+  const iterator: AsyncIterator<T, unknown> = input[Symbol.asyncIterator]();
+  if (!stream && (iterator as unknown) === input) readOnce(iterator, name);
+  return {
+    sync: undefined,
+    next: () => iterator.next(),
+    stop,
+    close() {
+      stop();
+      stream?.destroy(); // its iterator would wait for a pull that is pending
+      return iterator.return?.();
+    },
+  };
+}
+
+function ofWebStream<T>(input: ReadableStream<T>, name: string, stop: () => void): Pull<T> {
+  readOnce(input, name);
+  const reader = input.getReader();
+  return {
+    sync: undefined,
+    next: () => reader.read(),
+    stop,
+    close() {
+      stop();
+      return reader.cancel();
+    },
+  };
+}

@@ -1,0 +1,150 @@
+import type { Observable } from 'rxjs';
+import { HandedBackError, TicketLostError } from '../errors.ts';
+import type { Run } from '../flow/Run.ts';
+import { wholeNumber } from '../options.ts';
+import { RingQueue } from '../queue/RingQueue.ts';
+import { Inlet, type Receiver } from '../rx/Inlet.ts';
+import { current, NONE, under } from '../tickets/current.ts';
+import type { Ticket } from '../tickets/Ticket.ts';
+import { Demand, type DemandOwner } from './Demand.ts';
+
+export interface ToAsyncIterableOptions {
+  /** Items that may wait for the loop. Whole number, 1 or more. */
+  readonly capacity: number;
+}
+
+/**
+ * Reads a flow with `for await`, which slows the flow down to the pace of the loop. Each loop is a subscription;
+ * leaving it early unsubscribes. An item counts as delivered when the loop takes it. Over a source that cannot wait,
+ * what is ahead of the loop grows without a bound: put a `boundedQueue` in between.
+ *
+ * @throws `InvalidOptionError`, at call time, for an option outside its range.
+ */
+export function toAsyncIterable<T>(
+  flow: Observable<T>,
+  { capacity }: ToAsyncIterableOptions,
+): AsyncIterable<T> {
+  wholeNumber('toAsyncIterable: capacity', capacity, 1);
+  return { [Symbol.asyncIterator]: () => new Loop(flow, capacity) };
+}
+
+interface Waiting<T> {
+  readonly resolve: (result: IteratorResult<T, undefined>) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** One loop over a flow: the end of its chain. */
+class Loop<T> implements AsyncIterator<T, undefined>, DemandOwner, Receiver<T> {
+  readonly name = 'toAsyncIterable';
+  readonly run: Run | undefined = undefined;
+  readonly demand: Demand;
+  readonly #values = new RingQueue<T>();
+  readonly #tickets = new RingQueue<Ticket>();
+  readonly #loops: Waiting<T>[] = [];
+  readonly #flow: Observable<T>;
+  #inlet: Inlet<T> | undefined;
+  #end: { readonly error?: unknown } | undefined;
+
+  constructor(flow: Observable<T>, capacity: number) {
+    this.#flow = flow;
+    this.demand = new Demand(capacity, this);
+  }
+
+  next(): Promise<IteratorResult<T, undefined>> {
+    this.#subscribe();
+    return new Promise((resolve, reject) => {
+      this.#loops.push({ resolve, reject });
+      this.#settle();
+    });
+  }
+
+  return(): Promise<IteratorResult<T, undefined>> {
+    this.#end = {};
+    const reason = new HandedBackError(this.name, 'the loop was left');
+    while (this.#values.size > 0) {
+      this.#values.take();
+      const ticket = this.#tickets.take();
+      if (ticket !== NONE) ticket.release(reason);
+    }
+    this.#inlet?.unsubscribe();
+    this.demand.end(reason);
+    this.#settle();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  receive(value: T): void {
+    this.demand.claims++;
+    if (current.ticket === undefined && this.demand.ticketed) {
+      this.#inlet?.unsubscribe();
+      this.inputFailed(
+        new TicketLostError(
+          `${this.name}: an item of an acknowledged flow came outside its call, held by a native operator`,
+        ),
+      );
+      return;
+    }
+    this.demand.held++;
+    const ticket = current.ticket ?? NONE;
+    this.#values.push(value);
+    this.#tickets.push(ticket === NONE ? NONE : ticket.claim());
+    this.#settle();
+  }
+
+  inputEnded(): void {
+    this.#end ??= {};
+    this.demand.end();
+    this.#settle();
+  }
+
+  inputFailed(error: unknown): void {
+    this.#end ??= { error };
+    this.demand.end(error);
+    this.#settle();
+  }
+
+  announced(): void {
+    // The loop is the end of the chain.
+  }
+
+  urge(): void {
+    // It gathers nothing that it could let go of: the loop takes what is there.
+  }
+
+  drained(): void {
+    this.inputEnded();
+  }
+
+  complain(error: Error): void {
+    console.warn(error.message);
+  }
+
+  #subscribe(): void {
+    if (this.#inlet || this.#end) return;
+    const inlet = new Inlet<T>(undefined, this);
+    this.#inlet = inlet;
+    this.demand.subscribing = true;
+    try {
+      under(NONE, () => this.#flow.subscribe(inlet));
+    } finally {
+      this.demand.subscribed();
+    }
+  }
+
+  #settle(): void {
+    while (this.#loops.length > 0) {
+      if (this.#values.size > 0) {
+        const value = this.#values.take();
+        const ticket = this.#tickets.take();
+        this.#loops.shift()?.resolve({ done: false, value });
+        if (ticket !== NONE) ticket.release();
+        this.demand.release();
+        continue;
+      }
+      if (!this.#end) return;
+      const loop = this.#loops.shift();
+      if ('error' in this.#end) loop?.reject(this.#end.error);
+      else loop?.resolve({ done: true, value: undefined });
+      this.#end = {};
+    }
+  }
+}

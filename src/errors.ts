@@ -1,0 +1,258 @@
+/** Base of every error that sluice makes itself. Match on `code`, which is stable; messages may change. */
+export abstract class SluiceError extends Error {
+  abstract readonly code: string;
+}
+
+/** An operator, source or sink was called with an option it cannot honour. Thrown at call time, never through the stream. */
+export class InvalidOptionError extends TypeError {
+  override readonly name = 'InvalidOptionError';
+  readonly code = 'INVALID_OPTION';
+  readonly retryable = false;
+}
+
+/** A one-shot source (an iterator, a stream) was subscribed to a second time: what it gave the first time is gone. */
+export class SourceUsedError extends SluiceError {
+  override readonly name = 'SourceUsedError';
+  readonly code = 'SOURCE_USED';
+  readonly retryable = false;
+  constructor(source: string) {
+    super(
+      `${source}: this source can be read only once and was subscribed to again; ` +
+        'give a function that returns a new one each time',
+    );
+  }
+}
+
+/** A value that could not be made to wait found a bounded queue full, and its policy is `overflow: 'fail'`. */
+export class QueueOverflowError extends SluiceError {
+  override readonly name = 'QueueOverflowError';
+  readonly code = 'QUEUE_OVERFLOW';
+  /** Name of the stage that owns the queue. */
+  readonly stage: string;
+  /** Items that the queue holds when full. */
+  readonly capacity: number;
+  constructor(stage: string, capacity: number) {
+    super(
+      `${stage}: the queue is full (capacity ${capacity} items) and the source above cannot wait; ` +
+        "use fromPull or intake, or choose overflow: 'dropOldest' or 'dropNewest'",
+    );
+    this.stage = stage;
+    this.capacity = capacity;
+  }
+}
+
+/** An attempt, or an item, took longer than its limit and was aborted. */
+export class TimeoutError extends SluiceError {
+  override readonly name = 'TimeoutError';
+  readonly code = 'TIMEOUT';
+  readonly retryable: boolean = true;
+  /** The limit that was exceeded, in milliseconds. */
+  readonly timeoutMs: number;
+  constructor(what: string, timeoutMs: number) {
+    super(`${what}: no result within ${timeoutMs} ms`);
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/** Why an item was handed back: its stage was stopped, or failed, before the item had an outcome. */
+export class HandedBackError extends SluiceError {
+  override readonly name = 'HandedBackError';
+  readonly code = 'HANDED_BACK';
+  constructor(where: string, why: string, cause?: unknown) {
+    super(`${where}: handed back, ${why}`, cause === undefined ? undefined : { cause });
+  }
+}
+
+/** Under `strict`: a stage received items that its demand had not asked for. */
+export class OverrunError extends SluiceError {
+  override readonly name = 'OverrunError';
+  readonly code = 'OVERRUN';
+}
+
+/** Under `strict`: items towards a stage were held or lost by a native operator that is not declared. */
+export class UnclaimedError extends SluiceError {
+  override readonly name = 'UnclaimedError';
+  readonly code = 'UNCLAIMED';
+}
+
+/** An acknowledged source found no stage below it: something cuts the chain, or there is no stage. */
+export class TicketPathError extends SluiceError {
+  override readonly name = 'TicketPathError';
+  readonly code = 'TICKET_PATH';
+  readonly retryable = false;
+}
+
+/** An item of an acknowledged flow reached a stage outside the call that carries its ticket. */
+export class TicketLostError extends SluiceError {
+  override readonly name = 'TicketLostError';
+  readonly code = 'TICKET_LOST';
+  readonly retryable = false;
+}
+
+/** Too many items of an acknowledged flow neither reached a stage nor were dropped by a sluice operator. */
+export class TicketHeldError extends SluiceError {
+  override readonly name = 'TicketHeldError';
+  readonly code = 'TICKET_HELD';
+  readonly retryable = false;
+  /** Items that were waiting for an outcome. */
+  readonly waiting: number;
+  constructor(stage: string, waiting: number) {
+    super(
+      `${stage}: ${waiting} acknowledged items in a row neither reached a stage nor were dropped by a sluice operator; ` +
+        'use filterOr, or drops(filter(…)), for filters, and batch for native buffers',
+    );
+    this.waiting = waiting;
+  }
+}
+
+/** Under `strict`: an item of an acknowledged flow neither reached a stage nor was dropped by a sluice operator. */
+export class TicketUnclaimedError extends SluiceError {
+  override readonly name = 'TicketUnclaimedError';
+  readonly code = 'TICKET_UNCLAIMED';
+  readonly retryable = false;
+}
+
+// Connectors: HTTP, PostgreSQL.
+
+/** Where an HTTP attempt was: waiting for a connection, making it, waiting for the headers, reading the body. */
+export type HttpPhase = 'acquire' | 'connect' | 'headers' | 'body';
+
+/** What HTTP errors say of their request. The address is without credentials, query and fragment. */
+export interface HttpRequestFacts {
+  readonly method: string;
+  /** Scheme, host and port: the part of the address that messages show. */
+  readonly origin: string;
+  /** Origin and path. A path may hold an item's id; therefore it is a field and not in the message. */
+  readonly url: string;
+}
+
+/** A pool of connections was asked for one after its `close()`, or was closed while the caller was using one. */
+export class ConnectionsClosedError extends SluiceError {
+  override readonly name = 'ConnectionsClosedError';
+  readonly code = 'CONNECTIONS_CLOSED';
+  readonly retryable = false;
+  constructor(owner: string) {
+    super(`${owner}: closed; make a new one, or close it after the flow has ended`);
+  }
+}
+
+/** The server answered, and its answer is no success. Retryable: 408, 425, 429 and 5xx. */
+export class HttpStatusError extends SluiceError implements HttpRequestFacts {
+  override readonly name = 'HttpStatusError';
+  readonly code = 'HTTP_STATUS';
+  readonly retryable: boolean;
+  readonly status: number;
+  /** How long the server asks to wait, in milliseconds, from its `Retry-After`. Absent if it did not, or said nonsense. */
+  readonly retryAfterMs: number | undefined;
+  readonly method: string;
+  readonly origin: string;
+  readonly url: string;
+  /** The first 1,024 characters of the answer's body. Not enumerable: it may hold data that logs must not. */
+  declare readonly detail: string;
+  constructor(request: HttpRequestFacts, status: number, retryAfterMs: number | undefined, detail: string) {
+    super(`${request.method} ${request.origin}: status ${status}`);
+    this.status = status;
+    this.retryable = status === 408 || status === 425 || status === 429 || status >= 500;
+    this.retryAfterMs = retryAfterMs;
+    this.method = request.method;
+    this.origin = request.origin;
+    this.url = request.url;
+    Object.defineProperty(this, 'detail', { value: detail });
+  }
+}
+
+/**
+ * A connection could not be made, or broke. Not retryable: what a new attempt cannot mend (TLS and certificates), and a
+ * request that the server may have carried out and that has neither an idempotent method nor an `idempotency-key`.
+ */
+export class HttpConnectionError extends SluiceError implements HttpRequestFacts {
+  override readonly name = 'HttpConnectionError';
+  readonly code = 'HTTP_CONNECTION';
+  readonly phase: HttpPhase;
+  readonly retryable: boolean;
+  readonly method: string;
+  readonly origin: string;
+  readonly url: string;
+  constructor(request: HttpRequestFacts, phase: HttpPhase, retryable: boolean, cause: unknown) {
+    const code = (cause as { code?: unknown } | undefined)?.code;
+    const reason = typeof code === 'string' ? `${phase}, ${code}` : phase;
+    super(`${request.method} ${request.origin}: connection failed (${reason})`, { cause });
+    this.phase = phase;
+    this.retryable = retryable;
+    this.method = request.method;
+    this.origin = request.origin;
+    this.url = request.url;
+  }
+}
+
+/** An HTTP attempt took longer than `timeoutMs`, in `phase`. Its connection was destroyed. */
+export class HttpTimeoutError extends TimeoutError implements HttpRequestFacts {
+  readonly phase: HttpPhase;
+  override readonly retryable: boolean;
+  readonly method: string;
+  readonly origin: string;
+  readonly url: string;
+  constructor(request: HttpRequestFacts, phase: HttpPhase, retryable: boolean, timeoutMs: number) {
+    super(`${request.method} ${request.origin} (${phase})`, timeoutMs);
+    this.phase = phase;
+    this.retryable = retryable;
+    this.method = request.method;
+    this.origin = request.origin;
+    this.url = request.url;
+  }
+}
+
+/**
+ * The body of a successful answer cannot be used: `'truncated'` (it ended early), `'json'` (it is not JSON),
+ * `'encoding'` (it cannot be decompressed), `'tooLarge'` (more than `maxBodyBytes`). Only `'truncated'` is retryable.
+ */
+export class HttpBodyError extends SluiceError implements HttpRequestFacts {
+  override readonly name = 'HttpBodyError';
+  readonly code = 'HTTP_BODY';
+  readonly reason: 'truncated' | 'json' | 'encoding' | 'tooLarge';
+  readonly retryable: boolean;
+  readonly method: string;
+  readonly origin: string;
+  readonly url: string;
+  /** For `ndjson`: the line that is not JSON, from 1. */
+  readonly line: number | undefined;
+  constructor(
+    request: HttpRequestFacts,
+    reason: HttpBodyError['reason'],
+    { retryable = false, line, cause }: { retryable?: boolean; line?: number; cause?: unknown } = {},
+  ) {
+    const what = {
+      truncated: 'the body ended early',
+      json: 'the body is not JSON',
+      encoding: 'the body cannot be decompressed',
+      tooLarge: 'the body is larger than maxBodyBytes',
+    }[reason];
+    const where = line === undefined ? '' : ` (line ${line})`;
+    super(
+      `${request.method} ${request.origin}: ${what}${where}`,
+      cause === undefined ? undefined : { cause },
+    );
+    this.reason = reason;
+    this.retryable = retryable;
+    this.line = line;
+    this.method = request.method;
+    this.origin = request.origin;
+    this.url = request.url;
+  }
+}
+
+/** A row cannot be sent to PostgreSQL: its key is missing, or a value has no representation. */
+export class PostgresRowError extends SluiceError {
+  override readonly name = 'PostgresRowError';
+  readonly code = 'POSTGRES_ROW';
+  readonly retryable = false;
+  /** Name of the property that is at fault. */
+  readonly property: string;
+  constructor(table: string, property: string, fault: string, cause?: unknown) {
+    super(
+      `postgresTable: ${table}: property '${property}' ${fault}`,
+      cause === undefined ? undefined : { cause },
+    );
+    this.property = property;
+  }
+}

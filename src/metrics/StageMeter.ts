@@ -1,0 +1,75 @@
+/** Which stage: made once per call of an operator, so that subscribing again goes on counting where it was. */
+export interface StageIdentity {
+  /** The operator's name. */
+  readonly operator: string;
+  /** The name that the user gave, or the operator's. */
+  readonly name: string;
+  /** Items it can work on at once; 0: it does no work of its own. */
+  readonly slots: number;
+}
+
+/** Items are timed one by one up to this many, then one in `TIMED_EVERY`. */
+const TIMED_ALL = 1_024;
+const TIMED_EVERY = 16;
+
+/** A Demand, as far as the meter reads it. */
+interface Counted {
+  readonly unclaimed: number;
+  readonly late: number;
+}
+
+/**
+ * Counters of one stage. At every instant `in = out + rejected + dropped + dead + held`, all in input items.
+ * Busy and blocked time are added up over slots, from every item at first and then from one in sixteen.
+ */
+export class StageMeter {
+  in = 0;
+  out = 0;
+  emitted = 0;
+  rejected = 0;
+  dropped = 0;
+  dead = 0;
+  retried = 0;
+  overruns = 0;
+  stored = 0;
+  /** Milliseconds that slots spent at work. */
+  busyMs = 0;
+  /** Milliseconds that finished results waited for the stage below. */
+  blockedMs = 0;
+  name: string;
+  readonly identity: StageIdentity;
+  /** The Demands of its subscriptions, of which at most one is still in use. */
+  #demand: Counted = { unclaimed: 0, late: 0 };
+  #before: Counted = { unclaimed: 0, late: 0 };
+
+  constructor(identity: StageIdentity, name = identity.name) {
+    this.identity = identity;
+    this.name = name;
+  }
+
+  get held(): number {
+    return this.in - this.out - this.rejected - this.dropped - this.dead;
+  }
+
+  /** Emissions towards the stage that did not arrive, and were not dropped by an operator of ours. */
+  get unclaimed(): number {
+    return this.#before.unclaimed + this.#demand.unclaimed;
+  }
+
+  /** Items that arrived later than they were emitted. */
+  get late(): number {
+    return this.#before.late + this.#demand.late;
+  }
+
+  /** The stage is subscribed to once more, with this Demand. */
+  watch(demand: Counted): void {
+    this.#before = { unclaimed: this.unclaimed, late: this.late };
+    this.#demand = demand;
+  }
+
+  /** How many items this one stands for when it is timed; 0: it is not timed. */
+  static weight(index: number): number {
+    if (index < TIMED_ALL) return 1;
+    return index % TIMED_EVERY === 0 ? TIMED_EVERY : 0;
+  }
+}

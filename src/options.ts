@@ -1,0 +1,41 @@
+import { InvalidOptionError } from './errors.ts';
+
+/** The value as an error message shows it: kind and size only, since an option may hold a secret. */
+function shown(value: unknown): string {
+  if (typeof value === 'number' || typeof value === 'boolean' || value == null) return String(value);
+  if (typeof value === 'string') return `a string of ${value.length} characters`;
+  return Array.isArray(value) ? 'an array' : `a value of type ${typeof value}`;
+}
+
+function refuse(key: string, expected: string, value: unknown): never {
+  throw new InvalidOptionError(`${key} must be ${expected}, got ${shown(value)}`);
+}
+
+/** Checks that `value` is a whole number of `least` or more. `key` reads `operator: option`. */
+export function wholeNumber(key: string, value: unknown, least: number): void {
+  if (!Number.isSafeInteger(value) || (value as number) < least) {
+    refuse(key, `a whole number of ${least} or more`, value);
+  }
+}
+
+/** Checks that `value` is a number of `least` or more; `Infinity` is refused unless `endless`. */
+export function atLeast(key: string, value: unknown, least: number, endless = false): void {
+  const fits = typeof value === 'number' && value >= least && (endless || value !== Infinity);
+  if (!fits) refuse(key, `${endless ? 'a' : 'a finite'} number of ${least} or more`, value);
+}
+
+/** Checks that `value` is a function. */
+export function callable(key: string, value: unknown): void {
+  if (typeof value !== 'function') refuse(key, 'a function', value);
+}
+
+/** Checks that `value` is one of `choices`. */
+export function oneOf(key: string, value: unknown, choices: readonly unknown[]): void {
+  if (!choices.includes(value))
+    refuse(key, `one of ${choices.map((c) => `'${String(c)}'`).join(', ')}`, value);
+}
+
+/** Checks that `value` is a string with at least one character. */
+export function nonEmpty(key: string, value: unknown): void {
+  if (typeof value !== 'string' || value === '') refuse(key, 'a string that is not empty', value);
+}

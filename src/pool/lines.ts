@@ -1,0 +1,90 @@
+import { RingQueue } from '../queue/RingQueue.ts';
+
+/** The line in front of a pool. */
+export interface Line<T> {
+  readonly size: number;
+  push(entry: T): void;
+  /** The next entry that may start; undefined: none now. */
+  take(): T | undefined;
+  /** What was taken is done. */
+  done(entry: T): void;
+  /** Empties it, in the order of arrival per key. */
+  clear(): T[];
+}
+
+/** First come, first served. */
+export class PlainLine<T> implements Line<T> {
+  readonly #queue = new RingQueue<T>();
+
+  get size(): number {
+    return this.#queue.size;
+  }
+
+  push(entry: T): void {
+    this.#queue.push(entry);
+  }
+
+  take(): T | undefined {
+    return this.#queue.size > 0 ? this.#queue.take() : undefined;
+  }
+
+  done(): void {
+    // Nothing waits for it.
+  }
+
+  clear(): T[] {
+    const all: T[] = [];
+    while (this.#queue.size > 0) all.push(this.#queue.take());
+    return all;
+  }
+}
+
+/**
+ * One at a time per key, in order; round robin among the keys that wait. A key is known only while it has an entry
+ * waiting or at work, so memory grows with active keys.
+ */
+export class KeyedLine<T extends { readonly key: unknown }> implements Line<T> {
+  size = 0;
+  /** Active keys, with what waits behind the one at work. */
+  readonly #keys = new Map<unknown, T[]>();
+  /** Keys that have an entry waiting and none at work, in the order of their turn. */
+  readonly #turns = new RingQueue<unknown>();
+  readonly #atWork = new Set<unknown>();
+
+  push(entry: T): void {
+    const { key } = entry;
+    const waiting = this.#keys.get(key);
+    this.size++;
+    if (waiting) {
+      waiting.push(entry);
+      if (waiting.length === 1 && !this.#atWork.has(key)) this.#turns.push(key);
+      return;
+    }
+    this.#keys.set(key, [entry]);
+    this.#turns.push(key);
+  }
+
+  take(): T | undefined {
+    if (this.#turns.size === 0) return undefined;
+    const key = this.#turns.take();
+    this.#atWork.add(key);
+    this.size--;
+    return this.#keys.get(key)?.shift();
+  }
+
+  done(entry: T): void {
+    const { key } = entry;
+    this.#atWork.delete(key);
+    if (this.#keys.get(key)?.length) this.#turns.push(key);
+    else this.#keys.delete(key);
+  }
+
+  clear(): T[] {
+    const all = [...this.#keys.values()].flat();
+    this.#keys.clear();
+    this.#atWork.clear();
+    while (this.#turns.size > 0) this.#turns.take();
+    this.size = 0;
+    return all;
+  }
+}

@@ -1,0 +1,121 @@
+import { atLeast, callable, oneOf, wholeNumber } from '../options.ts';
+import { InvalidOptionError } from '../errors.ts';
+
+/** When to try again: data, applied by `withRetry`, `retryDelayed` and `storeTo`. */
+export interface RetryPolicy {
+  /** Milliseconds to wait before retry number `retry` (1, 2, …); undefined: give up. `previousMs` is the last wait. */
+  readonly delayMs: (retry: number, previousMs: number) => number | undefined;
+  /** No retry starts later than this many milliseconds after the first attempt. */
+  readonly maxElapsedMs: number;
+  readonly isRetryable: (error: unknown) => boolean;
+}
+
+export interface RetryOptions {
+  /** No retry starts later than this many milliseconds after the first attempt. @defaultValue Infinity */
+  readonly maxElapsedMs?: number;
+  /** Whether trying again may help. @defaultValue not where `error.retryable === false` */
+  readonly isRetryable?: (error: unknown) => boolean;
+}
+
+export interface ExponentialOptions extends RetryOptions {
+  /** The first wait, in milliseconds, 0 or more. */
+  readonly initialMs: number;
+  /** By what each wait is longer than the one before, 1 or more. @defaultValue 2 */
+  readonly factor?: number;
+  /** The longest wait, in milliseconds. @defaultValue 30_000 */
+  readonly maxMs?: number;
+  /** `'full'`: anything between 0 and the wait; `'none'`: exactly the wait. @defaultValue 'full' */
+  readonly jitter?: 'full' | 'none';
+  /** Retries at most: 3 means 4 attempts. Whole number, 0 or more. */
+  readonly maxRetries: number;
+  /** Chance: a number from 0 up to 1. @defaultValue Math.random */
+  readonly random?: () => number;
+}
+
+/**
+ * As many retries as delays, each after its delay in milliseconds: `delays([1_000, 3_000, 5_000])` makes four attempts.
+ *
+ * @throws `InvalidOptionError`, at call time, for a delay below 0.
+ */
+export function delays(delaysMs: readonly number[], options: RetryOptions = {}): RetryPolicy {
+  if (!Array.isArray(delaysMs))
+    throw new InvalidOptionError('delays: delaysMs must be an array of milliseconds');
+  const waits: readonly number[] = [...(delaysMs as readonly number[])];
+  for (const wait of waits) atLeast('delays: delaysMs', wait, 0);
+  return { delayMs: (retry) => waits[retry - 1], ...common('delays', options) };
+}
+
+/**
+ * Waits that grow by `factor` from `initialMs` up to `maxMs`, with full jitter.
+ *
+ * @throws `InvalidOptionError`, at call time, for an option outside its range.
+ * @see M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015, for `'full'`.
+ */
+export function exponential(options: ExponentialOptions): RetryPolicy {
+  const {
+    initialMs,
+    factor = 2,
+    maxMs = 30_000,
+    jitter = 'full',
+    maxRetries,
+    random = Math.random,
+  } = options;
+  atLeast('exponential: initialMs', initialMs, 0);
+  atLeast('exponential: factor', factor, 1);
+  atLeast('exponential: maxMs', maxMs, 0);
+  oneOf('exponential: jitter', jitter, ['full', 'none']);
+  wholeNumber('exponential: maxRetries', maxRetries, 0);
+  callable('exponential: random', random);
+  const delayMs = (retry: number): number | undefined => {
+    if (retry > maxRetries) return undefined;
+    const growth = Math.min(factor ** (retry - 1), Number.MAX_VALUE); // 0 × Infinity would be no wait at all
+    const wait = Math.min(maxMs, initialMs * growth);
+    return jitter === 'full' ? wait * random() : wait;
+  };
+  return { delayMs, ...common('exponential', options) };
+}
+
+function common(policy: string, options: RetryOptions): Omit<RetryPolicy, 'delayMs'> {
+  const { maxElapsedMs = Infinity, isRetryable = retryableByDefault } = options;
+  atLeast(`${policy}: maxElapsedMs`, maxElapsedMs, 0, true);
+  callable(`${policy}: isRetryable`, isRetryable);
+  return { maxElapsedMs, isRetryable };
+}
+
+function retryableByDefault(error: unknown): boolean {
+  return (error as { retryable?: unknown } | null | undefined)?.retryable !== false;
+}
+
+/** Checks an option that is to be a policy. */
+export function checkPolicy(key: string, policy: unknown): void {
+  callable(`${key}.delayMs`, (policy as Partial<RetryPolicy> | undefined)?.delayMs);
+  callable(`${key}.isRetryable`, (policy as RetryPolicy).isRetryable);
+}
+
+/** The waits of one item under a policy. */
+export class RetryClock {
+  readonly #policy: RetryPolicy;
+  readonly #startedAt: number;
+  #retry = 0;
+  #previousMs = 0;
+
+  /** `startedAt`: when the first attempt began, on the clock of `waitMs`. */
+  constructor(policy: RetryPolicy, startedAt: number) {
+    this.#policy = policy;
+    this.#startedAt = startedAt;
+  }
+
+  /**
+   * Milliseconds to wait before the next attempt; undefined: give up. `error.retryAfterMs` is a floor: a server is
+   * never asked earlier than it said.
+   */
+  waitMs(error: unknown, at: number): number | undefined {
+    const { delayMs, maxElapsedMs, isRetryable } = this.#policy;
+    if (!isRetryable(error)) return undefined;
+    const wait = delayMs(++this.#retry, this.#previousMs);
+    if (wait === undefined) return undefined;
+    const floor = (error as { retryAfterMs?: unknown } | null | undefined)?.retryAfterMs;
+    this.#previousMs = typeof floor === 'number' && floor > wait ? floor : wait;
+    return at - this.#startedAt + this.#previousMs > maxElapsedMs ? undefined : this.#previousMs;
+  }
+}

@@ -1,0 +1,118 @@
+/** What a ticketed source keeps of its items that wait for a ride: how many, and how many may. */
+export interface TicketBook {
+  waiting: number;
+  readonly maxWaiting: number;
+}
+
+/**
+ * A promise to settle one item of an acknowledged source, once, with the worst of its outcomes.
+ *
+ * It is counted: the source holds one reference while it emits, each stage that accepts the item holds one until the
+ * item's last result is delivered. When the count reaches zero it settles. `claims` and `drops` tell an emitter what
+ * became of its item during the call: a stage retained it, an operator dropped it on purpose, or neither, which no
+ * program can tell from "a native operator still holds it".
+ */
+export class Ticket {
+  /** Times that a stage retained it. */
+  claims = 0;
+  /** Times that an operator of ours dropped it on purpose. */
+  drops = 0;
+  /** Why the item is handed back; undefined: acknowledged. The first reason stays. */
+  failure: unknown = undefined;
+  /** How many items of the source settle with it. */
+  readonly size: number;
+  readonly book: TicketBook | undefined;
+  #settle: (failure: unknown) => void;
+  #references = 1;
+  #riders: Ticket[] | undefined;
+  /** The ticket that this one was merged into: they count and settle as one. */
+  #merged: Ticket | undefined;
+
+  constructor(size: number, settle: (failure: unknown) => void, book?: TicketBook) {
+    this.size = size;
+    this.book = book;
+    this.#settle = settle;
+  }
+
+  /** One ticket for several, each of which comes with a reference: they share its outcome. */
+  static group(members: readonly Ticket[]): Ticket {
+    let size = 0;
+    for (const member of members) size += member.size;
+    const settle = (failure: unknown): void => {
+      for (const member of members) member.release(failure);
+    };
+    return new Ticket(size, settle, members[0]?.book);
+  }
+
+  /** Keeps it unsettled, without saying that the item has arrived anywhere. */
+  hold(): this {
+    this.#lead().#references++;
+    return this;
+  }
+
+  /** A stage accepts the item: keeps the ticket unsettled until `release`. */
+  claim(): this {
+    this.claims++;
+    return this.hold();
+  }
+
+  /** An operator drops the item on purpose: it has its outcome as far as that operator is concerned. */
+  drop(): void {
+    this.drops++;
+  }
+
+  /** These share the outcome of this ticket; each comes with a reference that is released then. */
+  carry(riders: readonly Ticket[]): void {
+    const lead = this.#lead();
+    for (const each of riders) {
+      const rider = each.#lead();
+      if (rider !== lead && !rider.#carries(lead)) {
+        (lead.#riders ??= []).push(rider);
+        continue;
+      }
+      // Itself (an earlier part of the same item waited), or one that it rides on: neither could settle first.
+      if (rider !== lead) lead.#merge(rider);
+      lead.#references--;
+    }
+  }
+
+  /** Gives one reference back; a `failure` makes the item one that is handed back. */
+  release(failure?: unknown): void {
+    const lead = this.#lead();
+    if (failure !== undefined && lead.failure === undefined) lead.failure = failure;
+    lead.#references--;
+    if (lead.#references > 0) return;
+    if (lead.#references < 0) throw new Error('sluice: a ticket was released twice');
+    lead.#settle(lead.failure);
+    const riders = lead.#riders;
+    lead.#riders = undefined;
+    if (riders) for (const rider of riders) rider.release(lead.failure);
+  }
+
+  #lead(): Ticket {
+    return this.#merged === undefined ? this : this.#merged.#lead();
+  }
+
+  #carries(ticket: Ticket): boolean {
+    if (this.#riders === undefined) return false;
+    return this.#riders.some((each) => {
+      const rider = each.#lead();
+      return rider === ticket || rider.#carries(ticket);
+    });
+  }
+
+  /** Makes one of this ticket and `other`, which carries it. */
+  #merge(other: Ticket): void {
+    const settleThis = this.#settle;
+    const riders = other.#riders ?? [];
+    other.#merged = this;
+    other.#riders = undefined;
+    this.#references += other.#references;
+    this.failure ??= other.failure;
+    this.#settle = (failure) => {
+      settleThis(failure);
+      other.#settle(failure);
+    };
+    this.carry(riders);
+  }
+}
