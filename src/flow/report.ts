@@ -1,0 +1,132 @@
+import type { StageMeter } from '../metrics/StageMeter.ts';
+import type { LeftItem, Run } from './Run.ts';
+
+/** One stage of a flow, in figures. Items are input items; at every instant `in = out + rejected + dropped + dead + held`. */
+export interface StageStats {
+  readonly name: string;
+  readonly operator: string;
+  readonly in: number;
+  /** Done, with all results delivered. */
+  readonly out: number;
+  /** Results delivered. */
+  readonly emitted: number;
+  readonly rejected: number;
+  readonly dropped: number;
+  readonly dead: number;
+  /** Waiting, at work, or finished and not delivered; after an abort: handed back. */
+  readonly held: number;
+  /** Attempts beyond the first. */
+  readonly retried: number;
+  /** Items that arrived although the limit was held. */
+  readonly overruns: number;
+  /** Emissions towards the stage that did not arrive, and were not dropped by an operator of ours. */
+  readonly unclaimed: number;
+  /** Items that arrived later than they were emitted: held by a native operator meanwhile. */
+  readonly late: number;
+  /** Items that can be worked on at once; 0: the stage does no work of its own. */
+  readonly slots: number;
+  /** Share of its slots' time spent at work, 0 to 1. */
+  readonly busyShare: number;
+  /** Share of its slots' time in which finished results waited for the stage below, 0 to 1. */
+  readonly blockedShare: number;
+}
+
+/** A flow, in figures, while it runs. */
+export interface FlowStats {
+  /** Items that the sources have delivered into the flow. */
+  readonly itemsIn: number;
+  /** Items that a sink has confirmed. */
+  readonly stored: number;
+  /** Items that came out at the end of the flow. */
+  readonly delivered: number;
+  readonly rejected: number;
+  readonly dropped: number;
+  readonly dead: number;
+  readonly retried: number;
+  /** Items inside; after the end: handed back. */
+  readonly leftOver: number;
+  readonly elapsedMs: number;
+  /** Items that left at the end, with any outcome, a second. */
+  readonly itemsPerSecond: number;
+  /** From the source to the end. */
+  readonly stages: readonly StageStats[];
+}
+
+/** What a run leaves behind. */
+export interface FlowReport extends FlowStats {
+  /**
+   * How it ended: all input done; stopped by `drain`, with all that was inside finished; stopped by `abort`; or with an
+   * error. Only `report()` says `'failed'`: awaiting the run rejects then.
+   */
+  readonly end: 'completed' | 'drained' | 'aborted' | 'failed';
+  /** The items that were handed back, with the stage that held each. */
+  readonly left: readonly LeftItem[];
+  readonly warnings: readonly string[];
+  /** Says which stage limits the run. */
+  explain(): string;
+}
+
+export function statsOf(run: Run, elapsedMs: number): FlowStats {
+  const stages = [...run.meters.values()].reverse().map((meter) => stageStats(meter, elapsedMs));
+  const sum = (key: 'rejected' | 'dropped' | 'dead' | 'held' | 'retried'): number =>
+    stages.reduce((total, stage) => total + stage[key], 0);
+  let stored = 0;
+  for (const meter of run.meters.values()) stored += meter.stored;
+  const done = run.delivered + sum('rejected') + sum('dropped') + sum('dead');
+  return {
+    itemsIn: run.itemsIn > 0 ? run.itemsIn : (stages[0]?.in ?? run.delivered),
+    stored,
+    delivered: run.delivered,
+    rejected: sum('rejected'),
+    dropped: sum('dropped'),
+    dead: sum('dead'),
+    retried: sum('retried'),
+    leftOver: sum('held'),
+    elapsedMs,
+    itemsPerSecond: elapsedMs > 0 ? (done * 1_000) / elapsedMs : 0,
+    stages,
+  };
+}
+
+function stageStats(meter: StageMeter, elapsedMs: number): StageStats {
+  const { slots } = meter.identity;
+  const slotMs = slots * elapsedMs;
+  const share = (ms: number): number => (slotMs > 0 ? Math.min(1, ms / slotMs) : 0);
+  return {
+    name: meter.name,
+    operator: meter.identity.operator,
+    in: meter.in,
+    out: meter.out,
+    emitted: meter.emitted,
+    rejected: meter.rejected,
+    dropped: meter.dropped,
+    dead: meter.dead,
+    held: meter.held,
+    retried: meter.retried,
+    overruns: meter.overruns,
+    unclaimed: meter.unclaimed,
+    late: meter.late,
+    slots,
+    busyShare: share(meter.busyMs),
+    blockedShare: share(meter.blockedMs),
+  };
+}
+
+/** Names the stage whose slots were busiest. */
+export function explain(stats: FlowStats): string {
+  if (stats.itemsIn === 0) return 'No items came in.';
+  const rate = stats.itemsPerSecond.toFixed(stats.itemsPerSecond < 10 ? 1 : 0);
+  const working = stats.stages.filter((stage) => stage.slots > 0 && stage.in > 0);
+  const busiest = working.reduce<StageStats | undefined>(
+    (best, stage) => (best === undefined || stage.busyShare > best.busyShare ? stage : best),
+    undefined,
+  );
+  if (!busiest) return `No stage of this flow does work of its own; ${rate} items/s came through.`;
+  const percent = Math.round(busiest.busyShare * 100);
+  const slots = busiest.slots === 1 ? 'its one slot was' : `its ${busiest.slots} slots were`;
+  const limits =
+    percent >= 50
+      ? `${busiest.name} limits the run`
+      : `No stage was busy half of the time, ${busiest.name} most`;
+  return `${limits}, at ${rate} items/s: ${slots} busy ${percent} % of the time.`;
+}

@@ -1,0 +1,306 @@
+import {
+  concat,
+  defer,
+  EMPTY,
+  map,
+  of,
+  Subject,
+  takeUntil,
+  timer,
+  type Observable,
+  type Subscription,
+} from 'rxjs';
+import { after, now } from '../clock.ts';
+import { Demand, type DemandOwner } from '../demand/Demand.ts';
+import { HandedBackError, TicketLostError } from '../errors.ts';
+import { InvalidOptionError } from '../errors.ts';
+import { atLeast, callable, oneOf } from '../options.ts';
+import { Inlet, type Receiver } from '../rx/Inlet.ts';
+import { current, NONE, under } from '../tickets/current.ts';
+import { explain, statsOf, type FlowReport, type FlowStats } from './report.ts';
+import { leaveQuietly, Run, waitForClosing, type ItemEvent } from './Run.ts';
+import { debugTracer } from './debug.ts';
+
+export interface RunFlowOptions {
+  /** Drains when it is aborted: takes in no more, finishes what is inside. */
+  readonly drainSignal?: AbortSignal;
+  /** Aborts when it is aborted, as in `fetch`. */
+  readonly signal?: AbortSignal;
+  /** Milliseconds that draining may take before what is left is aborted; 0 or more. @defaultValue 30_000 */
+  readonly drainTimeoutMs?: number;
+  /** What an error does to the rest: `'drain'` finishes what other stages hold, `'abort'` stops all. @defaultValue 'drain' */
+  readonly onError?: 'drain' | 'abort';
+  /** Told of what endangers the promises, once a kind and stage. @defaultValue console.warn */
+  readonly onWarning?: (message: string) => void;
+  /** Makes errors of the warnings about native operators that hold or lose items. @defaultValue false */
+  readonly strict?: boolean;
+  /** Told of each step in the life of each item. @defaultValue a log on the console where SLUICE_DEBUG=1 is set */
+  readonly debug?: (event: ItemEvent) => void;
+  /** Milliseconds between two values of `stats$`, above 0. @defaultValue 250 */
+  readonly statsEveryMs?: number;
+}
+
+/** How long the end of a run waits for sources and sinks that are closing, in milliseconds. */
+const CLOSE_TIMEOUT_MS = 1_000;
+
+/**
+ * Runs a flow: subscribes at once, and gives a handle to watch it and to stop it.
+ *
+ * Awaiting it gives the report; if the flow errored, it rejects with that error itself, and `report()` still tells.
+ *
+ * @throws `InvalidOptionError`, at call time, for an option outside its range.
+ */
+export function runFlow(flow: Observable<unknown>, options: RunFlowOptions = {}): FlowRun {
+  return new FlowRun(flow, options);
+}
+
+/** A flow that runs. Awaitable. */
+export class FlowRun implements PromiseLike<FlowReport> {
+  /** Figures of the run, the first at once, then at an interval and at the end. Never errors. */
+  readonly stats$: Observable<FlowStats>;
+  readonly #run: Run;
+  readonly #end: FlowEnd;
+  readonly #warnings: string[] = [];
+  readonly #ended = new Subject<void>();
+  readonly #startedAt = now();
+  readonly #drainTimeoutMs: number;
+  readonly #promise: Promise<FlowReport>;
+  readonly #forget: (() => void)[] = [];
+  #elapsedMs: number | undefined;
+  #failed = false;
+  #stopped: 'drained' | 'aborted' | undefined;
+  #deadline: Subscription | undefined;
+  #finish!: (how: { readonly error: unknown } | undefined) => void;
+
+  constructor(flow: Observable<unknown>, options: RunFlowOptions) {
+    const { drainTimeoutMs = 30_000, onError = 'drain', strict = false, statsEveryMs = 250 } = options;
+    const {
+      onWarning = (message: string) => {
+        console.warn(message);
+      },
+      debug = debugTracer(),
+    } = options;
+    if (typeof (flow as { subscribe?: unknown } | undefined)?.subscribe !== 'function') {
+      throw new InvalidOptionError('runFlow: flow must be an Observable');
+    }
+    atLeast('runFlow: drainTimeoutMs', drainTimeoutMs, 0);
+    oneOf('runFlow: onError', onError, ['drain', 'abort']);
+    callable('runFlow: onWarning', onWarning);
+    atLeast('runFlow: statsEveryMs', statsEveryMs, 1);
+    if (debug !== undefined) callable('runFlow: debug', debug);
+
+    this.#drainTimeoutMs = drainTimeoutMs;
+    const warn = (message: string): void => {
+      this.#warnings.push(message);
+      onWarning(message);
+    };
+    this.#run = new Run(strict, onError === 'abort', warn, (message) => this.#warnings.push(message), debug);
+    this.#promise = new Promise((resolve, reject) => {
+      this.#finish = (how) => {
+        void this.#close().then(() => {
+          if (how) reject(how.error);
+          else resolve(this.report());
+        });
+      };
+    });
+    this.#end = new FlowEnd(this.#run, (how) => {
+      this.#over(how);
+    });
+    const live = timer(0, statsEveryMs).pipe(
+      map(() => this.#stats()),
+      takeUntil(this.#ended),
+    );
+    const last = defer(() => of(this.#stats()));
+    this.stats$ = defer(() => concat(last, this.#elapsedMs === undefined ? concat(live, last) : EMPTY));
+    this.#listen(options.drainSignal, () => void this.drain());
+    this.#listen(options.signal, (reason) => void this.abort(reason));
+    if (this.#stopped === undefined) this.#end.connect(flow); // drained before it began: nothing is in it
+  }
+
+  then<A = FlowReport, B = never>(
+    fulfilled?: ((report: FlowReport) => A | PromiseLike<A>) | null,
+    rejected?: ((error: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return this.#promise.then(fulfilled, rejected);
+  }
+
+  catch<B = never>(rejected?: ((error: unknown) => B | PromiseLike<B>) | null): Promise<FlowReport | B> {
+    return this.#promise.catch(rejected);
+  }
+
+  finally(settled?: (() => void) | null): Promise<FlowReport> {
+    return this.#promise.finally(settled);
+  }
+
+  /** Takes in no more and finishes what is inside; after `drainTimeoutMs` what is left is aborted. */
+  drain(): Promise<FlowReport> {
+    if (this.#stopped === undefined && this.#elapsedMs === undefined) {
+      this.#stopped = 'drained';
+      this.#deadline = after(this.#drainTimeoutMs, () => void this.abort());
+      this.#end.demand.drain();
+    }
+    return this.#promise;
+  }
+
+  /** Stops now: aborts what is at work, and hands back all that is inside. */
+  abort(reason?: unknown): Promise<FlowReport> {
+    if (this.#stopped !== 'aborted' && this.#elapsedMs === undefined) {
+      this.#stopped = 'aborted';
+      this.#end.abort(reason);
+    }
+    return this.#promise;
+  }
+
+  /** The figures as they stand now; complete once the run has ended. */
+  report(): FlowReport {
+    const stats = this.#stats();
+    return {
+      ...stats,
+      end: this.#failed ? 'failed' : (this.#stopped ?? 'completed'),
+      left: [...this.#run.left],
+      warnings: [...this.#warnings],
+      explain: () => explain(stats),
+    };
+  }
+
+  #stats(): FlowStats {
+    return statsOf(this.#run, this.#elapsedMs ?? now() - this.#startedAt);
+  }
+
+  #over(how: { readonly error: unknown } | undefined): void {
+    if (this.#elapsedMs !== undefined) return;
+    this.#elapsedMs = now() - this.#startedAt;
+    this.#failed = how !== undefined;
+    for (const forget of this.#forget) forget();
+    this.#finish(how);
+  }
+
+  /** Waits for what closes, and for the last settlements, for a bounded time. */
+  async #close(): Promise<void> {
+    let timeout: Subscription | undefined;
+    const late = new Promise<void>((resolve) => {
+      timeout = after(CLOSE_TIMEOUT_MS, resolve);
+    });
+    const closed = (async () => {
+      await Promise.resolve(); // `take` completes first, and unsubscribes from what is above after that
+      for (const [sink, name] of this.#run.sinks)
+        if (sink.close) waitForClosing(this.#run, () => sink.close?.(), name);
+      while (this.#run.closing.size > 0) await Promise.all(this.#run.closing);
+    })();
+    await Promise.race([closed, late]);
+    timeout?.unsubscribe();
+    this.#deadline?.unsubscribe();
+    this.#ended.next();
+    this.#ended.complete();
+  }
+
+  #listen(signal: AbortSignal | undefined, stop: (reason: unknown) => void): void {
+    if (!signal) return;
+    const listener = (): void => {
+      stop(signal.reason);
+    };
+    if (signal.aborted) {
+      listener();
+      return;
+    }
+    signal.addEventListener('abort', listener, { once: true });
+    this.#forget.push(() => {
+      signal.removeEventListener('abort', listener);
+    });
+  }
+}
+
+/** The end of a chain: takes everything, and carries the run. */
+class FlowEnd implements DemandOwner, Receiver<unknown> {
+  readonly name = 'runFlow';
+  readonly run: Run;
+  readonly demand: Demand;
+  readonly #over: (how: { readonly error: unknown } | undefined) => void;
+  #inlet: Inlet<unknown> | undefined;
+  #done = false;
+
+  constructor(run: Run, over: (how: { readonly error: unknown } | undefined) => void) {
+    this.run = run;
+    this.#over = over;
+    this.demand = new Demand(Infinity, this);
+    run.fail = (error) => {
+      this.fail(error);
+    };
+  }
+
+  connect(flow: Observable<unknown>): void {
+    const inlet = new Inlet<unknown>(undefined, this);
+    this.#inlet = inlet;
+    this.demand.subscribing = true;
+    try {
+      under(NONE, () => flow.subscribe(inlet));
+    } finally {
+      this.demand.subscribed();
+    }
+  }
+
+  abort(reason: unknown): void {
+    this.demand.end(new HandedBackError(this.name, 'the flow was aborted', reason));
+    this.#leave();
+    this.#finish(undefined);
+  }
+
+  receive(): void {
+    this.demand.claims++;
+    this.run.delivered++;
+    const { ticket } = current;
+    if (ticket === NONE) return;
+    if (ticket) ticket.claims++;
+    else if (this.demand.ticketed) {
+      this.fail(
+        new TicketLostError(
+          'runFlow: an item of an acknowledged flow came out outside its call, held by a native operator',
+        ),
+      );
+    }
+  }
+
+  inputEnded(): void {
+    this.demand.end();
+    this.#finish(undefined);
+  }
+
+  inputFailed(error: unknown): void {
+    this.demand.end(error);
+    this.#finish({ error });
+  }
+
+  drained(): void {
+    this.#leave();
+    this.inputEnded();
+  }
+
+  announced(): void {
+    // Nothing is below.
+  }
+
+  urge(): void {
+    // It gathers nothing.
+  }
+
+  complain(error: Error, fatal: boolean): void {
+    if (fatal && this.run.strict) this.fail(error);
+    else this.run.warn(error.message);
+  }
+
+  fail(error: unknown): void {
+    this.demand.end(error);
+    this.#leave();
+    this.#finish({ error });
+  }
+
+  #leave(): void {
+    leaveQuietly(this.run, () => this.#inlet?.unsubscribe(), this.name);
+  }
+
+  #finish(how: { readonly error: unknown } | undefined): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#over(how);
+  }
+}

@@ -1,0 +1,124 @@
+import type { Demand } from '../demand/Demand.ts';
+import type { WorkContext } from './Work.ts';
+
+/** What a context holds only once somebody asks for it: most items never do. */
+interface Live {
+  controller: AbortController | undefined;
+  aborted: { readonly reason: unknown } | undefined;
+  child: ItemContext | undefined;
+  readonly stops: Set<() => void>;
+}
+
+/**
+ * What work is told of its item. Wrappers fork it: one context an attempt, each with a signal of its own. Aborting goes
+ * down from parent to child by a field, so that no listener hangs on a signal that lives longer.
+ */
+export class ItemContext implements WorkContext {
+  readonly index: number;
+  readonly worker: number;
+  readonly attempt: number;
+  /** Attempts made so far, those of forks included. */
+  attempts: number;
+  /** Debug mode: told of each attempt beyond the first. */
+  onRetry: ((attempt: number) => void) | undefined = undefined;
+  readonly #demand: Demand | undefined;
+  readonly #parent: ItemContext | undefined;
+  #live: Live | undefined = undefined;
+
+  constructor(index: number, worker: number, demand?: Demand, attempt = 1, parent?: ItemContext) {
+    this.index = index;
+    this.worker = worker;
+    this.attempt = attempt;
+    this.attempts = attempt;
+    this.#demand = demand;
+    this.#parent = parent;
+  }
+
+  get signal(): AbortSignal {
+    const live = this.#state();
+    if (!live.controller) {
+      live.controller = new AbortController();
+      if (live.aborted) live.controller.abort(live.aborted.reason);
+    }
+    return live.controller.signal;
+  }
+
+  /** A context for the same item with a signal of its own, aborted with this one. */
+  fork(attempt = this.attempt): ItemContext {
+    const live = this.#state();
+    const child = new ItemContext(this.index, this.worker, this.#demand, attempt, this);
+    live.child = child;
+    if (live.aborted) child.abort(live.aborted.reason);
+    child.#count(attempt);
+    return child;
+  }
+
+  abort(reason: unknown): void {
+    const live = this.#state();
+    if (live.aborted) return;
+    live.aborted = { reason };
+    live.controller?.abort(reason);
+    live.child?.abort(reason);
+    for (const stop of [...live.stops]) stop();
+  }
+
+  /** Calls `stop` when the item is aborted, but not for draining; the result cancels it. */
+  whenAborted(stop: () => void): () => void {
+    const { stops } = this.#state();
+    stops.add(stop);
+    return () => {
+      stops.delete(stop);
+    };
+  }
+
+  /** Calls `stop` when draining begins or the item is aborted, or at once; the result cancels it. */
+  whenStopping(stop: () => void): () => void {
+    const live = this.#state();
+    if (live.aborted) {
+      stop();
+      return () => undefined;
+    }
+    live.stops.add(stop);
+    const cancel = this.#demand?.whenDraining(stop);
+    return () => {
+      live.stops.delete(stop);
+      cancel?.();
+    };
+  }
+
+  /**
+   * Runs `wrapper` with the context that a wrapper of work was called with. Where that is not one of ours (work called
+   * without a pool), one is made and linked to its signal for as long as the wrapper takes.
+   */
+  static with<R>(context: WorkContext | undefined, wrapper: (item: ItemContext, done: () => void) => R): R {
+    if (context instanceof ItemContext) return wrapper(context, () => undefined);
+    const item = new ItemContext(context?.index ?? 0, context?.worker ?? 0);
+    const signal = context?.signal;
+    const abort = (): void => {
+      item.abort(signal?.reason);
+    };
+    if (signal?.aborted) abort();
+    signal?.addEventListener('abort', abort, { once: true });
+    const unlink = (): void => {
+      signal?.removeEventListener('abort', abort);
+    };
+    try {
+      return wrapper(item, unlink);
+    } catch (error) {
+      unlink();
+      throw error;
+    }
+  }
+
+  #state(): Live {
+    return (this.#live ??= { controller: undefined, aborted: undefined, child: undefined, stops: new Set() });
+  }
+
+  #count(attempt: number): void {
+    if (attempt > this.attempts) {
+      this.attempts = attempt;
+      this.onRetry?.(attempt);
+    }
+    if (this.#parent) this.#parent.#count(attempt);
+  }
+}

@@ -1,0 +1,434 @@
+import { from, type Observable, type ObservableInput, type Subscriber } from 'rxjs';
+import { now } from '../clock.ts';
+import { fromPull } from '../demand/fromPull.ts';
+import { leaveQuietly } from '../flow/Run.ts';
+import { Stage } from '../demand/Stage.ts';
+import { StageMeter, type StageIdentity } from '../metrics/StageMeter.ts';
+import { KeyedLine, PlainLine, type Line } from '../pool/lines.ts';
+import { RingQueue } from '../queue/RingQueue.ts';
+import { InnerInlet } from '../rx/InnerInlet.ts';
+import { current, NONE, under } from '../tickets/current.ts';
+import type { Ticket } from '../tickets/Ticket.ts';
+import { isPromiseLike } from './isPromiseLike.ts';
+import { ItemContext } from './ItemContext.ts';
+import type { DeadLetter, FailurePolicy } from './DeadLetter.ts';
+import type { Work } from './Work.ts';
+
+export interface PoolSettings<T> {
+  readonly concurrency: number;
+  readonly maxWaiting: number;
+  readonly ordered: boolean;
+  readonly by: ((value: T) => unknown) | undefined;
+  readonly onFailure: FailurePolicy<T>;
+}
+
+/** What counts for the ledger when a job is finished. */
+export type Outcome = 'out' | 'rejected' | 'dropped' | 'dead';
+
+/** `settling`: its work has failed, and the dead-letter handler has not answered yet. */
+type JobState = 'waiting' | 'working' | 'settling' | 'done' | 'abandoned';
+
+/** One item inside the pool. Reused, with its two callbacks, so that an item in steady state makes no closure. */
+export class Job<T, R> {
+  value!: T;
+  ticket: Ticket = NONE;
+  key: unknown = undefined;
+  index = 0;
+  worker = -1;
+  state: JobState = 'waiting';
+  outcome: Outcome = 'out';
+  context: ItemContext | undefined = undefined;
+  /** The result of a promise, its only one. */
+  result: R | undefined = undefined;
+  hasResult = false;
+  /** Results of an Observable that are not delivered yet. */
+  outbox: RingQueue<R> | undefined = undefined;
+  inner: InnerInlet<R> | undefined = undefined;
+  /** How many items this one stands for where time is measured; 0: it is not timed. */
+  weight = 0;
+  since = 0;
+  readonly fulfilled: (result: R) => void;
+  readonly rejected: (error: unknown) => void;
+
+  constructor(pool: PoolStage<T, R>) {
+    this.fulfilled = (result) => {
+      pool.fulfilled(this, result);
+    };
+    this.rejected = (error) => {
+      pool.failed(this, error);
+    };
+  }
+}
+
+/** The stage behind `poolMap`: a line, a fixed number of workers, and results that keep their place until delivered. */
+export class PoolStage<T, R> extends Stage<T, R> {
+  readonly #work: Work<T, ObservableInput<R>>;
+  readonly #settings: PoolSettings<T>;
+  readonly #line: Line<Job<T, R>>;
+  /** Unordered: a job stands here once for every result, and once for its end if that comes apart. */
+  readonly #ready = new RingQueue<Job<T, R>>();
+  /** Ordered: every job that was accepted and is not finished. */
+  readonly #order = new RingQueue<Job<T, R>>();
+  readonly #workers: (Job<T, R> | undefined)[] = [];
+  readonly #freeWorkers: number[] = [];
+  readonly #spare: Job<T, R>[] = [];
+  readonly #concurrency: number;
+  readonly #ordered: boolean;
+  /** No order to keep, and no keys. */
+  readonly #plain: boolean;
+  #working = 0;
+  #index = 0;
+  #starting = false;
+  #emitting: Job<T, R> | undefined;
+
+  constructor(
+    identity: StageIdentity,
+    subscriber: Subscriber<R>,
+    work: Work<T, ObservableInput<R>>,
+    settings: PoolSettings<T>,
+  ) {
+    super(identity, subscriber, settings.concurrency + settings.maxWaiting);
+    this.#work = work;
+    this.#settings = settings;
+    this.#concurrency = settings.concurrency;
+    this.#ordered = settings.ordered;
+    this.#plain = !settings.ordered && settings.by === undefined;
+    this.#line = settings.by ? new KeyedLine() : new PlainLine();
+  }
+
+  protected override accept(value: T, ticket: Ticket): void {
+    const job = this.#spare.pop() ?? new Job(this);
+    job.value = value;
+    job.ticket = ticket;
+    job.index = this.#index++;
+    job.state = 'waiting';
+    if (this.#plain && this.#working < this.#concurrency && this.#line.size === 0) {
+      this.#start(job);
+      return;
+    }
+    if (this.#settings.by && !this.#keyed(job, this.#settings.by)) return;
+    if (this.#ordered) this.#order.push(job);
+    this.#line.push(job);
+    this.#startNext();
+  }
+
+  /** A promise of work has its result. */
+  fulfilled(job: Job<T, R>, result: R): void {
+    if (this.dead || job.state !== 'working') return;
+    this.#worked(job);
+    if (this.#ordered || !this.mayDeliver(this.#ready.size)) {
+      this.settle(job, result);
+      this.#done(job);
+      return;
+    }
+    // Nothing is ready before it, and there is room below: the same, without the way through the line.
+    this.delivering = true;
+    try {
+      this.#emit(job, result);
+      this.#finish(job);
+    } finally {
+      this.delivering = false;
+    }
+    this.delivered(this.#ready.size);
+  }
+
+  failed(job: Job<T, R>, error: unknown): void {
+    if (this.dead || job.state !== 'working') return;
+    this.#worked(job);
+    const { onFailure } = this.#settings;
+    if (onFailure === 'fail') {
+      this.#fail(job, error);
+      return;
+    }
+    job.outcome = onFailure === 'drop' ? 'dropped' : 'dead';
+    if (onFailure === 'drop') {
+      this.#done(job);
+      return;
+    }
+    const attempts = job.context?.attempts ?? 1;
+    const letter: DeadLetter<T> = { value: job.value, error, attempts, stage: this.name };
+    job.state = 'settling';
+    const taken = (): void => {
+      if (this.dead || job.state !== 'settling') return;
+      job.state = 'done';
+      this.#done(job);
+    };
+    const refused = (reason: unknown): void => {
+      if (!this.dead && job.state === 'settling') this.#fail(job, reason);
+    };
+    try {
+      const answer = under(NONE, () => onFailure(letter));
+      if (isPromiseLike(answer)) Promise.resolve(answer).then(taken, refused);
+      else taken();
+    } catch (reason) {
+      refused(reason);
+    }
+  }
+
+  /** An Observable of work emits: the result waits in the job's outbox for its turn. */
+  emitted(job: Job<T, R>, result: R): void {
+    if (this.dead || job.state !== 'working') return;
+    (job.outbox ??= new RingQueue<R>()).push(result);
+    if (!this.#ordered) this.#ready.push(job);
+    this.deliver();
+  }
+
+  /** An Observable of work has completed, and given back what it held. */
+  completed(job: Job<T, R>): void {
+    if (this.dead || job.state !== 'working') return;
+    this.#worked(job);
+    this.#done(job);
+  }
+
+  /** What the result of a promise means: here, the one value to emit. */
+  protected settle(job: Job<T, R>, result: R): void {
+    job.result = result;
+    job.hasResult = true;
+  }
+
+  protected override emitNext(): boolean {
+    const queue = this.#ordered ? this.#order : this.#ready;
+    if (queue.size === 0) return false;
+    const job = queue.peek();
+    if (job.state === 'abandoned') {
+      queue.take();
+      return true;
+    }
+    const { outbox } = job;
+    if (job.hasResult) {
+      if (!this.out.ready()) return false;
+      queue.take();
+      this.#emit(job, job.result as R);
+    } else if (outbox !== undefined && outbox.size > 0) {
+      if (!this.out.ready()) return false;
+      if (!this.#ordered) queue.take();
+      this.#emit(job, outbox.take());
+      if (this.dead) this.#finish(job);
+      else job.inner?.delivered();
+      return true;
+    } else if (job.state === 'done') {
+      queue.take();
+    } else {
+      return false; // ordered, and the first is still at work
+    }
+    this.#finish(job);
+    return true;
+  }
+
+  protected override idle(): boolean {
+    return this.demand.held === 0;
+  }
+
+  protected override abandon(reason: unknown, keepFinished: boolean): void {
+    for (const job of this.#line.clear()) this.#leaveJob(job, reason);
+    for (const job of this.#workers) {
+      if (job?.state !== 'working' && job?.state !== 'settling') continue;
+      if (job === this.#emitting && !keepFinished) this.#stopWork(job, reason);
+      else this.#leaveJob(job, reason);
+    }
+    if (keepFinished) return;
+    for (const queue of [this.#ready, this.#order]) {
+      while (queue.size > 0) {
+        const job = queue.take();
+        if (job.state === 'done' && job !== this.#emitting) this.#leaveJob(job, reason);
+      }
+    }
+  }
+
+  #keyed(job: Job<T, R>, by: (value: T) => unknown): boolean {
+    const outer = current.ticket;
+    current.ticket = NONE;
+    try {
+      job.key = by(job.value);
+      return true;
+    } catch (error) {
+      this.#fail(job, error);
+      return false;
+    } finally {
+      current.ticket = outer;
+    }
+  }
+
+  /** Starts what waits, in a loop: a line of work that fails or ends at once must not grow the stack. */
+  #startNext(): void {
+    if (this.#starting) return;
+    this.#starting = true;
+    try {
+      while (!this.dead && this.#working < this.#concurrency) {
+        const job = this.#line.take();
+        if (job === undefined) return;
+        this.#start(job);
+      }
+    } finally {
+      this.#starting = false;
+    }
+  }
+
+  #start(job: Job<T, R>): void {
+    const worker = this.#freeWorkers.pop() ?? this.#workers.length;
+    this.#workers[worker] = job;
+    this.#working++;
+    job.worker = worker;
+    job.state = 'working';
+    const context = new ItemContext(job.index, worker, this.demand);
+    job.context = context;
+    if (this.run !== undefined) this.#clockIn(job);
+    const outer = current.ticket;
+    current.ticket = NONE;
+    try {
+      const result = this.#work(job.value, context);
+      if (result instanceof Promise) result.then(job.fulfilled, job.rejected);
+      // A foreign thenable may call back twice, and by then the job may stand for another item.
+      else if (isPromiseLike(result)) Promise.resolve(result).then(job.fulfilled, job.rejected);
+      else this.#subscribe(job, result);
+    } catch (error) {
+      this.failed(job, error);
+    } finally {
+      current.ticket = outer;
+    }
+  }
+
+  #subscribe(job: Job<T, R>, result: ObservableInput<R>): void {
+    const inner = new InnerInlet<R>(
+      (value) => {
+        this.emitted(job, value);
+      },
+      (error) => {
+        this.failed(job, error);
+      },
+      () => {
+        this.completed(job);
+      },
+    );
+    job.inner = inner;
+    streamOf(result).subscribe(inner);
+  }
+
+  /** Work is over: its time is counted, and its retries. */
+  #worked(job: Job<T, R>): void {
+    job.state = 'done';
+    if (this.run === undefined) return;
+    const attempts = job.context?.attempts ?? 1;
+    if (attempts > 1) this.meter.retried += attempts - 1;
+    if (job.weight > 0) {
+      const at = now();
+      this.meter.busyMs += (at - job.since) * job.weight;
+      job.since = at;
+    }
+    if (this.run.trace) this.tell('finished', job.value, job.worker, attempts);
+  }
+
+  /** The job has its outcome: it is finished when what it still has to emit is delivered. */
+  #done(job: Job<T, R>): void {
+    if (this.#ordered) {
+      this.#vacate(job);
+      this.#startNext();
+    } else {
+      this.#ready.push(job);
+    }
+    this.deliver();
+  }
+
+  #emit(job: Job<T, R>, result: R): void {
+    if (job.weight > 0 && job.state === 'done') {
+      this.meter.blockedMs += (now() - job.since) * job.weight;
+      job.weight = 0;
+    }
+    this.#emitting = job;
+    this.meter.emitted++;
+    this.out.emit(result, job.ticket);
+    this.#emitting = undefined;
+  }
+
+  /** Delivered: the place is free. */
+  #finish(job: Job<T, R>): void {
+    const { ticket } = job;
+    if (job.outcome === 'out') this.meter.out++;
+    else this.meter[job.outcome]++;
+    if (this.run?.trace && job.outcome !== 'out') this.tell(job.outcome, job.value, job.worker);
+    if (this.dead) {
+      if (ticket !== NONE) ticket.release(); // it was on the stack when the flow ended below: delivered
+      return;
+    }
+    if (!this.#ordered) this.#vacate(job);
+    this.#recycle(job);
+    if (this.#line.size > 0) this.#startNext();
+    if (ticket !== NONE) ticket.release();
+    this.demand.release();
+  }
+
+  /** The worker is free, and so is the key. */
+  #vacate(job: Job<T, R>): void {
+    this.#workers[job.worker] = undefined;
+    this.#freeWorkers.push(job.worker);
+    this.#working--;
+    if (!this.#plain) this.#line.done(job);
+  }
+
+  #recycle(job: Job<T, R>): void {
+    job.value = undefined as T;
+    job.ticket = NONE;
+    job.key = job.context = job.result = job.outbox = job.inner = undefined;
+    job.hasResult = false;
+    job.outcome = 'out';
+    if (this.#spare.length < this.demand.limit) this.#spare.push(job);
+  }
+
+  /** The stage fails with what failed this item, which is handed back last: its settlement may wake the source. */
+  #fail(job: Job<T, R>, error: unknown): void {
+    const { value, ticket } = job;
+    this.#stopWork(job, error);
+    this.demand.held--;
+    this.fail(error);
+    this.leave(value, ticket, error);
+  }
+
+  #leaveJob(job: Job<T, R>, reason: unknown): void {
+    this.#stopWork(job, reason);
+    this.demand.held--;
+    this.leave(job.value, job.ticket, reason);
+  }
+
+  #stopWork(job: Job<T, R>, reason: unknown): void {
+    job.state = 'abandoned';
+    job.context?.abort(reason);
+    const { inner } = job;
+    if (inner)
+      leaveQuietly(
+        this.run,
+        () => {
+          inner.unsubscribe();
+        },
+        this.name,
+      );
+  }
+
+  #traceWork(job: Job<T, R>): void {
+    const { context, value, worker } = job;
+    this.tell('started', value, worker, 1);
+    if (!context) return;
+    context.onRetry = (attempt) => {
+      this.tell('retried', value, worker, attempt);
+    };
+  }
+
+  #clockIn(job: Job<T, R>): void {
+    job.weight = StageMeter.weight(job.index);
+    if (job.weight > 0) job.since = now();
+    if (this.run?.trace) this.#traceWork(job);
+  }
+}
+
+/** Iterables are pulled, so that they wait for demand as well; the rest is for RxJS. */
+function streamOf<R>(result: ObservableInput<R>): Observable<R> {
+  const shape = result as unknown as Partial<Record<PropertyKey, unknown>> | null | undefined;
+  const observable = Symbol.observable ?? '@@observable';
+  if (shape == null || typeof shape['subscribe'] === 'function' || typeof shape[observable] === 'function') {
+    return from(result);
+  }
+  const pullable =
+    typeof shape[Symbol.iterator] === 'function' ||
+    typeof shape[Symbol.asyncIterator] === 'function' ||
+    typeof shape['getReader'] === 'function';
+  return pullable ? fromPull(result as Iterable<R>) : from(result);
+}

@@ -1,0 +1,19 @@
+/** What a sink says of an error: try again, look for the bad item, or give up. */
+export type FailureClass = 'retry' | 'data' | 'fatal';
+
+/** Told to a sink with each batch. */
+export interface SinkContext {
+  /** 1 for the first attempt at these items. */
+  readonly attempt: number;
+  /** Aborted when the flow is stopped. */
+  readonly signal: AbortSignal;
+}
+
+/** Where items end up. Resolving `store` means: all of these items are safe now. */
+export interface Sink<T> {
+  store(items: readonly T[], context: SinkContext): Promise<void>;
+  /** `'retry'`: may work next time; `'data'`: some of the items are bad; `'fatal'`: no use. Absent: `'retry'`. */
+  classify?(error: unknown): FailureClass;
+  /** Called once: at the end of the run, or, without `runFlow`, of the subscription. */
+  close?(): Promise<void>;
+}

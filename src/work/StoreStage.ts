@@ -1,0 +1,240 @@
+import type { Subscriber, Subscription } from 'rxjs';
+import { after, now } from '../clock.ts';
+import { Stage } from '../demand/Stage.ts';
+import { waitForClosing } from '../flow/Run.ts';
+import type { StageIdentity } from '../metrics/StageMeter.ts';
+import { RingQueue } from '../queue/RingQueue.ts';
+import { RetryClock, type RetryPolicy } from '../retry/RetryPolicy.ts';
+import { NONE, under } from '../tickets/current.ts';
+import type { Ticket } from '../tickets/Ticket.ts';
+import { ItemContext } from './ItemContext.ts';
+import type { DeadLetter, FailurePolicy } from './DeadLetter.ts';
+import type { Sink } from './Sink.ts';
+import { waitForRetry } from './withRetry.ts';
+
+export interface StoreSettings<T> {
+  readonly maxItems: number;
+  readonly maxWaitMs: number;
+  readonly concurrency: number;
+  readonly retry: RetryPolicy | undefined;
+  readonly onFailure: FailurePolicy<T>;
+}
+
+interface Entry<T> {
+  readonly value: T;
+  readonly ticket: Ticket;
+  state: 'held' | 'confirmed' | 'gone';
+}
+
+/** The stage behind `storeTo`: gathers batches, stores them, and delivers what is confirmed, one item at a time. */
+export class StoreStage<T> extends Stage<T, T> {
+  readonly #sink: Sink<T>;
+  readonly #settings: StoreSettings<T>;
+  readonly #gathered = new RingQueue<Entry<T>>();
+  readonly #confirmed = new RingQueue<Entry<T>>();
+  /** The batches being stored, each with its worker number and context. */
+  readonly #storing = new Map<
+    number,
+    { readonly entries: readonly Entry<T>[]; readonly context: ItemContext }
+  >();
+  #timer: Subscription | undefined;
+  #due = false;
+  #emitting: Entry<T> | undefined;
+  #batches = 0;
+
+  constructor(identity: StageIdentity, subscriber: Subscriber<T>, sink: Sink<T>, settings: StoreSettings<T>) {
+    super(identity, subscriber, settings.maxItems * (settings.concurrency + 1));
+    this.#sink = sink;
+    this.#settings = settings;
+    if (!sink.close) return;
+    if (this.run) this.run.sinks.set(sink, this.name);
+    else
+      subscriber.add(() => {
+        this.#closeSink();
+      });
+  }
+
+  protected override accept(value: T, ticket: Ticket): void {
+    this.#gathered.push({ value, ticket, state: 'held' });
+    if (this.demand.draining || this.urged) this.#due = true;
+    this.#storeNext();
+  }
+
+  /** The ticket of a stored item settles here: what becomes of it below is not the source's concern. */
+  override announced(): void {
+    // Stages below a store need no tickets.
+  }
+
+  protected override flush(): void {
+    this.#due = true;
+    this.#storeNext();
+  }
+
+  protected override emitNext(): boolean {
+    if (this.#confirmed.size === 0 || !this.out.ready()) return false;
+    const entry = this.#confirmed.take();
+    this.#emitting = entry;
+    this.meter.emitted++;
+    this.out.emit(entry.value, entry.ticket);
+    this.#emitting = undefined;
+    this.#leaves(entry, 'out');
+    return true;
+  }
+
+  protected override idle(): boolean {
+    return this.#gathered.size + this.#confirmed.size + this.#storing.size === 0;
+  }
+
+  protected override abandon(reason: unknown, keepFinished: boolean): void {
+    this.#timer?.unsubscribe();
+    while (this.#gathered.size > 0) this.#handBack(this.#gathered.take(), reason);
+    for (const { entries, context } of this.#storing.values()) {
+      context.abort(reason);
+      for (const entry of entries) if (entry.state === 'held') this.#handBack(entry, reason);
+    }
+    this.#storing.clear();
+    if (keepFinished) return;
+    // Stored, but nobody below will hear of it: settled as stored.
+    while (this.#confirmed.size > 0) {
+      const entry = this.#confirmed.take();
+      if (entry !== this.#emitting) this.#leaves(entry, 'out');
+    }
+  }
+
+  /** Starts as many batches as are full, or due, and have a worker. */
+  #storeNext(): void {
+    const { maxItems, concurrency } = this.#settings;
+    while (!this.dead && this.#gathered.size > 0 && this.#storing.size < concurrency) {
+      if (this.#gathered.size < maxItems && !this.#due && !this.inputDone) break;
+      const entries: Entry<T>[] = [];
+      while (entries.length < maxItems && this.#gathered.size > 0) entries.push(this.#gathered.take());
+      this.#timer?.unsubscribe();
+      this.#timer = undefined;
+      this.urged = false;
+      void this.#storeBatch(entries);
+    }
+    if (this.#gathered.size === 0) this.#due = false;
+    else if (!this.#timer && this.#settings.maxWaitMs !== Infinity) this.#startTimer();
+  }
+
+  #startTimer(): void {
+    this.#timer = after(this.#settings.maxWaitMs, () => {
+      this.#due = true;
+      this.#storeNext();
+    });
+  }
+
+  async #storeBatch(entries: readonly Entry<T>[]): Promise<void> {
+    let worker = 0;
+    while (this.#storing.has(worker)) worker++;
+    const context = new ItemContext(this.#batches++, worker, this.demand);
+    this.#storing.set(worker, { entries, context });
+    const startedAt = now();
+    try {
+      await this.#storeOrSplit(entries, context);
+    } catch (error) {
+      if (!this.dead) this.#giveUp(entries, error);
+      return;
+    } finally {
+      this.meter.busyMs += now() - startedAt;
+    }
+    if (this.dead || this.#storing.get(worker)?.context !== context) return;
+    this.#storing.delete(worker);
+    this.#storeNext();
+    this.deliver();
+  }
+
+  /** Stores these, or finds those that cannot be; throws only what ends the flow. */
+  async #storeOrSplit(entries: readonly Entry<T>[], context: ItemContext): Promise<void> {
+    if (entries.every((entry) => this.#gone(entry))) return;
+    try {
+      await this.#attempts(entries, context);
+    } catch (error) {
+      if (entries.every((entry) => this.#gone(entry))) return;
+      const kind = this.#sink.classify?.(error) ?? 'retry';
+      if (kind === 'fatal') throw error;
+      if (kind === 'data' && entries.length > 1) {
+        const middle = entries.length >> 1;
+        await this.#storeOrSplit(entries.slice(0, middle), context);
+        await this.#storeOrSplit(entries.slice(middle), context);
+        return;
+      }
+      for (const entry of entries) await this.#failed(entry, error, context.attempts);
+      return;
+    }
+    for (const entry of entries) this.#confirm(entry);
+    this.deliver();
+  }
+
+  /** Stopped, or handed back. */
+  #gone(entry: Entry<T>): boolean {
+    return this.dead || entry.state !== 'held';
+  }
+
+  async #attempts(entries: readonly Entry<T>[], context: ItemContext): Promise<void> {
+    const values = entries.map((entry) => entry.value);
+    const clock = this.#settings.retry && new RetryClock(this.#settings.retry, now());
+    for (let attempt = 1; ; attempt++) {
+      const forked = context.fork(attempt);
+      try {
+        await under(NONE, () => this.#sink.store(values, forked));
+        return;
+      } catch (error) {
+        if (this.dead || !clock || (this.#sink.classify?.(error) ?? 'retry') !== 'retry') throw error;
+        await new Promise<void>((resolve, reject) => {
+          const whenStopping = (stop: () => void): (() => void) => context.whenStopping(stop);
+          waitForRetry(error, clock, whenStopping, resolve, () => {
+            reject(error);
+          });
+        });
+        this.meter.retried += entries.length;
+        if (this.run?.trace)
+          for (const { value } of entries) this.tell('retried', value, context.worker, attempt + 1);
+      }
+    }
+  }
+
+  #confirm(entry: Entry<T>): void {
+    if (this.dead || entry.state !== 'held') return;
+    entry.state = 'confirmed';
+    this.meter.stored++;
+    if (this.run?.trace) this.tell('stored', entry.value);
+    this.#confirmed.push(entry);
+  }
+
+  async #failed(entry: Entry<T>, error: unknown, attempts: number): Promise<void> {
+    if (this.dead || entry.state !== 'held') return;
+    const { onFailure } = this.#settings;
+    if (onFailure === 'fail') throw error;
+    if (onFailure !== 'drop') {
+      const letter: DeadLetter<T> = { value: entry.value, error, attempts, stage: this.name };
+      await under(NONE, () => onFailure(letter));
+
+      if (this.#gone(entry)) return; // handed back while the handler took it
+    }
+    if (this.run?.trace) this.tell(onFailure === 'drop' ? 'dropped' : 'dead', entry.value);
+    this.#leaves(entry, onFailure === 'drop' ? 'dropped' : 'dead');
+  }
+
+  #giveUp(entries: readonly Entry<T>[], error: unknown): void {
+    for (const entry of entries) if (entry.state === 'held') this.#handBack(entry, error);
+    this.fail(error);
+  }
+
+  /** The item has its outcome and its place is free. */
+  #leaves(entry: Entry<T>, outcome: 'out' | 'dropped' | 'dead'): void {
+    entry.state = 'gone';
+    this.meter[outcome]++;
+    if (entry.ticket !== NONE) entry.ticket.release();
+    if (!this.dead) this.demand.release();
+  }
+
+  #handBack(entry: Entry<T>, reason: unknown): void {
+    entry.state = 'gone';
+    this.leave(entry.value, entry.ticket, reason);
+  }
+
+  #closeSink(): void {
+    waitForClosing(undefined, () => this.#sink.close?.(), this.name);
+  }
+}

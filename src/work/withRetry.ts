@@ -1,0 +1,150 @@
+import { defer, from, Observable, retry, throwError, type ObservableInput } from 'rxjs';
+import { after, now } from '../clock.ts';
+import { InvalidOptionError } from '../errors.ts';
+import { callable } from '../options.ts';
+import { checkPolicy, RetryClock, type RetryPolicy } from '../retry/RetryPolicy.ts';
+import { isPromiseLike } from './isPromiseLike.ts';
+import { ItemContext } from './ItemContext.ts';
+import type { Work, WorkContext } from './Work.ts';
+
+const MIXED_RESULTS =
+  'withRetry: work gave a promise at its first attempt and none at a later one; let it give the same each time';
+
+/**
+ * Tries `work` again after an error, as the policy says, inside the item's slot. Each attempt has its own signal and
+ * its number in `context.attempt`. The policy gives up with the last error itself; so does a wait that is cut short by
+ * draining or abort. Work that returns an Observable is subscribed again by RxJS's `retry`: what it emitted before
+ * the error is emitted twice.
+ *
+ * @throws `InvalidOptionError`, at call time, for something that is no policy.
+ */
+export function withRetry<T, O extends ObservableInput<unknown>>(
+  work: Work<T, O>,
+  policy: RetryPolicy,
+): Work<T, O> {
+  callable('withRetry: work', work);
+  checkPolicy('withRetry: policy', policy);
+
+  return (value: T, context?: WorkContext) =>
+    ItemContext.with(context, (item, done) => {
+      const startedAt = now();
+      let attempt = 0;
+      const next = (): O => work(value, item.fork(++attempt));
+      let first: O;
+      try {
+        first = next();
+      } catch (error) {
+        first = throwError(() => error) as unknown as O;
+      }
+      const clock = new RetryClock(policy, startedAt);
+      return (isPromiseLike(first)
+        ? retryPromise(first, next, clock, item, done)
+        : retryStream(first, next, clock, item, done)) as unknown as O;
+    });
+}
+
+async function retryPromise(
+  first: PromiseLike<unknown>,
+  next: () => ObservableInput<unknown>,
+  clock: RetryClock,
+  item: ItemContext,
+  done: () => void,
+): Promise<unknown> {
+  try {
+    let attempt = first;
+    for (;;) {
+      try {
+        return await attempt;
+      } catch (error) {
+        await new Promise<void>((resolve, reject) => {
+          waitForRetry(error, clock, stopping(item), resolve, () => {
+            reject(error);
+          });
+        });
+      }
+      try {
+        const again = next();
+        if (!isPromiseLike(again)) throw new InvalidOptionError(MIXED_RESULTS);
+        attempt = Promise.resolve(again);
+      } catch (error) {
+        attempt = Promise.reject(error);
+      }
+    }
+  } finally {
+    done();
+  }
+}
+
+function retryStream(
+  first: ObservableInput<unknown>,
+  next: () => ObservableInput<unknown>,
+  clock: RetryClock,
+  item: ItemContext,
+  done: () => void,
+): Observable<unknown> {
+  let started = false;
+  return new Observable((subscriber) => {
+    subscriber.add(done);
+    defer(() => {
+      const attempt = started ? next() : first;
+      started = true;
+      return from(attempt);
+    })
+      .pipe(retry({ delay: (error) => retryNotifier(error, clock, stopping(item)) }))
+      .subscribe(subscriber);
+  });
+}
+
+function stopping(item: ItemContext): (stop: () => void) => () => void {
+  return (stop) => item.whenStopping(stop);
+}
+
+/** What RxJS's `retry` takes as its delay: emits when the next attempt may start, errors where there is none. */
+export function retryNotifier(
+  error: unknown,
+  clock: RetryClock,
+  whenStopping: (stop: () => void) => () => void,
+): Observable<true> {
+  return new Observable((subscriber) =>
+    waitForRetry(
+      error,
+      clock,
+      whenStopping,
+      () => {
+        subscriber.next(true);
+      },
+      () => {
+        subscriber.error(error);
+      },
+    ),
+  );
+}
+
+/** Calls `go` when the next attempt may start, `giveUp` where there is none; the result cancels the wait. */
+export function waitForRetry(
+  error: unknown,
+  clock: RetryClock,
+  whenStopping: (stop: () => void) => () => void,
+  go: () => void,
+  giveUp: () => void,
+): () => void {
+  const waitMs = clock.waitMs(error, now());
+  if (waitMs === undefined) {
+    giveUp();
+    return () => undefined;
+  }
+  const timer = after(waitMs, () => {
+    forget();
+    go();
+  });
+  let forget = (): void => undefined;
+  forget = whenStopping(() => {
+    timer.unsubscribe();
+    forget(); // an item is aborted long before its stage drains: nothing of it stays there
+    giveUp();
+  });
+  return () => {
+    timer.unsubscribe();
+    forget();
+  };
+}
