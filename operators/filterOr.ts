@@ -1,0 +1,143 @@
+import { Observable, type MonoTypeOperatorFunction, type Subscriber } from 'rxjs';
+import { InvalidOptionError } from '../src/errors.ts';
+import { demandBelow } from '../src/rx/chain.ts';
+import { StageMeter, type StageIdentity } from '../src/metrics/StageMeter.ts';
+import { callable, nonEmpty, wholeNumber } from '../src/options.ts';
+import { link } from '../src/rx/link.ts';
+import { current, NONE, under } from '../src/tickets/current.ts';
+import { PoolStage, type Job } from '../src/work/PoolStage.ts';
+
+export interface FilterOrOptions<T> {
+  /** Told of every item that is not kept: a function or an Observer. @defaultValue nobody */
+  readonly rejected?: ((value: T) => void) | { readonly next: (value: T) => void };
+  /** Needed for an asynchronous predicate: how many items it may look at at once. Whole number, 1 or more. */
+  readonly concurrency?: number;
+  /** Name in reports and messages. @defaultValue 'filterOr' */
+  readonly name?: string;
+}
+
+/**
+ * Keeps what the predicate accepts; the rest goes to `rejected`.
+ *
+ *     source  abcd|
+ *     output  a-c-|
+ *     filterOr((value) => value === 'a' || value === 'c')
+ *
+ * - **Emits when** the predicate accepts an item, in the order the items came, asynchronous answers included.
+ * - **Waits when** the predicate is asynchronous and `concurrency` items are with it, or wait for earlier ones; a
+ *   synchronous predicate holds nothing.
+ * - **Drops** what is rejected: it counts as such, and is settled in an acknowledged flow.
+ * - **Completes when** the source has completed and every answer is delivered.
+ * - **Errors when** the source errors, or the predicate or `rejected` throws.
+ * - **Unsubscribing** aborts the signals of predicates that are busy, and hands back what they look at.
+ *
+ * @param predicate Synchronous, or asynchronous with `concurrency` given.
+ * @throws `InvalidOptionError`, at call time, for an option outside its range.
+ * @see `filter` of RxJS: the same, but what it swallows cannot be told from what is held.
+ */
+export function filterOr<T>(
+  predicate: (value: T, index: number) => boolean,
+  options?: FilterOrOptions<T>,
+): MonoTypeOperatorFunction<T>;
+export function filterOr<T>(
+  predicate: (value: T, index: number) => boolean | PromiseLike<boolean>,
+  options: FilterOrOptions<T> & { readonly concurrency: number },
+): MonoTypeOperatorFunction<T>;
+export function filterOr<T>(
+  predicate: (value: T, index: number) => boolean | PromiseLike<boolean>,
+  options: FilterOrOptions<T> = {},
+): MonoTypeOperatorFunction<T> {
+  const { rejected, concurrency, name = 'filterOr' } = options;
+  callable('filterOr: predicate', predicate);
+  if (concurrency !== undefined) wholeNumber('filterOr: concurrency', concurrency, 1);
+  const reject = typeof rejected === 'object' ? (value: T): void => rejected.next(value) : rejected;
+  if (reject !== undefined) callable('filterOr: rejected', reject);
+  nonEmpty('filterOr: name', name);
+  const identity = { operator: 'filterOr', name, slots: concurrency ?? 0 };
+
+  return (source) =>
+    new Observable((subscriber) => {
+      if (concurrency === undefined) {
+        source.subscribe(
+          filterNow(identity, subscriber, predicate as (value: T, index: number) => boolean, reject),
+        );
+      } else {
+        new FilterStage(identity, subscriber, predicate, concurrency, reject).connect(source, subscriber);
+      }
+    });
+}
+
+/** Holds nothing, so it has no demand of its own: it stands in the call, and says what it drops. */
+function filterNow<T>(
+  identity: StageIdentity,
+  subscriber: Subscriber<T>,
+  predicate: (value: T, index: number) => boolean,
+  reject: ((value: T) => void) | undefined,
+): Subscriber<T> {
+  const below = demandBelow(subscriber);
+  const run = below?.owner?.run;
+  const meter = run?.meter(identity) ?? new StageMeter(identity);
+  let index = 0;
+  return link(subscriber, {
+    next(value: T): void {
+      meter.in++;
+      const kept = under(NONE, () => predicate(value, index++));
+      if (typeof kept !== 'boolean' && typeof (kept as { then?: unknown } | undefined)?.then === 'function') {
+        throw new InvalidOptionError(
+          `${identity.name}: an asynchronous predicate needs the option concurrency`,
+        );
+      }
+      run?.trace?.({ stage: meter.name, event: kept ? 'kept' : 'rejected', value });
+      if (kept) {
+        meter.out++;
+        meter.emitted++;
+        subscriber.next(value);
+        return;
+      }
+      meter.rejected++;
+      if (below) below.claims++;
+      if (current.ticket !== undefined && current.ticket !== NONE) current.ticket.drop();
+      if (reject) under(NONE, () => reject(value));
+    },
+  });
+}
+
+/** A pool of predicates, in order. */
+class FilterStage<T> extends PoolStage<T, T> {
+  readonly #reject: ((value: T) => void) | undefined;
+
+  constructor(
+    identity: StageIdentity,
+    subscriber: Subscriber<T>,
+    predicate: (value: T, index: number) => boolean | PromiseLike<boolean>,
+    concurrency: number,
+    reject: ((value: T) => void) | undefined,
+  ) {
+    // The answer takes the place of the result until `settle` reads it.
+    const ask = async (value: T, { index }: { readonly index: number }): Promise<T> =>
+      (await predicate(value, index)) as T;
+    super(identity, subscriber, ask, {
+      concurrency,
+      maxWaiting: 0,
+      ordered: true,
+      by: undefined,
+      onFailure: 'fail',
+    });
+    this.#reject = reject;
+  }
+
+  protected override settle(job: Job<T, T>, kept: T): void {
+    if (this.run?.trace) this.tell(kept ? 'kept' : 'rejected', job.value, job.worker);
+    if (kept) {
+      super.settle(job, job.value);
+      return;
+    }
+    job.outcome = 'rejected';
+    if (!this.#reject) return;
+    try {
+      under(NONE, () => this.#reject?.(job.value));
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+}

@@ -1,0 +1,48 @@
+export { batch, type BatchOptions } from './batch.ts';
+export { boundedQueue, type BoundedQueueOptions, type DroppedItem } from './boundedQueue.ts';
+export { drops } from './drops.ts';
+export { filterOr, type FilterOrOptions } from './filterOr.ts';
+export { poolMap, type PoolMapOptions } from './poolMap.ts';
+export { retryDelayed } from './retryDelayed.ts';
+export { stage } from './stage.ts';
+export { storeTo, type StoreToOptions } from './storeTo.ts';
+
+export { fromPull, type FromPullOptions } from '../src/demand/fromPull.ts';
+export type { Settlement } from '../src/demand/PullSource.ts';
+export { fromPush } from '../src/demand/fromPush.ts';
+export { intake, type Intake, type IntakeOptions } from '../src/demand/intake.ts';
+export type { Pullable, PullInput } from '../src/demand/pullInput.ts';
+export { toAsyncIterable, type ToAsyncIterableOptions } from '../src/demand/toAsyncIterable.ts';
+export { link, type LinkObserver } from '../src/rx/link.ts';
+
+export { runFlow, type FlowRun, type RunFlowOptions } from '../src/flow/runFlow.ts';
+export type { FlowReport, FlowStats, StageStats } from '../src/flow/report.ts';
+export type { ItemEvent, LeftItem } from '../src/flow/Run.ts';
+
+export {
+  delays,
+  exponential,
+  type ExponentialOptions,
+  type RetryOptions,
+  type RetryPolicy,
+} from '../src/retry/RetryPolicy.ts';
+export { withRetry } from '../src/work/withRetry.ts';
+export { withTimeout, type TimeoutOptions } from '../src/work/withTimeout.ts';
+export type { DeadLetter, DeadLetterHandler, OnFailure } from '../src/work/DeadLetter.ts';
+export type { FailureClass, Sink, SinkContext } from '../src/work/Sink.ts';
+export type { Work, WorkContext } from '../src/work/Work.ts';
+
+export {
+  HandedBackError,
+  InvalidOptionError,
+  OverrunError,
+  QueueOverflowError,
+  SluiceError,
+  SourceUsedError,
+  TicketHeldError,
+  TicketLostError,
+  TicketPathError,
+  TicketUnclaimedError,
+  TimeoutError,
+  UnclaimedError,
+} from '../src/errors.ts';
