@@ -1,0 +1,54 @@
+import { HttpBodyError, HttpConnectionError, InvalidOptionError, type HttpPhase } from '../../errors.ts';
+import type { PreparedRequest } from './target.ts';
+
+/** undici and its parser, where the answer stopped before its end. */
+const truncated = new Set(['UND_ERR_SOCKET', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'HPE_INVALID_EOF_STATE']);
+
+/** What no further attempt will mend: certificates, and a server that does not speak TLS. Nor one that speaks no HTTP. */
+const hopeless = /^(CERT_|ERR_TLS_|ERR_SSL_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_|HOSTNAME_MISMATCH|EPROTO)/;
+
+/** Whether the other side has closed the connection. */
+export function isClosed(error: unknown): boolean {
+  const code = (error as { code?: unknown } | undefined)?.code;
+  return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE';
+}
+
+/** Whether a failure in `phase` leaves it open if the server has acted; where it may have, `repeatable` decides. */
+export function mayRepeat(request: PreparedRequest, phase: HttpPhase): boolean {
+  return request.repeatable || phase === 'acquire' || phase === 'connect';
+}
+
+/** The error of ours for one of undici's, Node's or zlib's. One that is ours already stays as it is. */
+export function translate(request: PreparedRequest, phase: HttpPhase, cause: unknown): Error {
+  if (cause instanceof HttpBodyError) return cause;
+  const code = String((cause as { code?: unknown } | undefined)?.code);
+  if (code === 'UND_ERR_INVALID_ARG') {
+    const message = 'HttpConnections: the request is not valid (its method, headers or body)';
+    return new InvalidOptionError(message, { cause });
+  }
+  const retryable = mayRepeat(request, phase);
+  const garbled = cause instanceof Error && cause.name === 'HTTPParserError' && !truncated.has(code);
+  // undici's error carries what it could not read, which is data.
+  if (garbled) return new HttpConnectionError(request, phase, false, new Error(cause.message));
+  if (phase === 'body' && (truncated.has(code) || code === 'Z_BUF_ERROR')) {
+    return new HttpBodyError(request, 'truncated', { retryable, cause });
+  }
+  if (code.startsWith('Z_') || code.startsWith('ERR__ERROR_FORMAT') || code.startsWith('ERR_BROTLI')) {
+    return new HttpBodyError(request, 'encoding', { cause });
+  }
+  return new HttpConnectionError(request, phase, retryable && !hopeless.test(code), cause);
+}
+
+/**
+ * What a `Retry-After` asks for, in milliseconds from `nowMs`: seconds, or an HTTP date; 0 for a date that has passed.
+ * Anything else is as if it were not there.
+ */
+export function retryAfterMs(header: string | string[] | undefined, nowMs: number): number | undefined {
+  const value = (Array.isArray(header) ? header[0] : header)?.trim();
+  if (value === undefined) return undefined;
+  if (/^\d{1,10}$/.test(value)) return Number(value) * 1_000;
+  // The three forms of RFC 9110 begin with a weekday; `Date.parse` alone would take '-1' or '2' for a date.
+  const dated = /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? /.test(value);
+  const at = dated ? Date.parse(/GMT$/.test(value) ? value : `${value} GMT`) : NaN;
+  return Number.isNaN(at) ? undefined : Math.max(0, at - nowMs);
+}

@@ -1,0 +1,9 @@
+export { ConnectionsClosedError, PostgresRowError } from '../errors.ts';
+export { classifyPostgresError } from './postgres/classify.ts';
+export type { PostgresContext } from './postgres/clients.ts';
+export {
+  PostgresConnections,
+  type PostgresConnectionsOptions,
+  type PostgresStats,
+} from './postgres/connections.ts';
+export { postgresTable, type PostgresTableOptions } from './postgres/table.ts';

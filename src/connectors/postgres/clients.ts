@@ -1,0 +1,119 @@
+import type { Pool, PoolClient } from 'pg';
+import { TimeoutError } from '../../errors.ts';
+
+/** What `query` and `withClient` may be given besides. */
+export interface PostgresContext {
+  /** Destroys the client that works; the promise rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const ignore = (): void => undefined;
+
+/**
+ * Keeps lost connections from ending the process. An `error` event without a listener does, be it of the pool (for idle
+ * clients) or of a client that is checked out, on which the pool does not listen. Those of a client are said again by its
+ * next query, so nothing is lost by ignoring them.
+ *
+ * @returns What undoes it.
+ */
+export function guard(pool: Pool): () => void {
+  const onAcquire = (client: PoolClient): unknown => client.on('error', ignore);
+  const onRelease = (_error: Error, client: PoolClient): unknown => client.removeListener('error', ignore);
+  const listens = pool.listenerCount('error') > 0;
+  if (!listens) pool.on('error', ignore);
+  pool.on('acquire', onAcquire);
+  pool.on('release', onRelease);
+  return () => {
+    if (!listens) pool.removeListener('error', ignore);
+    pool.removeListener('acquire', onAcquire);
+    pool.removeListener('release', onRelease);
+  };
+}
+
+/**
+ * Checks out a client of the pool for `work` and gives it back. One in any doubtful state is destroyed instead: after a
+ * timeout or a lost connection, within a transaction, or stopped while it worked.
+ */
+export class Checkout {
+  readonly #pool: Pool;
+  #client: PoolClient | undefined;
+  #stopped: { readonly reason: unknown } | undefined;
+  #onStop: (reason: unknown) => void = ignore;
+
+  constructor(pool: Pool) {
+    this.#pool = pool;
+  }
+
+  async run<R>(work: (client: PoolClient) => Promise<R>): Promise<R> {
+    const stopped = new Promise<never>((_resolve, reject) => {
+      this.#onStop = reject;
+    });
+    stopped.catch(ignore);
+    if (this.#stopped !== undefined) throw this.#stopped.reason;
+    const result = this.#work(work);
+    result.catch(ignore);
+    return Promise.race([result, stopped]);
+  }
+
+  /** Ends it, whatever it waits for: `run` rejects with the reason at once. The first reason counts. */
+  stop(reason: unknown): void {
+    if (this.#stopped !== undefined) return;
+    this.#stopped = { reason };
+    this.#onStop(reason);
+    if (this.#client !== undefined) this.#giveBack(this.#client, true);
+  }
+
+  async #work<R>(work: (client: PoolClient) => Promise<R>): Promise<R> {
+    const client = await this.#pool.connect();
+    if (this.#stopped !== undefined) {
+      destroy(client);
+      throw this.#stopped.reason;
+    }
+    this.#client = client;
+    try {
+      const result = await work(client);
+      this.#giveBack(client, !isBetweenTransactions(client, true));
+      return result;
+    } catch (error) {
+      this.#giveBack(client, endsClient(error) || !isBetweenTransactions(client, false));
+      throw error;
+    }
+  }
+
+  #giveBack(client: PoolClient, doubtful: boolean): void {
+    if (this.#client === undefined) return;
+    this.#client = undefined;
+    if (doubtful) destroy(client);
+    else client.release();
+  }
+}
+
+/** Takes a client out of its pool. Its socket goes at once: a polite end would wait for a server that may be gone. */
+function destroy(client: PoolClient): void {
+  client.release(true);
+  (client.connection as typeof client.connection | undefined)?.stream.destroy();
+}
+
+/** `otherwise` for a driver that does not tell (before pg 8.21). */
+function isBetweenTransactions(client: PoolClient, otherwise: boolean): boolean {
+  const tells = typeof (client as Partial<PoolClient>).getTransactionStatus === 'function';
+  return tells ? client.getTransactionStatus() === 'I' : otherwise;
+}
+
+/** Whether an error leaves the client in doubt: all but the server's own, and of those the ones that end sessions. */
+function endsClient(error: unknown): boolean {
+  const { code, severity } = error as { code?: unknown; severity?: unknown };
+  return (
+    typeof code !== 'string' ||
+    !/^[0-9A-Z]{5}$/.test(code) ||
+    severity !== 'ERROR' ||
+    /^(08|57|58|XX)/.test(code)
+  );
+}
+
+/** pg's error for `query_timeout` has no code. */
+export function translateTimeout(error: unknown, what: string, timeoutMs: number): unknown {
+  return error instanceof Error && error.message === 'Query read timeout'
+    ? new TimeoutError(what, timeoutMs)
+    : error;
+}

@@ -1,0 +1,228 @@
+import pg, { type PoolClient, type PoolConfig, type QueryResult, type QueryResultRow } from 'pg';
+import { ConnectionsClosedError, TimeoutError } from '../../errors.ts';
+import { atLeast, wholeNumber } from '../../options.ts';
+import { WaitingLine } from '../WaitingLine.ts';
+import { Checkout, guard, translateTimeout, type PostgresContext } from './clients.ts';
+
+export interface PostgresConnectionsOptions {
+  /** `postgres://user:password@host:port/database`. Absent: pg's environment variables (`PGHOST` …). */
+  readonly connectionString?: string;
+  /**
+   * Connections at most. A whole number of 1 or more.
+   * @defaultValue 20
+   */
+  readonly max?: number;
+  /**
+   * Milliseconds to wait for a free connection while all are in use. 1 or more.
+   * @defaultValue 10_000
+   */
+  readonly acquireTimeoutMs?: number;
+  /**
+   * Milliseconds to make a connection, signing in included. 1 or more.
+   * @defaultValue 10_000
+   */
+  readonly connectTimeoutMs?: number;
+  /**
+   * Milliseconds for one statement. The server stops it then (state 57014); if it does not answer either, the connection
+   * is given up a second later. 1 or more.
+   * @defaultValue 30_000
+   */
+  readonly statementTimeoutMs?: number;
+  /**
+   * Milliseconds after which an idle connection is closed. 1 or more.
+   * @defaultValue 10_000
+   */
+  readonly idleTimeoutMs?: number;
+  /**
+   * Milliseconds that `close` lets running work go on. 0 or more.
+   * @defaultValue 5_000
+   */
+  readonly closeTimeoutMs?: number;
+  /** What else pg knows: TLS, the application's name. Behind pgbouncer: `{ statement_timeout: false }`. */
+  readonly pool?: Omit<PoolConfig, 'max' | 'connectionString' | 'connectionTimeoutMillis' | 'query_timeout'>;
+}
+
+export interface PostgresStats {
+  /** Connections, idle or in use. */
+  readonly total: number;
+  readonly idle: number;
+  /** Callers that wait for one. */
+  readonly waiting: number;
+}
+
+const owner = 'PostgresConnections';
+
+/** How much longer than the server we wait, so that its own answer comes first where it can answer. */
+const graceMs = 1_000;
+
+/**
+ * Keeps connections to one PostgreSQL database, on `pg.Pool`, with what the pool leaves open: a lost connection never ends
+ * the process, every wait has a limit, and a connection in any doubtful state (after a timeout, a lost connection, an
+ * abort, or in an open transaction) is destroyed, never used again.
+ *
+ *     await using db = new PostgresConnections({ connectionString, max: 20 });
+ *
+ * - **Waits when** `max` connections are in use: first come, first served, within `acquireTimeoutMs`.
+ * - **Errors when** PostgreSQL says so (pg's `DatabaseError`), the connection is lost (Node's or pg's error), or a wait is
+ *   too long (`TimeoutError`). It never retries; `classifyPostgresError` says whether to.
+ *
+ * @throws `InvalidOptionError` for an option outside its range.
+ */
+export class PostgresConnections {
+  readonly #pool: pg.Pool;
+  readonly #max: number;
+  readonly #acquireTimeoutMs: number;
+  readonly #statementTimeoutMs: number;
+  readonly #closeTimeoutMs: number;
+  readonly #line = new WaitingLine<Waiting>();
+  readonly #running = new Set<Checkout>();
+  #busy = 0;
+  #closing: Promise<void> | undefined;
+  #onIdle: (() => void) | undefined;
+
+  constructor({
+    connectionString,
+    max = 20,
+    acquireTimeoutMs = 10_000,
+    connectTimeoutMs = 10_000,
+    statementTimeoutMs = 30_000,
+    idleTimeoutMs = 10_000,
+    closeTimeoutMs = 5_000,
+    pool = {},
+  }: PostgresConnectionsOptions = {}) {
+    wholeNumber(`${owner}: max`, max, 1);
+    atLeast(`${owner}: acquireTimeoutMs`, acquireTimeoutMs, 1);
+    atLeast(`${owner}: connectTimeoutMs`, connectTimeoutMs, 1);
+    wholeNumber(`${owner}: statementTimeoutMs`, statementTimeoutMs, 1);
+    atLeast(`${owner}: idleTimeoutMs`, idleTimeoutMs, 1);
+    atLeast(`${owner}: closeTimeoutMs`, closeTimeoutMs, 0);
+    this.#max = max;
+    this.#acquireTimeoutMs = acquireTimeoutMs;
+    this.#statementTimeoutMs = statementTimeoutMs;
+    this.#closeTimeoutMs = closeTimeoutMs;
+    this.#pool = new pg.Pool({
+      keepAlive: true,
+      idleTimeoutMillis: idleTimeoutMs,
+      statement_timeout: statementTimeoutMs,
+      ...pool,
+      ...(connectionString === undefined ? {} : { connectionString }),
+      max,
+      connectionTimeoutMillis: connectTimeoutMs,
+      query_timeout: statementTimeoutMs + graceMs,
+    });
+    guard(this.#pool);
+  }
+
+  get stats(): PostgresStats {
+    return { total: this.#pool.totalCount, idle: this.#pool.idleCount, waiting: this.#line.size };
+  }
+
+  /** Runs one statement on a connection of its own. */
+  query<R extends QueryResultRow = Record<string, unknown>>(
+    text: string,
+    values: unknown[] = [],
+    context: PostgresContext = {},
+  ): Promise<QueryResult<R>> {
+    return this.withClient((client) => client.query<R>(text, values), context);
+  }
+
+  /**
+   * Lends a connection to `work` until its promise settles; for transactions. If it rejects, or leaves a transaction open,
+   * the connection is destroyed, and the server rolls back. At an abort it is destroyed at once, under the work's hands.
+   */
+  async withClient<R>(
+    work: (client: PoolClient) => Promise<R>,
+    { signal }: PostgresContext = {},
+  ): Promise<R> {
+    await this.#enter(signal);
+    const checkout = new Checkout(this.#pool);
+    const stop = (): void => checkout.stop(signal?.reason);
+    this.#running.add(checkout);
+    signal?.addEventListener('abort', stop, { once: true });
+    if (signal?.aborted === true) stop();
+    try {
+      return await checkout.run(work);
+    } catch (error) {
+      throw translateTimeout(error, `${owner}: statement`, this.#statementTimeoutMs + graceMs);
+    } finally {
+      signal?.removeEventListener('abort', stop);
+      this.#running.delete(checkout);
+      this.#leave();
+    }
+  }
+
+  /**
+   * Refuses new work, lets what runs and waits end within `closeTimeoutMs`, then destroys it. May be called more than once;
+   * all calls give the same promise.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Waits for its turn. The pool's own line is not used: nobody can leave it. */
+  async #enter(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#closing !== undefined) throw new ConnectionsClosedError(owner);
+    signal?.throwIfAborted();
+    if (this.#busy < this.#max) {
+      this.#busy += 1;
+      return;
+    }
+    let timer: NodeJS.Timeout | undefined;
+    let onAbort: (() => void) | undefined;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const leave = this.#line.join({ serve: resolve, refuse: reject });
+        const refuse = (reason: unknown): void => {
+          leave();
+          reject(reason);
+        };
+        onAbort = () => refuse(signal?.reason);
+        signal?.addEventListener('abort', onAbort, { once: true });
+        const limit = this.#acquireTimeoutMs;
+        timer = setTimeout(() => refuse(new TimeoutError(`${owner}: a free connection`, limit)), limit);
+      });
+    } finally {
+      clearTimeout(timer);
+      if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  #leave(): void {
+    const next = this.#line.take();
+    if (next !== undefined) {
+      next.serve();
+      return;
+    }
+    this.#busy -= 1;
+    if (this.#busy === 0) this.#onIdle?.();
+  }
+
+  async #close(): Promise<void> {
+    if (this.#busy > 0) {
+      await within(this.#closeTimeoutMs, new Promise<void>((resolve) => (this.#onIdle = resolve)));
+    }
+    const reason = new ConnectionsClosedError(owner);
+    for (let waiting = this.#line.take(); waiting !== undefined; waiting = this.#line.take())
+      waiting.refuse(reason);
+    for (const checkout of this.#running) checkout.stop(reason);
+    // The pool waits for connections in the making, which nobody needs any more.
+    await within(graceMs, this.#pool.end());
+  }
+}
+
+interface Waiting {
+  readonly serve: () => void;
+  readonly refuse: (reason: unknown) => void;
+}
+
+async function within(ms: number, promise: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
+  await Promise.race([promise, timeout]);
+  clearTimeout(timer);
+}

@@ -1,0 +1,110 @@
+import { PostgresRowError } from '../../errors.ts';
+import type { Column } from './catalogue.ts';
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** Rows that have the same properties, and can therefore go in one statement. */
+export interface RowGroup {
+  readonly properties: readonly string[];
+  readonly rows: readonly Row[];
+}
+
+export interface RowRules {
+  readonly table: string;
+  readonly key: readonly string[];
+  /** The properties that count; absent: all of a row's own. */
+  readonly columns: readonly string[] | undefined;
+  readonly onConflict: 'update' | 'ignore';
+}
+
+/** One value of a key as text: the same for every writer, whatever form it has the value in. */
+function keyPart(value: unknown): string {
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'invalid' : value.toISOString();
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('hex');
+  if (typeof value === 'string') return value;
+  return typeof value === 'bigint' ? value.toString() : JSON.stringify(value);
+}
+
+function keyOf(row: Row, { key, table }: RowRules): string {
+  const parts = key.map((property) => {
+    const value = row[property];
+    if (value === undefined || value === null)
+      throw new PostgresRowError(table, property, 'is part of the key and missing');
+    return keyPart(value);
+  });
+  return parts.length === 1 ? parts[0]! : JSON.stringify(parts);
+}
+
+const propertiesOf = (row: Row, columns: readonly string[] | undefined): string[] =>
+  (columns ?? Object.keys(row)).filter((property) => row[property] !== undefined);
+
+/** The two as if written one after the other. */
+function merged(earlier: Row, later: Row, columns: readonly string[] | undefined): Row {
+  const both: Record<string, unknown> = {};
+  for (const row of [earlier, later])
+    for (const property of propertiesOf(row, columns)) both[property] = row[property];
+  return both;
+}
+
+/**
+ * One row for each key, in the order of the keys, grouped by the properties that they have.
+ *
+ * The server refuses a statement that updates the same row twice (21000). And two statements that lock the same rows in
+ * different orders block each other until one is killed (40P01): every writer sorts by the same text, so they never do.
+ */
+export function arrange(items: readonly Row[], rules: RowRules): RowGroup[] {
+  const byKey = new Map<string, Row>();
+  for (const row of items) {
+    const key = keyOf(row, rules);
+    const earlier = byKey.get(key);
+    if (earlier === undefined) byKey.set(key, row);
+    else if (rules.onConflict === 'update') byKey.set(key, merged(earlier, row, rules.columns));
+  }
+
+  const groups = new Map<string, { properties: string[]; rows: Row[] }>();
+  for (const [, row] of [...byKey].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const properties = propertiesOf(row, rules.columns).sort();
+    const shape = JSON.stringify(properties);
+    const group = groups.get(shape);
+    if (group === undefined) groups.set(shape, { properties, rows: [row] });
+    else group.rows.push(row);
+  }
+  return [...groups.values()];
+}
+
+/** pg calls this method of a parameter, and gives its own conversion: here, of an array to PostgreSQL's notation. */
+interface Convertible {
+  toPostgres(convert: (value: unknown) => unknown): unknown;
+}
+
+/**
+ * The values of one column, as pg is to send them. JSON is written here: pg would take an array for a PostgreSQL array and
+ * a string for JSON text. An array becomes text of its own, since `unnest` would take apart its dimensions with the rows'.
+ */
+export function columnValues(
+  rows: readonly Row[],
+  property: string,
+  column: Column,
+  table: string,
+): unknown[] {
+  const json = (value: unknown): unknown => {
+    if (value === null || value === undefined) return null;
+    try {
+      return JSON.stringify(value) ?? null;
+    } catch (cause) {
+      throw new PostgresRowError(table, property, 'cannot be written as JSON', cause);
+    }
+  };
+
+  return rows.map((row) => {
+    const value = row[property];
+    if (value instanceof Date && Number.isNaN(value.getTime())) {
+      throw new PostgresRowError(table, property, 'is an invalid Date');
+    }
+    if (!column.isArray) return column.isJson ? json(value) : value;
+    if (!Array.isArray(value)) return value;
+    // Of JSON, only the outermost array is PostgreSQL's: what is inside is JSON's.
+    const elements: unknown[] = column.isJson ? value.map(json) : value;
+    return { toPostgres: (convert) => convert(elements) } satisfies Convertible;
+  });
+}

@@ -1,0 +1,115 @@
+import {
+  columnOf,
+  quote,
+  readCatalogue,
+  requireKey,
+  type Catalogue,
+  type Column,
+  type RunQuery,
+} from './catalogue.ts';
+import { classifyPostgresError } from './classify.ts';
+import { arrange, columnValues, type RowRules } from './rows.ts';
+
+interface Statement {
+  readonly text: string;
+  readonly columns: readonly Column[];
+}
+
+/** Writes rows to one table; remembers what the catalogue says of it, and the statement for each set of columns. */
+export class TableWriter {
+  readonly #run: RunQuery;
+  readonly #table: string;
+  readonly #rules: RowRules;
+  readonly #types: Readonly<Record<string, string | undefined>>;
+  #catalogue: Promise<Catalogue> | undefined;
+  readonly #statements = new Map<string, Statement>();
+
+  constructor(
+    run: RunQuery,
+    table: string,
+    rules: RowRules,
+    types: Readonly<Record<string, string | undefined>>,
+  ) {
+    this.#run = run;
+    this.#table = table;
+    this.#rules = rules;
+    this.#types = types;
+  }
+
+  async store(items: readonly Readonly<Record<string, unknown>>[], signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    try {
+      for (const { properties, rows } of arrange(items, this.#rules)) {
+        const { text, columns } = await this.#statement(properties, signal);
+        const values = columns.map((column, i) =>
+          columnValues(rows, properties[i]!, column, this.#rules.table),
+        );
+        await this.#run(text, values, signal);
+      }
+    } catch (error) {
+      // Whatever was wrong with the table may be mended: the next batch asks the catalogue again.
+      if (classifyPostgresError(error) === 'fatal') this.#forget();
+      throw error;
+    }
+  }
+
+  async #statement(properties: readonly string[], signal: AbortSignal): Promise<Statement> {
+    const shape = JSON.stringify(properties);
+    let statement = this.#statements.get(shape);
+    if (statement === undefined) {
+      const catalogue = await this.#readCatalogue(signal);
+      statement = this.#compose(properties, catalogue);
+      this.#statements.set(shape, statement);
+    }
+    return statement;
+  }
+
+  /** Concurrent first batches share one look; a look that fails is not remembered. */
+  #readCatalogue(signal: AbortSignal): Promise<Catalogue> {
+    const look = async (): Promise<Catalogue> => {
+      const catalogue = await readCatalogue(this.#run, this.#table, signal);
+      const key = this.#rules.key.map((property) => columnOf(catalogue, this.#rules.table, property));
+      await requireKey(this.#run, this.#table, key, signal);
+      return catalogue;
+    };
+    if (this.#catalogue === undefined) {
+      const looking = look();
+      this.#catalogue = looking;
+      looking.catch(() => {
+        if (this.#catalogue === looking) this.#catalogue = undefined;
+      });
+    }
+    return this.#catalogue;
+  }
+
+  #compose(properties: readonly string[], catalogue: Catalogue): Statement {
+    const { table, key, onConflict } = this.#rules;
+    const columns = properties.map((property) => this.#typed(property, columnOf(catalogue, table, property)));
+    const keys = key.map((property) => columnOf(catalogue, table, property).name);
+    const others = columns.filter(({ name }) => !keys.includes(name));
+
+    const names = columns.map(({ name }) => quote(name)).join(', ');
+    const aliases = columns.map((_, i) => `c${i}`).join(', ');
+    const chosen = columns.map(({ isArray, type }, i) => (isArray ? `c${i}::${type}` : `c${i}`)).join(', ');
+    const parameters = columns
+      .map(({ isArray, type }, i) => `$${i + 1}::${isArray ? 'text' : type}[]`)
+      .join(', ');
+    const set = others.map(({ name }) => `${quote(name)} = EXCLUDED.${quote(name)}`).join(', ');
+    const action = onConflict === 'ignore' || set === '' ? 'DO NOTHING' : `DO UPDATE SET ${set}`;
+    const text =
+      `INSERT INTO ${this.#table} (${names}) SELECT ${chosen} FROM unnest(${parameters}) AS rows (${aliases}) ` +
+      `ON CONFLICT (${keys.map(quote).join(', ')}) ${action}`;
+    return { text, columns };
+  }
+
+  #typed(property: string, column: Column): Column {
+    const type = this.#types[property];
+    if (type === undefined) return column;
+    return { ...column, type, isArray: type.endsWith(']'), isJson: /^jsonb?\b/i.test(type) };
+  }
+
+  #forget(): void {
+    this.#catalogue = undefined;
+    this.#statements.clear();
+  }
+}
