@@ -1,0 +1,128 @@
+import { parseArgs } from 'node:util';
+import { UsageError, withoutPassword } from './failures.ts';
+
+/** What `sluice collect` is to do. */
+export interface CollectSettings {
+  /** A file, an http or https address, or `-` for standard input. */
+  readonly input: string;
+  readonly where: string | undefined;
+  readonly database: string;
+  readonly table: string;
+  readonly key: readonly string[];
+  readonly columns: readonly string[] | undefined;
+  readonly workers: number;
+  readonly batch: number;
+  /** `'fail'`, `'skip'`, or the name of a file. */
+  readonly onBadRecord: string;
+  readonly verbose: boolean;
+  readonly drainTimeoutMs: number;
+}
+
+export const usage = `Usage: sluice collect --input FILE|URL|- --database URL --table NAME --key FIELD [options]
+
+Reads newline-delimited JSON, keeps the records you want, and stores them in a PostgreSQL table.
+
+  --input FILE|URL|-      where the records come from: a file, an http(s) address, or - for standard input
+  --database URL          postgres://user:password@host:port/database; without it, the variable DATABASE_URL
+  --table NAME            the table, or schema.table
+  --key FIELD[,FIELD]     what identifies a record; the table needs a primary key or unique index on it. A record whose
+                          key is there already replaces the old one, so a second run does no harm
+
+  --where EXPRESSION      which records to keep (CEL), such as 'value > 500' or 'source == "A" && id % 2 == 0';
+                          any field as record.name, and has(record.name) asks if it is there
+  --columns FIELD[,…]     which fields to store; without it all, and a field that has no column is an error
+  --workers N             records parsed and judged at once (8)
+  --batch N               records in one statement (500)
+  --on-bad-record WHAT    fail: finish what was read before it and stop (the default); skip: count it and go on;
+                          or a file name: add it to that file, with its line and what is wrong, and go on
+  --drain-timeout MS      how long a stopped run may take to finish what it has read (30000)
+  --verbose               tell the life of each record
+  --help, --version
+
+Ctrl-C finishes what was read and stops; a second Ctrl-C stops at once.
+Exit codes: 0 done; 1 failed (database, network); 2 wrong usage or input; 130 stopped by a signal.
+`;
+
+const options = {
+  input: { type: 'string' },
+  where: { type: 'string' },
+  database: { type: 'string' },
+  table: { type: 'string' },
+  key: { type: 'string' },
+  columns: { type: 'string' },
+  workers: { type: 'string', default: '8' },
+  batch: { type: 'string', default: '500' },
+  'on-bad-record': { type: 'string', default: 'fail' },
+  'drain-timeout': { type: 'string', default: '30000' },
+  verbose: { type: 'boolean', default: false },
+} as const;
+
+/**
+ * Reads the arguments after the command's name.
+ *
+ * @throws `UsageError` for what is missing, unknown or out of range.
+ */
+export function collectSettings(
+  args: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+): CollectSettings {
+  const values = parsed(args);
+  const { input, table } = values;
+  const database = values.database ?? environment['DATABASE_URL'];
+  if (!input) throw missing('--input', 'a file, an http(s) address, or - for standard input');
+  if (!database)
+    throw missing('--database', 'postgres://user:password@host:port/database (or set DATABASE_URL)');
+  if (!table) throw missing('--table', 'the name of a table');
+  if (!values.key) throw missing('--key', 'the field that identifies a record');
+  if (!/^postgres(ql)?:$/.test(URL.parse(database)?.protocol ?? '')) {
+    throw new UsageError('--database must be an address such as postgres://user:password@host:port/database');
+  }
+  if (/^[a-z]+:\/\//i.test(input) && !/^https?:$/.test(URL.parse(input)?.protocol ?? '')) {
+    throw new UsageError(
+      `--input must be a file, an http or https address, or -, got '${withoutPassword(input)}'`,
+    );
+  }
+  const where = values.where?.trim() === '' ? undefined : values.where;
+  const onBadRecord = values['on-bad-record'];
+  if (onBadRecord === '') throw new UsageError('--on-bad-record must be fail, skip, or the name of a file');
+  return {
+    input,
+    where,
+    database,
+    table,
+    key: names('--key', values.key),
+    columns: values.columns === undefined ? undefined : names('--columns', values.columns),
+    workers: whole('--workers', values.workers, 1, 1_000),
+    batch: whole('--batch', values.batch, 1, 100_000),
+    onBadRecord,
+    verbose: values.verbose,
+    drainTimeoutMs: whole('--drain-timeout', values['drain-timeout'], 0, 86_400_000),
+  };
+}
+
+function parsed(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values;
+  } catch (error) {
+    // Its second sentence explains how to pass what we do not take.
+    const [what] = (error as Error).message.split('. ', 1);
+    throw new UsageError(withoutPassword(what ?? ''));
+  }
+}
+
+function missing(option: string, what: string): UsageError {
+  return new UsageError(`${option} is missing: ${what}`);
+}
+
+function names(option: string, list: string): string[] {
+  const all = list.split(',').map((name) => name.trim());
+  if (all.includes(''))
+    throw new UsageError(`${option} must be names with commas between them, got '${list}'`);
+  return [...new Set(all)];
+}
+
+function whole(option: string, text: string, least: number, most: number): number {
+  const value = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (value >= least && value <= most) return value;
+  throw new UsageError(`${option} must be a whole number from ${least} to ${most}, got '${text}'`);
+}

@@ -1,0 +1,100 @@
+import { PostgresConnections } from '../connectors/postgres.ts';
+import { debugLine } from '../flow/debug.ts';
+import { runFlow } from '../flow/runFlow.ts';
+import type { CollectSettings } from './arguments.ts';
+import { BadRecords } from './badRecords.ts';
+import { BadRecordError, UsageError } from './failures.ts';
+import { openInput, type Input } from './input.ts';
+import type { Interrupts } from './interrupts.ts';
+import { pipeline, readable, type ReadRow } from './pipeline.ts';
+import { startProgress, summary } from './progress.ts';
+import { parseRecord } from './record.ts';
+import { Target } from './target.ts';
+import { verdict } from './verdict.ts';
+import { compileWhere, type Where } from './where.ts';
+
+/** How many bad records in a row, at the start, are taken for a sign that something else is wrong. */
+const maxBadAtStart = 100;
+
+/** Runs `sluice collect`, and gives its exit code. Throws for what is found wrong before anything is written. */
+export async function collect(settings: CollectSettings, interrupts: Interrupts): Promise<number> {
+  const where: Where = settings.where === undefined ? () => true : compileWhere(settings.where);
+  await using input = await openInput(settings.input);
+  await using database = new PostgresConnections({
+    connectionString: settings.database,
+    max: 2,
+    closeTimeoutMs: 1_000,
+    pool: { application_name: 'sluice' },
+  });
+  const stopAtBad = new AbortController();
+  const prepare = async () => {
+    const target = await Target.open(database, settings);
+    const read: ReadRow = (line) => {
+      const record = parseRecord(line);
+      target.check(record);
+      return { line, record, kept: where(record) };
+    };
+    await checkStart(input, read, target, settings);
+    return { target, read };
+  };
+  const { target, read } = await interrupts.orInterrupted(prepare());
+  await using bad = await BadRecords.open(settings.onBadRecord, settings.input, () => stopAtBad.abort());
+
+  const progress = await startProgress(settings.verbose);
+  const flow = pipeline({ input, read, target, bad, progress, settings });
+  const run = runFlow(flow, {
+    drainSignal: AbortSignal.any([interrupts.drain, stopAtBad.signal]),
+    signal: interrupts.abort,
+    drainTimeoutMs: settings.drainTimeoutMs,
+    onWarning: (message) => progress.note(message),
+    ...(settings.verbose && {
+      debug: (event) => progress.note(debugLine(readable(event)).replace('[sluice] ', '')),
+    }),
+  });
+  const watching = run.stats$.subscribe({
+    next: (stats) => progress.show(stats),
+    error: () => undefined, // it never does: `run` itself tells
+  });
+  const drained = () => progress.note('stopping: finishing what was read; once more stops at once');
+  interrupts.drain.addEventListener('abort', drained);
+
+  let failure: { readonly error: unknown } | undefined;
+  await run.then(
+    () => undefined,
+    (error: unknown) => {
+      failure = { error };
+    },
+  );
+  interrupts.drain.removeEventListener('abort', drained);
+  watching.unsubscribe();
+  progress.stop();
+
+  const report = run.report();
+  process.stdout.write(summary(report, report.explain()));
+  return verdict(report, failure, { bad, input, settings, interrupted: interrupts.drain.aborted });
+}
+
+/** Checks the first record, before anything is written. Bad ones before it count only where one bad record is the end. */
+async function checkStart(
+  input: Input,
+  read: ReadRow,
+  target: Target,
+  settings: CollectSettings,
+): Promise<void> {
+  let first: string | undefined;
+  for (let n = 0; n < maxBadAtStart; n++) {
+    const line = await input.peek();
+    if (line === undefined) return;
+    try {
+      const { record, kept } = read(line);
+      if (kept) await target.rehearse(record);
+      return;
+    } catch (error) {
+      if (!(error instanceof BadRecordError)) throw error;
+      const what = `${settings.input}:${line.number}: ${error.message}`;
+      if (settings.onBadRecord === 'fail') throw new UsageError(what);
+      first ??= what;
+    }
+  }
+  throw new UsageError(`none of the first ${maxBadAtStart} records is of use; the first: ${first ?? ''}`);
+}

@@ -1,0 +1,62 @@
+import { readFileSync } from 'node:fs';
+import { collectSettings, usage } from './arguments.ts';
+import { Interrupted, reason, UsageError } from './failures.ts';
+import { Interrupts } from './interrupts.ts';
+
+/** Runs the command, and gives its exit code. */
+export async function command(args: readonly string[]): Promise<number> {
+  if (args.includes('--help') || args.includes('-h')) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  if (args.includes('--version')) {
+    process.stdout.write(`${version()}\n`);
+    return 0;
+  }
+  const say = (text: string): void => void process.stderr.write(`sluice: ${text}\n`);
+  using interrupts = new Interrupts();
+  try {
+    const settings = collectSettings(argumentsOfCollect(args), process.env);
+    const { collect } = await import('./collect.ts').catch(withoutDriver);
+    return await collect(settings, interrupts);
+  } catch (error) {
+    if (error instanceof Interrupted) {
+      say('stopped before anything was written');
+      return 130;
+    }
+    say(reason(error));
+    if (process.env['SLUICE_DEBUG'] && error instanceof Error) say(error.stack ?? '');
+    say(
+      error instanceof UsageError
+        ? 'nothing was written; sluice --help says what there is'
+        : 'nothing was written',
+    );
+    return error instanceof UsageError ? 2 : 1;
+  }
+}
+
+/** The command is built into `dist`, one folder below the package. */
+function version(): string {
+  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
+}
+
+/** `collect` is the only command, and may be left out. */
+function argumentsOfCollect(args: readonly string[]): readonly string[] {
+  const [first, ...rest] = args;
+  if (first === 'collect') return rest;
+  if (first === undefined)
+    throw new UsageError(
+      'say what to do: sluice collect --input FILE --database URL --table NAME --key FIELD',
+    );
+  if (first.startsWith('-')) return args;
+  throw new UsageError(`there is no command '${first}', only collect`);
+}
+
+/** The drivers are optional for who uses the library, and so may not be installed. */
+function withoutDriver(error: unknown): never {
+  const { code, message } = error as { code?: unknown; message: string };
+  const name = code === 'ERR_MODULE_NOT_FOUND' ? /'(pg|undici|rxjs)'/.exec(message)?.[1] : undefined;
+  if (name !== undefined) throw new UsageError(`the package ${name} is not installed: npm install ${name}`);
+  throw error;
+}

@@ -1,0 +1,39 @@
+/** The user asked for what cannot be, or gave an input that cannot be read: exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** What was asked for is right, and could not be done: exit code 1. */
+export class RunError extends Error {
+  override readonly name = 'RunError';
+}
+
+/** Stopped by a signal before the run began: exit code 130. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+}
+
+/** One record is of no use. `field` is the one at fault, where one is. */
+export class BadRecordError extends Error {
+  override readonly name = 'BadRecordError';
+  readonly retryable = false;
+  readonly field: string | undefined;
+  constructor(what: string, field?: string) {
+    super(field === undefined ? what : `field '${field}' ${what}`);
+    this.field = field;
+  }
+}
+
+/** What went wrong, in one line, for people. Errors of connections may come without a message, but with a code. */
+export function reason(error: unknown): string {
+  if (!(error instanceof Error)) return withoutPassword(String(error));
+  if (error instanceof UsageError || error instanceof RunError) return error.message; // our own words
+  const { code } = error as { code?: string };
+  const text = error.message === '' ? (code ?? error.name) : error.message;
+  return withoutPassword(text.split('\n', 1)[0] ?? '');
+}
+
+/** Takes the user and password out of the addresses in a text. */
+export function withoutPassword(text: string): string {
+  return text.replace(/(\b[a-z][a-z\d+.-]*:\/\/)[^\s/]*@/gi, '$1');
+}

@@ -1,0 +1,48 @@
+import type { FlowReport } from '../flow/report.ts';
+import type { CollectSettings } from './arguments.ts';
+import type { BadRecords } from './badRecords.ts';
+import { reason, UsageError } from './failures.ts';
+import type { Input } from './input.ts';
+import { lineOf } from './pipeline.ts';
+
+export interface Ending {
+  readonly bad: BadRecords;
+  readonly input: Input;
+  readonly settings: CollectSettings;
+  readonly interrupted: boolean;
+}
+
+/** Says on standard error how it ended, if not well; gives the exit code. */
+export function verdict(
+  report: FlowReport,
+  failure: { readonly error: unknown } | undefined,
+  { bad, input, settings, interrupted }: Ending,
+): number {
+  const say = (text: string): void => void process.stderr.write(`sluice: ${text}\n`);
+  const stoppedAt = settings.onBadRecord === 'fail' ? bad.first : undefined;
+  if (failure) say(reason(failure.error));
+  if (stoppedAt) {
+    say(stoppedAt.what);
+    say(
+      bad.count === 1
+        ? 'stopped at this record'
+        : `stopped at this record; ${bad.count - 1} more of those read were bad`,
+    );
+  }
+  if (report.leftOver > 0)
+    say(`left over: ${report.leftOver} records that were read are not stored${linesOf(report)}`);
+  if (interrupted || stoppedAt || failure) {
+    say(`${input.name} was read up to line ${input.lastLine}; ${report.stored} records are stored`);
+    say(`with --key ${settings.key.join(',')} it is safe to run the same again`);
+  }
+  if (interrupted) return 130;
+  if (failure) return failure.error instanceof UsageError ? 2 : 1;
+  if (stoppedAt) return 2;
+  return report.end === 'aborted' ? 1 : 0;
+}
+
+/** The lines of what was handed back, from the first to the last. */
+function linesOf({ left }: FlowReport): string {
+  const numbers = left.flatMap(({ value }) => lineOf(value)?.number ?? []).sort((a, b) => a - b);
+  return numbers.length === 0 ? '' : `, between lines ${numbers[0]} and ${numbers.at(-1)}`;
+}
