@@ -1,0 +1,640 @@
+import assert from 'node:assert/strict';
+import {
+  EMPTY,
+  filter,
+  map,
+  NEVER,
+  Observable,
+  of,
+  range,
+  Subject,
+  take,
+  tap,
+  throwError,
+  type OperatorFunction,
+} from 'rxjs';
+import type { Demand } from '../../src/demand/Demand.ts';
+import {
+  advance,
+  endless,
+  flush,
+  probe,
+  sleep,
+  takes,
+  upTo,
+  watch,
+  within,
+  without,
+  type Kernel,
+  type Law,
+} from './law.ts';
+
+interface Case {
+  /** The export it is a case of. */
+  readonly operator: string;
+  readonly make: (sluice: Kernel) => OperatorFunction<number, unknown>;
+  /** The same with a callback that throws at 3. */
+  readonly throwing?: (sluice: Kernel) => OperatorFunction<number, unknown>;
+  /** Items it holds at most. Absent: it holds none, and has no Demand of its own. */
+  readonly limit?: number;
+}
+
+const at3 = (value: number): number => {
+  if (value === 3) throw new Error('at 3');
+  return value;
+};
+
+/** Every operator, in the ways that differ inside. */
+export const cases: Record<string, Case> = {
+  batch: {
+    operator: 'batch',
+    make: (sluice) => sluice.batch({ maxItems: 3, maxWaitMs: 2 }),
+    throwing: (sluice) => sluice.batch({ maxItems: 3, maxWeight: 9, weigh: at3 }),
+    limit: 3,
+  },
+  boundedQueue: {
+    operator: 'boundedQueue',
+    make: (sluice) => sluice.boundedQueue({ capacity: 3 }),
+    limit: 3,
+  },
+  'boundedQueue, dropOldest': {
+    operator: 'boundedQueue',
+    make: (sluice) => sluice.boundedQueue({ capacity: 2, overflow: 'dropOldest' }),
+    limit: 2,
+  },
+  drops: { operator: 'drops', make: (sluice) => sluice.drops(filter((value: number) => value % 3 > 0)) },
+  filterOr: {
+    operator: 'filterOr',
+    make: (sluice) => sluice.filterOr((value) => value % 3 > 0),
+    throwing: (sluice) => sluice.filterOr((value) => at3(value) > 0),
+  },
+  'filterOr, told of rejections': {
+    operator: 'filterOr',
+    make: (sluice) => sluice.filterOr((value) => value % 3 > 0, { rejected: () => undefined }),
+    throwing: (sluice) => sluice.filterOr(() => false, { rejected: at3 }),
+  },
+  'filterOr, asynchronous': {
+    operator: 'filterOr',
+    make: (sluice) => sluice.filterOr(async (value) => value % 3 > 0, { concurrency: 2 }),
+    throwing: (sluice) => sluice.filterOr(async (value) => at3(value) > 0, { concurrency: 2 }),
+    limit: 2,
+  },
+  'filterOr, asynchronous, told of rejections': {
+    operator: 'filterOr',
+    make: (sluice) =>
+      sluice.filterOr(async (value) => value % 3 > 0, { concurrency: 2, rejected: () => undefined }),
+    throwing: (sluice) => sluice.filterOr(async () => false, { concurrency: 2, rejected: at3 }),
+    limit: 2,
+  },
+  poolMap: {
+    operator: 'poolMap',
+    make: (sluice) => sluice.poolMap(async (value) => value * 2, { concurrency: 2, maxWaiting: 1 }),
+    throwing: (sluice) => sluice.poolMap(async (value) => at3(value), { concurrency: 2 }),
+    limit: 3,
+  },
+  'poolMap, ordered': {
+    operator: 'poolMap',
+    make: (sluice) =>
+      sluice.poolMap((value) => (value % 2 ? takes(1)(value) : of(value)), { concurrency: 2, ordered: true }),
+    throwing: (sluice) => sluice.poolMap((value) => of(at3(value)), { concurrency: 2, ordered: true }),
+    limit: 2,
+  },
+  'poolMap, by key': {
+    operator: 'poolMap',
+    make: (sluice) =>
+      sluice.poolMap(async (value) => value, { concurrency: 2, maxWaiting: 2, by: (value) => value % 2 }),
+    throwing: (sluice) => sluice.poolMap(async (value) => value, { concurrency: 2, by: at3 }),
+    limit: 4,
+  },
+  'poolMap, Observables': {
+    operator: 'poolMap',
+    make: (sluice) => sluice.poolMap((value) => of(value, -value), { concurrency: 2 }),
+    throwing: (sluice) => sluice.poolMap((value) => of(value).pipe(map(at3)), { concurrency: 2 }),
+    limit: 2,
+  },
+  'poolMap, dead letters': {
+    operator: 'poolMap',
+    make: (sluice) =>
+      sluice.poolMap(async (value) => at3(value % 5), { concurrency: 2, onFailure: async () => sleep(1) }),
+    throwing: (sluice) =>
+      sluice.poolMap(
+        async () => {
+          throw new Error('work');
+        },
+        { concurrency: 2, onFailure: ({ value }) => at3(value) },
+      ),
+    limit: 2,
+  },
+  retryDelayed: {
+    operator: 'retryDelayed',
+    make: (sluice) => sluice.retryDelayed(sluice.delays([])),
+    throwing: (sluice) => (source) => source.pipe(map(at3), sluice.retryDelayed(sluice.delays([]))),
+  },
+  stage: {
+    operator: 'stage',
+    make: (sluice) =>
+      sluice.stage(
+        'named',
+        map((value: number) => value * 2),
+        filter((value) => value > 2),
+      ),
+    throwing: (sluice) => sluice.stage('named', map(at3)),
+  },
+  storeTo: {
+    operator: 'storeTo',
+    make: (sluice) => sluice.storeTo(async () => sleep(1), { maxItems: 2, maxWaitMs: 3 }),
+    throwing: (sluice) =>
+      sluice.storeTo(
+        async (values) => {
+          values.forEach(at3);
+        },
+        { maxItems: 1 },
+      ),
+    limit: 4,
+  },
+};
+
+/** Runs a check for each operator; the operator's name is in the message. */
+async function each(
+  sluice: Kernel,
+  check: (name: string, entry: Case) => void | Promise<void>,
+): Promise<void> {
+  for (const [name, entry] of Object.entries(cases)) {
+    try {
+      await check(name, entry);
+    } catch (error) {
+      throw new Error(`${name}: ${(error as Error).message}`, { cause: error });
+    }
+  }
+  assert.equal(sluice.current.ticket, undefined);
+}
+
+const STAGE = 'src/demand/Stage.ts';
+const POOL = 'src/work/PoolStage.ts';
+const INLET = 'src/rx/Inlet.ts';
+const OUTLET = 'src/demand/Outlet.ts';
+
+/** 100,000 synchronous values, each operator over the kind of source that presses it hardest. */
+const flat: Record<string, (sluice: Kernel) => Observable<unknown>> = {
+  batch: (sluice) => sluice.fromPull(upTo(100_000)).pipe(sluice.batch({ maxItems: 3 })),
+  boundedQueue: (sluice) => range(1, 100_000).pipe(sluice.boundedQueue({ capacity: 3 })),
+  drops: (sluice) => range(1, 100_000).pipe(sluice.drops(filter((value) => value % 2 > 0))),
+  filterOr: (sluice) => range(1, 100_000).pipe(sluice.filterOr((value) => value % 2 > 0)),
+  'poolMap, synchronous': (sluice) =>
+    sluice.fromPull(upTo(100_000)).pipe(sluice.poolMap((value) => of(value), { concurrency: 2 })),
+  'poolMap, synchronous, ordered': (sluice) =>
+    sluice
+      .fromPull(upTo(100_000))
+      .pipe(sluice.poolMap((value) => of(value), { concurrency: 2, ordered: true })),
+  'poolMap, a line of 100,000': (sluice) =>
+    sluice.fromPush(range(1, 100_000)).pipe(sluice.poolMap(async (value) => value, { concurrency: 2 })),
+  retryDelayed: (sluice) => range(1, 100_000).pipe(sluice.retryDelayed(sluice.delays([]))),
+  stage: (sluice) =>
+    range(1, 100_000).pipe(
+      sluice.stage(
+        'named',
+        map((value) => value * 2),
+      ),
+    ),
+  storeTo: (sluice) =>
+    sluice.fromPull(upTo(100_000)).pipe(sluice.storeTo(async () => undefined, { maxItems: 500 })),
+  'three stages': (sluice) => {
+    const pool = () => sluice.poolMap((value: number) => of(value), { concurrency: 1, maxWaiting: 1 });
+    return sluice.fromPull(upTo(100_000)).pipe(pool(), sluice.boundedQueue({ capacity: 9 }), pool());
+  },
+};
+
+const flatLaws: readonly Law[] = Object.entries(flat).map(([name, make]) => ({
+  rule: 'operators',
+  says: `100,000 synchronous values keep the stack flat: ${name}`,
+  async check(sluice) {
+    const frames: number[] = [];
+    let count = 0;
+    const warn = console.warn;
+    console.warn = () => undefined; // of the line that grows
+    try {
+      const seen = watch(
+        make(sluice).pipe(
+          tap(() => {
+            if (count++ % 10_000 !== 7) return;
+            const limit = Error.stackTraceLimit;
+            Error.stackTraceLimit = Infinity;
+            frames.push((new Error().stack ?? '').split('\n').length);
+            Error.stackTraceLimit = limit;
+          }),
+        ),
+      );
+      await within(seen.ended, 1e9);
+      assert.ok(seen.completed, String(seen.error));
+    } finally {
+      console.warn = warn;
+    }
+    assert.ok(count > 33_000);
+    assert.ok(Math.max(...frames) - Math.min(...frames) < 60, `frames: ${frames.join()}`);
+  },
+  sabotage:
+    name === 'three stages'
+      ? [
+          without(
+            'src/demand/PullSource.ts',
+            '      this.#emit(result.value);\n    }\n',
+            '      this.#emit(result.value);\n      return this.#pullNow(iterator);\n    }\n',
+          ),
+        ]
+      : [],
+}));
+
+export const operatorLaws: readonly Law[] = [
+  ...flatLaws,
+  {
+    rule: 'operators',
+    says: 'nothing happens before subscription',
+    async check(sluice) {
+      let subscribed = 0;
+      const source = new Observable<number>(() => {
+        subscribed++;
+      });
+      await each(sluice, async (_, { make }) => {
+        subscribed = 0;
+        const flow = make(sluice)(source);
+        await flush();
+        assert.equal(subscribed, 0);
+        watch(flow).subscription.unsubscribe();
+        assert.equal(subscribed, 1);
+      });
+    },
+    sabotage: [
+      without(
+        'operators/boundedQueue.ts',
+        '  return (source) =>\n',
+        '  return (source) => source.subscribe() &&\n',
+      ),
+    ],
+  },
+  {
+    rule: 'operators',
+    says: 'empty, never and an error pass, without a value',
+    async check(sluice) {
+      await each(sluice, async (_, { make }) => {
+        const empty = watch(make(sluice)(EMPTY));
+        await within(empty.ended);
+        assert.deepEqual([empty.values, empty.completed], [[], true]);
+        const error = new Error('source');
+        const failed = watch(make(sluice)(throwError(() => error)));
+        await within(failed.ended);
+        assert.deepEqual([failed.values, failed.error], [[], error]);
+        const never = watch(make(sluice)(NEVER));
+        await advance(10);
+        assert.deepEqual([never.values, never.completed, never.error], [[], false, undefined]);
+        never.subscription.unsubscribe();
+      });
+    },
+    sabotage: [
+      without(STAGE, 'this.inputDone && this.idle()) this.#end();', 'false) this.#end();'),
+      without(STAGE, 'if (this.#failure) this.out.error(this.#failure.error);\n    else', 'this.#failure;'),
+      without(INLET, 'this.#receiver.inputEnded();', 'void this;'),
+    ],
+  },
+  {
+    rule: 'operators',
+    says: 'an error comes after what was taken in before it, once, and is the very error',
+    async check(sluice) {
+      await each(sluice, async (_, { make }) => {
+        const complete = watch(make(sluice)(of(1, 2)));
+        await within(complete.ended);
+        const error = new Error('source');
+        const failed = watch(
+          make(sluice)(
+            new Observable((subscriber) => {
+              subscriber.next(1);
+              subscriber.next(2);
+              subscriber.error(error);
+            }),
+          ),
+        );
+        await within(failed.ended);
+        assert.equal(failed.error, error);
+        assert.deepEqual(failed.values, complete.values);
+      });
+    },
+    sabotage: [
+      without(
+        STAGE,
+        '    if (this.run?.abortsOnError) this.run.fail(error);\n    else this.inputEnded();',
+        '    this.#end();',
+      ),
+    ],
+  },
+  {
+    rule: 'operators',
+    says: 'each subscription has its own state',
+    async check(sluice) {
+      await each(sluice, async (_, { make }) => {
+        const input = async function* () {
+          yield* upTo(7);
+        };
+        const flow = make(sluice)(sluice.fromPull(input));
+        const both = [watch(flow), watch(flow)];
+        for (const { ended } of both) await within(ended);
+        const later = watch(flow);
+        await within(later.ended);
+        assert.ok(later.values.length > 0);
+        for (const { values, completed } of both) assert.deepEqual([values, completed], [later.values, true]);
+      });
+    },
+    sabotage: [
+      without(
+        'operators/batch.ts',
+        '  #values: T[] = [];',
+        '  get #values(): T[] { return ((globalThis as any).sharedBatch ??= []); }',
+      ),
+    ],
+  },
+  {
+    rule: 'operators',
+    says: 'a callback that throws errors the stream with that error, and releases everything',
+    async check(sluice) {
+      await each(sluice, async (_, { throwing }) => {
+        if (!throwing) return;
+        let released = 0;
+        const source = new Observable<number>((subscriber) => {
+          subscriber.add(() => released++);
+          for (const value of upTo(5)) subscriber.next(value);
+        });
+        const seen = watch(throwing(sluice)(source));
+        await within(seen.ended);
+        assert.match(String(seen.error), /at 3/);
+        assert.equal(released, 1);
+        await advance(10);
+        assert.equal(seen.completed, false);
+      });
+    },
+    sabotage: [
+      without('src/rx/link.ts', '      this.#below.error(error);\n', ''),
+      without(POOL, '      this.#fail(job, error);\n      return false;', '      return false;'),
+      without('operators/batch.ts', '      this.leave(value, ticket, error);\n      this.fail(error);\n', ''),
+      without('operators/filterOr.ts', 'under(NONE, () => this.#reject?.(job.value));', ''),
+    ],
+  },
+  {
+    rule: 'operators',
+    says: 'unsubscribing reaches the source at once, and nothing comes after it',
+    async check(sluice) {
+      await each(sluice, async (_, { make }) => {
+        const source = new Subject<number>();
+        const seen = watch(make(sluice)(source));
+        for (const value of [1, 2]) source.next(value);
+        seen.subscription.unsubscribe();
+        const before = seen.values.length;
+        assert.equal(source.observed, false);
+        await advance(10);
+        assert.deepEqual([seen.values.length, seen.completed, seen.error], [before, false, undefined]);
+      });
+    },
+    sabotage: [without('src/rx/link.ts', 'super(destination as Subscriber<never>);', 'super();')],
+  },
+  {
+    rule: 'operators',
+    says: 'unsubscribing reaches work: its signal is aborted, its Observable left; so does an error of other work',
+    async check(sluice) {
+      for (const how of ['left', 'failed']) {
+        let left = 0;
+        const signals: AbortSignal[] = [];
+        const observable = new Observable<number>(() => () => left++);
+        const inner = watch(of(1, 2).pipe(sluice.poolMap(() => observable, { concurrency: 2 })));
+        const works = (value: number, { signal }: { readonly signal: AbortSignal }) => {
+          signals.push(signal);
+          if (value < 3) return new Promise<number>(() => undefined);
+          return Promise.reject(new Error('other'));
+        };
+        const busy = watch(
+          of(...upTo(how === 'left' ? 2 : 3)).pipe(sluice.poolMap(works, { concurrency: 3 })),
+        );
+        const sink = watch(
+          of(1).pipe(
+            sluice.storeTo(
+              (_, { signal }) => {
+                signals.push(signal);
+                return new Promise<void>(() => undefined);
+              },
+              { maxItems: 1 },
+            ),
+          ),
+        );
+        await flush();
+        for (const { subscription } of how === 'left' ? [inner, busy, sink] : [inner, sink])
+          subscription.unsubscribe();
+        assert.equal(left, 2);
+        assert.deepEqual(
+          signals.slice(0, 2).map((signal) => signal.aborted),
+          [true, true],
+        );
+        assert.equal(signals.at(-1)?.aborted, true);
+      }
+    },
+    sabotage: [
+      without(POOL, '    job.context?.abort(reason);\n'),
+      without(POOL, '    if (inner)', '    if (inner && this.dead === undefined)'),
+      without('src/work/StoreStage.ts', '      context.abort(reason);\n'),
+    ],
+  },
+  {
+    rule: 'operators',
+    says: 'a synchronous endless source stops when those below leave',
+    async check(sluice) {
+      await each(sluice, async (name, { make }) => {
+        const pulled = { count: 0 };
+        const seen = watch(sluice.fromPull(() => endless(pulled)).pipe(make(sluice), take(2)));
+        await within(seen.ended);
+        assert.deepEqual([seen.values.length, seen.error], [2, undefined]);
+        assert.ok(pulled.count < 20, `${name}: ${pulled.count} pulled`);
+      });
+    },
+    sabotage: [without(OUTLET, 'if (demand.open && (', 'if ((')],
+  },
+  {
+    rule: 'operators',
+    says: 'nothing comes after the end, and the end comes once',
+    async check(sluice) {
+      await each(sluice, async (_, { make, throwing }) => {
+        for (const operator of [make(sluice), throwing?.(sluice)]) {
+          if (!operator) continue;
+          const source = new Subject<number>();
+          let after = 0;
+          let ended = false;
+          const note = (): void => {
+            if (ended) after++;
+          };
+          const end = (): void => {
+            note();
+            ended = true;
+          };
+          operator(source).subscribe({ next: note, error: end, complete: end });
+          for (const value of [1, 2, 4, 3]) source.next(value);
+          await advance(5);
+          source.complete();
+          source.next(5); // eslint-disable-line rxjs-x/no-redundant-notify -- that it is not heard is the point
+          await advance(10);
+          assert.deepEqual([ended, after, source.observed], [true, 0, false]);
+        }
+      });
+    },
+    sabotage: [without(STAGE, 'this.inputDone && this.idle()) this.#end();', 'false) this.#end();')],
+  },
+  {
+    rule: 'The bound',
+    says: 'no stage ever holds more than its limit below a source that waits, which holds one more at most',
+    async check(sluice) {
+      await each(sluice, async (name, { make, limit }) => {
+        for (const asynchronous of [false, true]) {
+          const found: { demand?: Demand } = {};
+          const pulled = { count: 0 };
+          const input = async function* () {
+            yield* endless(pulled, 60);
+          };
+          let most = 0;
+          let ahead = 0;
+          let accepted = 0;
+          const look = (): void => {
+            most = Math.max(most, found.demand?.held ?? 0);
+            ahead = Math.max(ahead, pulled.count - accepted);
+          };
+          const flow = sluice.fromPull(asynchronous ? input : () => endless(pulled, 60)).pipe(
+            tap(() => {
+              look();
+              accepted++;
+            }),
+            probe(sluice, found),
+            make(sluice),
+            sluice.poolMap(
+              async (value) => {
+                look();
+                await sleep(2);
+                look();
+                return value;
+              },
+              { concurrency: 1 },
+            ),
+            tap(look),
+          );
+          const seen = watch(flow);
+          await within(seen.ended);
+          assert.ok(seen.completed, String(seen.error));
+          assert.equal(pulled.count, 60);
+          assert.equal(found.demand?.limit, limit ?? 1, name);
+          assert.ok(most <= (limit ?? 1), `${most} were held, with a limit of ${limit ?? 1}`);
+          assert.ok(ahead <= 1, `${ahead} were pulled ahead`);
+        }
+      });
+    },
+    sabotage: [
+      without(OUTLET, 'if (demand.open && (', 'if (('),
+      without(
+        'operators/batch.ts',
+        'super(identity, subscriber, bounds.maxItems);',
+        'super(identity, subscriber, bounds.maxItems + 1);',
+      ),
+      without(
+        POOL,
+        'super(identity, subscriber, settings.concurrency + settings.maxWaiting);',
+        'super(identity, subscriber, settings.concurrency + settings.maxWaiting + 1);',
+      ),
+      without(
+        'src/work/StoreStage.ts',
+        'settings.maxItems * (settings.concurrency + 1)',
+        'settings.maxItems * (settings.concurrency + 2)',
+      ),
+    ],
+  },
+  {
+    rule: 'The ledger',
+    says: 'in = out + rejected + dropped + dead + held at every transition, and what is left over is listed',
+    async check(sluice) {
+      await each(sluice, async (name, { operator, make, limit }) => {
+        for (const how of ['completed', 'aborted', 'drained', 'failed'] as const) {
+          const found: { demand?: Demand } = {};
+          const running: { run?: ReturnType<Kernel['runFlow']> } = {};
+          let looks = 0;
+          const look = (): void => {
+            const stage = running.run
+              ?.report()
+              .stages.find((stats) => stats.operator === operator && stats.name !== 'last');
+            looks++;
+            if (!stage) return;
+            const held = limit === undefined ? 0 : (found.demand?.held ?? 0);
+            const { rejected, dropped, dead, out } = stage;
+            assert.equal(
+              stage.in,
+              out + rejected + dropped + dead + held,
+              `${how}: ${JSON.stringify(stage)}, it holds ${held}`,
+            );
+            assert.equal(stage.held, held);
+          };
+          const input = function* () {
+            for (const value of upTo(40)) {
+              look();
+              if (value === 30 && how === 'failed') throw new Error('input');
+              yield value;
+            }
+          };
+          let thrown: unknown;
+          const guarded = (): void => {
+            try {
+              look();
+            } catch (error) {
+              thrown ??= error;
+            }
+          };
+          const flow = sluice.fromPull(input).pipe(
+            probe(sluice, found),
+            make(sluice),
+            tap(guarded),
+            sluice.poolMap(
+              async (value: unknown) => {
+                guarded();
+                await sleep(1);
+                guarded();
+                return value;
+              },
+              { concurrency: 2, name: 'last' },
+            ),
+            tap(guarded),
+          );
+          running.run = sluice.runFlow(flow, { onWarning: () => undefined });
+          const { run } = running;
+          run.then(undefined, () => undefined);
+          await flush();
+          guarded();
+          await advance(6);
+          guarded();
+          if (how === 'aborted') void run.abort();
+          if (how === 'drained') void run.drain();
+          const error = await within(
+            run.then(
+              () => undefined,
+              (reason: unknown) => reason,
+            ),
+          );
+          if (thrown) throw thrown;
+          assert.ok(looks > 10, `${looks} looks`);
+          assert.equal((error as Error | undefined)?.message, how === 'failed' ? 'input' : undefined);
+          const report = run.report();
+          assert.equal(report.leftOver, report.left.length, how);
+          if (how !== 'aborted') assert.equal(report.leftOver, 0, `${how}: ${name}`);
+          const [first] = report.stages;
+          if (report.stages.length > 1) assert.equal(first?.in, report.itemsIn, how);
+          await advance(10);
+          assert.deepEqual(run.report().stages, report.stages, 'counted after the end');
+        }
+      });
+    },
+    sabotage: [
+      without(POOL, "    if (job.outcome === 'out') this.meter.out++;\n    else this.meter[job.outcome]++;"),
+      without('operators/batch.ts', '    this.meter.out += size;'),
+      without('operators/boundedQueue.ts', '    this.meter.out++;'),
+      without('operators/filterOr.ts', '      meter.rejected++;'),
+      without(STAGE, 'this.run?.left.push({ stage: this.name, value });'),
+      without('src/work/StoreStage.ts', '    this.meter[outcome]++;'),
+    ],
+  },
+];
