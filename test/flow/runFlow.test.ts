@@ -1,0 +1,777 @@
+import {
+  filter,
+  from,
+  interval,
+  map,
+  merge,
+  mergeMap,
+  NEVER,
+  Observable,
+  of,
+  take,
+  throwError,
+  timer,
+} from 'rxjs';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import {
+  batch,
+  boundedQueue,
+  delays,
+  filterOr,
+  fromPull,
+  fromPush,
+  poolMap,
+  runFlow,
+  withRetry,
+  type FlowStats,
+  type ItemEvent,
+  type WorkContext,
+} from 'sluice';
+import { Endless, settle, sleep } from './settling.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+  vi.unstubAllEnvs();
+});
+
+/** Work of 10 ms. */
+const work = async <T>(value: T): Promise<T> => {
+  await sleep(10);
+  return value;
+};
+const pool = poolMap(work<number>, { concurrency: 2 });
+
+describe('a run that completes', () => {
+  it('starts at once, and reports what came through', async () => {
+    const source = new Endless();
+    const run = runFlow(fromPull(source).pipe(take(5), pool));
+    expect(source.pulled).toBe(2);
+    await settle(100);
+    const report = await run;
+    expect(report).toMatchObject({
+      end: 'completed',
+      itemsIn: 5,
+      delivered: 5,
+      leftOver: 0,
+      left: [],
+      warnings: [],
+      elapsedMs: 30,
+    });
+    expect(source.closed).toBe(true);
+  });
+
+  it('keeps the ledger of each stage, from the source to the end', async () => {
+    const run = runFlow(
+      fromPull([1, 2, 3, 4, 5, 6]).pipe(
+        filterOr((value) => value !== 2),
+        poolMap((value: number) => (value === 3 ? Promise.reject(new Error('3')) : work(value)), {
+          concurrency: 2,
+          onFailure: 'drop',
+          name: 'work',
+        }),
+        poolMap((value) => (value === 4 ? throwError(() => 'x') : of(value, value)), {
+          concurrency: 1,
+          onFailure: () => undefined,
+          name: 'twice',
+        }),
+        batch({ maxItems: 4 }),
+      ),
+    );
+    await settle(100);
+    const { stages, ...report } = await run;
+    const ledger = stages.map((s) => [s.name, s.in, s.out, s.emitted, s.rejected, s.dropped, s.dead, s.held]);
+    expect(ledger).toEqual([
+      ['filterOr', 6, 5, 5, 1, 0, 0, 0],
+      ['work', 5, 4, 4, 0, 1, 0, 0],
+      ['twice', 4, 3, 6, 0, 0, 1, 0],
+      ['batch', 6, 6, 2, 0, 0, 0, 0],
+    ]);
+    expect(report).toMatchObject({ itemsIn: 6, delivered: 2, rejected: 1, dropped: 1, dead: 1 });
+  });
+
+  it('completes at once over an empty flow', async () => {
+    expect(await runFlow(fromPull([]))).toMatchObject({ end: 'completed', delivered: 0, stages: [] });
+  });
+
+  it('gives stages of one name different names', async () => {
+    const run = runFlow(fromPull([1]).pipe(pool, poolMap(work, { concurrency: 1 })));
+    await settle(20);
+    const names = (await run).stages.map(({ name }) => name);
+    expect(new Set(names)).toEqual(new Set(['poolMap', 'poolMap#2']));
+  });
+
+  it('does not mistake `drain` and `abort` after the end for one', async () => {
+    const run = runFlow(fromPull([1]));
+    await run;
+    await run.drain();
+    await run.abort();
+    expect(run.report().end).toBe('completed');
+  });
+});
+
+describe('drain', () => {
+  it('takes in no more, finishes what is inside, and closes the source', async () => {
+    const source = new Endless();
+    const finished: number[] = [];
+    const run = runFlow(
+      fromPull(source).pipe(
+        boundedQueue({ capacity: 3 }),
+        pool,
+        map((value) => finished.push(value)),
+      ),
+    );
+    await settle(5);
+    expect(source.pulled).toBe(5);
+    void run.drain();
+    expect(source.closed).toBe(true);
+    await settle(100);
+    expect(await run).toMatchObject({ end: 'drained', delivered: 5, leftOver: 0, left: [] });
+    expect(finished).toEqual([0, 1, 2, 3, 4]);
+    expect(source.pulled).toBe(5);
+  });
+
+  it('flushes partial batches at once', async () => {
+    const batches: number[][] = [];
+    const run = runFlow(
+      fromPull(async function* () {
+        yield 1;
+        yield 2;
+        await new Promise(() => undefined);
+      }).pipe(
+        batch({ maxItems: 10, maxWaitMs: 60_000 }),
+        map((values) => batches.push(values)),
+      ),
+    );
+    await settle(5);
+    expect(batches).toEqual([]);
+    void run.drain();
+    expect(batches).toEqual([[1, 2]]);
+    void run.abort();
+    await settle(1_000);
+    await run;
+  });
+
+  it('ends waits between retries as failures', async () => {
+    const attempts: number[] = [];
+    const failing = withRetry(
+      async (_: number, { attempt }: WorkContext) => {
+        attempts.push(attempt);
+        throw new Error('down');
+      },
+      delays([60_000]),
+    );
+    const run = runFlow(fromPull([1]).pipe(poolMap(failing, { concurrency: 1, onFailure: 'drop' })));
+    await settle(5);
+    void run.drain();
+    await settle(0);
+    expect(await run).toMatchObject({ dropped: 1, leftOver: 0 });
+    expect(attempts).toEqual([1]);
+  });
+
+  it('lets an attempt that is at work succeed', async () => {
+    const tried = withRetry(work<number>, delays([60_000]));
+    const run = runFlow(fromPull(new Endless()).pipe(poolMap(tried, { concurrency: 1 })));
+    await settle(5);
+    void run.drain();
+    await settle(5);
+    expect(await run).toMatchObject({ end: 'drained', delivered: 1 });
+  });
+
+  it('shares one promise, however often it is called', async () => {
+    const run = runFlow(fromPull(new Endless()).pipe(pool));
+    await settle(5);
+    const [first, second, third] = [run.drain(), run.drain(), run.drain()];
+    expect(second).toBe(first);
+    expect(third).toBe(first);
+    expect(run.abort()).toBe(first);
+    await settle(1_000);
+    await first;
+  });
+
+  it('delivers an item that was pulled before, and waits for its turn', async () => {
+    let give: (value: number) => void = () => undefined;
+    const got: number[] = [];
+    async function* source(): AsyncGenerator<number> {
+      yield 1;
+      yield await new Promise<number>((resolve) => (give = resolve));
+      yield 3;
+    }
+    const run = runFlow(
+      fromPull(source()).pipe(
+        pool,
+        map((value) => got.push(value)),
+      ),
+    );
+    await settle(5);
+    void run.drain();
+    give(2);
+    await settle(100);
+    expect(await run).toMatchObject({ end: 'drained', delivered: 2 });
+    expect(got).toEqual([1, 2]);
+  });
+
+  it('is asked for by drainSignal, whose listener goes with the run', async () => {
+    const controller = new AbortController();
+    const remove = vi.spyOn(controller.signal, 'removeEventListener');
+    const run = runFlow(fromPull(new Endless()).pipe(pool), { drainSignal: controller.signal });
+    await settle(5);
+    controller.abort();
+    await settle(100);
+    expect(await run).toMatchObject({ end: 'drained', leftOver: 0 });
+    expect(remove).toHaveBeenCalledTimes(1);
+  });
+
+  it('takes nothing in where drainSignal was aborted before', async () => {
+    const source = new Endless();
+    let subscribed = 0;
+    const native = new Observable<number>(() => {
+      subscribed++;
+      return () => subscribed--;
+    });
+    const drainSignal = AbortSignal.abort();
+    expect(await runFlow(fromPull(source).pipe(pool), { drainSignal })).toMatchObject({ end: 'drained' });
+    expect(await runFlow(native, { drainSignal })).toMatchObject({ end: 'drained' });
+    expect([source.pulled, subscribed]).toEqual([0, 0]);
+  });
+
+  it('unsubscribes from native sources, and goes on as if they had completed', async () => {
+    const run = runFlow(fromPush(interval(1)).pipe(boundedQueue({ capacity: 100 }), pool));
+    const bare = runFlow(interval(1).pipe(batch({ maxItems: 50 })));
+    await settle(20);
+    void run.drain();
+    void bare.drain();
+    await settle(1_000);
+    expect((await run).end).toBe('drained');
+    expect((await run).delivered).toBe((await run).itemsIn);
+    expect(await bare).toMatchObject({ end: 'drained', delivered: 1 });
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('reaches every source of a merge, a push source among them', async () => {
+    const [one, two] = [new Endless(), new Endless()];
+    const run = runFlow(merge(fromPull(one), fromPush(interval(30)), fromPull(two)).pipe(pool));
+    await settle(50);
+    void run.drain();
+    await settle(200);
+    expect(await run).toMatchObject({ end: 'drained', leftOver: 0 });
+    expect([one.closed, two.closed]).toEqual([true, true]);
+  });
+
+  it('does not reach sources that work on an accepted item', async () => {
+    const inner = (): Observable<string> =>
+      fromPull(async function* () {
+        for (const part of ['a', 'b', 'c']) {
+          await sleep(10);
+          yield part;
+        }
+      });
+    const got: string[] = [];
+    const run = runFlow(
+      fromPull(new Endless()).pipe(
+        poolMap(inner, { concurrency: 1 }),
+        map((part) => got.push(part)),
+      ),
+    );
+    await settle(5);
+    void run.drain();
+    await settle(100);
+    expect((await run).end).toBe('drained');
+    expect(got).toEqual(['a', 'b', 'c']);
+  });
+
+  it('aborts at drainTimeoutMs, and lists what was left', async () => {
+    const signals: AbortSignal[] = [];
+    const run = runFlow(
+      fromPull(['a', 'b', 'c']).pipe(
+        boundedQueue({ capacity: 5 }),
+        poolMap(
+          (_value, { signal }) => {
+            signals.push(signal);
+            return NEVER;
+          },
+          { concurrency: 1, name: 'stuck' },
+        ),
+      ),
+      { drainTimeoutMs: 500 },
+    );
+    await settle(5);
+    void run.drain();
+    await settle(499);
+    expect(signals[0]?.aborted).toBe(false);
+    await settle(1);
+    const report = await run;
+    expect(report).toMatchObject({ end: 'aborted', leftOver: 3, delivered: 0, elapsedMs: 505 });
+    expect([...report.left].sort((a, b) => (a.value as string).localeCompare(b.value as string))).toEqual([
+      { stage: 'stuck', value: 'a' },
+      { stage: 'boundedQueue', value: 'b' },
+      { stage: 'boundedQueue', value: 'c' },
+    ]);
+    expect(signals[0]?.aborted).toBe(true);
+  });
+
+  it('leaves no timer behind', async () => {
+    const run = runFlow(fromPull(new Endless()).pipe(pool));
+    await settle(5);
+    void run.drain();
+    await settle(10);
+    await run;
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe('abort', () => {
+  it('stops at once, and lists what every stage held', async () => {
+    const source = new Endless();
+    const run = runFlow(fromPull(source).pipe(boundedQueue({ capacity: 2 }), pool));
+    await settle(15);
+    void run.abort(new Error('enough'));
+    expect(source.closed).toBe(true);
+    const report = await run;
+    expect(report).toMatchObject({ end: 'aborted', delivered: 2, leftOver: 4, itemsIn: 6 });
+    expect(report.left.map(({ value }) => value).sort()).toEqual([2, 3, 4, 5]);
+  });
+
+  it('comes from `signal`, as in fetch', async () => {
+    const controller = new AbortController();
+    const run = runFlow(fromPull(new Endless()).pipe(pool), { signal: controller.signal });
+    await settle(5);
+    controller.abort();
+    expect(await run).toMatchObject({ end: 'aborted', leftOver: 2 });
+  });
+
+  it('subscribes to nothing where `signal` was aborted before', async () => {
+    const source = new Endless();
+    const run = runFlow(fromPull(source).pipe(pool), { signal: AbortSignal.abort() });
+    expect(await run).toMatchObject({ end: 'aborted', itemsIn: 0 });
+    expect(source.pulled).toBe(0);
+  });
+
+  it('cuts a drain short', async () => {
+    const run = runFlow(fromPull(new Endless()).pipe(poolMap(() => NEVER, { concurrency: 1 })));
+    await settle(5);
+    void run.drain();
+    await settle(5);
+    void run.abort();
+    expect(await run).toMatchObject({ end: 'aborted', leftOver: 1 });
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('counts a delivery on the stack as delivered, whatever shape the work has', async () => {
+    const shapes: ((value: number) => Promise<number> | Observable<number>)[] = [
+      async (value) => value,
+      (value) => timer(1).pipe(map(() => value)),
+    ];
+    for (const shaped of shapes) {
+      const run = runFlow(fromPull([1, 2, 3]).pipe(poolMap(shaped, { concurrency: 1 }), take(1)));
+      await settle(5);
+      expect((await run).stages[0]).toMatchObject({ name: 'poolMap', emitted: 1 });
+      expect((await run).delivered).toBe(1);
+    }
+  });
+
+  it('does not list an item whose result was delivered, though its Observable has not completed', async () => {
+    const run = runFlow(
+      fromPull([1, 2, 3]).pipe(
+        poolMap((value) => of(value), { concurrency: 1 }),
+        take(1),
+      ),
+    );
+    expect((await run).left).toEqual([]);
+  });
+});
+
+describe('the end of a run', () => {
+  it('waits for what is closing', async () => {
+    let closed = false;
+    const source: AsyncIterable<number> = {
+      [Symbol.asyncIterator]: () => ({
+        next: () => new Promise(() => undefined),
+        return: async () => {
+          await sleep(300);
+          closed = true;
+          return { done: true, value: undefined };
+        },
+      }),
+    };
+    const run = runFlow(fromPull(source));
+    void run.abort();
+    await settle(299);
+    const early = await Promise.race([run.then(() => 'ended'), Promise.resolve('runs')]);
+    expect([early, closed]).toEqual(['runs', false]);
+    await settle(1);
+    await run;
+    expect(closed).toBe(true);
+  });
+
+  it('waits for what is closing where `take` is satisfied, too', async () => {
+    let closed = false;
+    const source: AsyncIterable<number> = {
+      [Symbol.asyncIterator]: () => ({
+        next: async () => ({ done: false, value: 1 }),
+        return: async () => {
+          await sleep(300);
+          closed = true;
+          return { done: true, value: undefined };
+        },
+      }),
+    };
+    const run = runFlow(fromPull(source).pipe(take(1)));
+    await settle(299);
+    expect(await Promise.race([run.then(() => 'ended'), Promise.resolve('runs')])).toBe('runs');
+    await settle(1);
+    expect(await run).toMatchObject({ end: 'completed', delivered: 1 });
+    expect(closed).toBe(true);
+  });
+
+  it('waits no longer than one second', async () => {
+    const source: AsyncIterable<number> = {
+      [Symbol.asyncIterator]: () => ({
+        next: () => new Promise(() => undefined),
+        return: () => new Promise(() => undefined),
+      }),
+    };
+    let ended = false;
+    const run = runFlow(fromPull(source));
+    void run.then(() => (ended = true));
+    void run.abort();
+    await settle(999);
+    expect(ended).toBe(false);
+    await settle(1);
+    expect(ended).toBe(true);
+  });
+
+  it('warns where closing fails, and ends all the same', async () => {
+    const onWarning = vi.fn();
+    const source = {
+      [Symbol.iterator]: () => ({
+        next: () => ({ done: false as const, value: 1 }),
+        return: (): never => {
+          throw new Error('stuck door');
+        },
+      }),
+    };
+    const run = runFlow(fromPull(source, { name: 'door' }).pipe(pool), { onWarning });
+    await settle(5);
+    void run.drain();
+    await settle(50);
+    expect((await run).end).toBe('drained');
+    expect(onWarning).toHaveBeenCalledExactlyOnceWith('door: closing failed: stuck door');
+    expect((await run).warnings).toEqual(['door: closing failed: stuck door']);
+  });
+});
+
+describe('errors', () => {
+  const failing = (atMs: number): ((value: number) => Promise<number>) => {
+    return async (value) => {
+      await sleep(value === 0 ? atMs : 100);
+      if (value === 0) throw boom;
+      return value;
+    };
+  };
+  const boom = new Error('boom');
+
+  it('reject with the error itself, and report() still tells', async () => {
+    const run = runFlow(fromPull(new Endless()).pipe(poolMap(failing(5), { concurrency: 2 })));
+    const seen = expect(run).rejects.toBe(boom);
+    await settle(5);
+    await seen;
+    const report = run.report();
+    expect(report.left.map(({ value }) => value).sort()).toEqual([0, 1]);
+    expect(report).toMatchObject({ leftOver: 2, delivered: 0, elapsedMs: 5 });
+  });
+
+  it("let the stages below finish, under onError 'drain'", async () => {
+    const finished: number[] = [];
+    const run = runFlow(
+      fromPull([1, 2, 0]).pipe(
+        poolMap((value) => (value === 0 ? Promise.reject(boom) : Promise.resolve(value)), { concurrency: 1 }),
+        pool,
+        map((value) => finished.push(value)),
+      ),
+    );
+    const seen = expect(run).rejects.toBe(boom);
+    await settle(50);
+    await seen;
+    expect(finished).toEqual([1, 2]);
+  });
+
+  it("stop everything at once, under onError 'abort'", async () => {
+    const finished: number[] = [];
+    const run = runFlow(
+      fromPull([1, 2, 0]).pipe(
+        poolMap((value) => (value === 0 ? Promise.reject(boom) : Promise.resolve(value)), { concurrency: 1 }),
+        pool,
+        map((value) => finished.push(value)),
+      ),
+      { onError: 'abort' },
+    );
+    const seen = expect(run).rejects.toBe(boom);
+    await settle(1);
+    await seen;
+    expect(finished).toEqual([]);
+    expect(
+      run
+        .report()
+        .left.map(({ value }) => value)
+        .sort(),
+    ).toEqual([0, 1, 2]);
+  });
+
+  it("stop everything at once when the source errors, under onError 'abort'", async () => {
+    function* source(): Generator<number> {
+      yield 1;
+      throw boom;
+    }
+    const run = runFlow(fromPull(source()).pipe(pool), { onError: 'abort' });
+    await expect(run).rejects.toBe(boom);
+    expect(run.report().left).toEqual([{ stage: 'poolMap', value: 1 }]);
+  });
+
+  it('pass a bare value on as it is', async () => {
+    await expect(runFlow(throwError(() => 'a string'))).rejects.toBe('a string');
+    await expect(runFlow(throwError(() => undefined))).rejects.toBe(undefined);
+  });
+
+  it('keep every item in the ledger: in = out + held of each stage', async () => {
+    const run = runFlow(
+      fromPull(new Endless()).pipe(boundedQueue({ capacity: 3 }), poolMap(failing(5), { concurrency: 2 })),
+    );
+    const seen = expect(run).rejects.toBe(boom);
+    await settle(1_000);
+    await seen;
+    const { stages, left } = run.report();
+    expect(stages.map(({ in: came, out, held }) => came - out - held)).toEqual([0, 0]);
+    expect(left).toHaveLength(stages.reduce((sum, { held }) => sum + held, 0));
+  });
+});
+
+describe('stats$', () => {
+  it('gives the figures at once, at an interval, and at the end, then completes', async () => {
+    const run = runFlow(fromPull([1, 2, 3, 4]).pipe(pool), { statsEveryMs: 8 });
+    const seen: FlowStats[] = [];
+    const complete = vi.fn();
+    run.stats$.subscribe({ next: (stats) => seen.push(stats), complete });
+    expect(seen).toHaveLength(1);
+    expect(seen[0]).toMatchObject({ itemsIn: 2, delivered: 0, elapsedMs: 0 });
+    await settle(100);
+    expect(seen.map(({ elapsedMs }) => elapsedMs)).toEqual([0, 0, 8, 16, 20]);
+    expect(seen.at(-1)).toMatchObject({ delivered: 4, leftOver: 0 });
+    expect(complete).toHaveBeenCalledTimes(1);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('gives the last figures to those who come after the end', async () => {
+    const run = runFlow(fromPull([1]));
+    await run;
+    const seen: FlowStats[] = [];
+    const complete = vi.fn();
+    run.stats$.subscribe({ next: (stats) => seen.push(stats), complete });
+    expect(seen.map(({ delivered }) => delivered)).toEqual([1]);
+    expect(complete).toHaveBeenCalledTimes(1);
+  });
+
+  it('does not error when the flow does', async () => {
+    const run = runFlow(throwError(() => 'x'));
+    const error = vi.fn();
+    const complete = vi.fn();
+    run.stats$.subscribe({ error, complete });
+    await expect(run).rejects.toBe('x');
+    await settle(0);
+    expect(error).not.toHaveBeenCalled();
+    expect(complete).toHaveBeenCalledTimes(1);
+  });
+
+  it('stops its interval when it is unsubscribed from', async () => {
+    const run = runFlow(NEVER, { statsEveryMs: 5 });
+    const next = vi.fn();
+    const subscription = run.stats$.subscribe(next);
+    await settle(10);
+    subscription.unsubscribe();
+    const calls = next.mock.calls.length;
+    await settle(100);
+    expect(next).toHaveBeenCalledTimes(calls);
+    void run.abort();
+  });
+});
+
+describe('warnings and strict', () => {
+  const late = (): Observable<number> =>
+    fromPull(async function* () {
+      for (let i = 0; i < 6; i++) {
+        await sleep(1);
+        yield i;
+      }
+      await sleep(50);
+    }).pipe(
+      mergeMap((value) => timer(5).pipe(map(() => value))),
+      poolMap(work<number>, { concurrency: 1 }),
+    );
+
+  it('tell once that a native operator above a stage holds items', async () => {
+    const onWarning = vi.fn();
+    const run = runFlow(late(), { onWarning });
+    await settle(200);
+    const { warnings, delivered } = await run;
+    expect(delivered).toBe(6);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^poolMap: items arrive later than they were emitted/),
+      expect.stringMatching(/^poolMap: items arrive although 1 are held/),
+    ]);
+    expect(onWarning.mock.calls.flat()).toEqual(warnings);
+  });
+
+  it('go to the console where nobody asks for them', async () => {
+    const warn = vi.spyOn(console, 'warn').mockReturnValue();
+    const run = runFlow(late());
+    await settle(200);
+    await run;
+    expect(warn).toHaveBeenCalledTimes(2);
+  });
+
+  it('are errors under strict', async () => {
+    const run = runFlow(late(), { strict: true });
+    const seen = expect(run).rejects.toMatchObject({ code: 'UNCLAIMED' });
+    await settle(200);
+    await seen;
+  });
+
+  it('name the operators that swallow a long run', async () => {
+    const onWarning = vi.fn();
+    const run = runFlow(
+      fromPull(Array.from({ length: 2_000 }, (_, i) => i)).pipe(
+        filter((value) => value < 0),
+        pool,
+      ),
+      { onWarning },
+    );
+    await settle(10);
+    await run;
+    expect(onWarning).toHaveBeenCalledExactlyOnceWith(
+      expect.stringMatching(/^poolMap: 1001 items in a row .* \(between them: filter\); wrap it/),
+    );
+  });
+
+  it('tell of a chain that is cut, and by what', async () => {
+    const onWarning = vi.fn();
+    const cut = <T>(source: Observable<T>): Observable<T> =>
+      new Observable((subscriber) =>
+        source.subscribe({
+          next: (value) => subscriber.next(value),
+          error: (error: unknown) => subscriber.error(error),
+          complete: () => subscriber.complete(),
+        }),
+      );
+    const run = runFlow(fromPull([1, 2]).pipe(cut, pool), { onWarning });
+    await settle(50);
+    await run;
+    expect(onWarning).toHaveBeenCalledExactlyOnceWith(
+      expect.stringMatching(/^poolMap: the chain above this stage is cut by a plain observer/),
+    );
+  });
+});
+
+describe('the debug mode', () => {
+  it('tells each step in the life of each item', async () => {
+    const steps: string[] = [];
+    const debug = ({ stage, event, value, worker, attempt }: ItemEvent): void => {
+      steps.push([stage, event, value, worker ?? '', attempt ?? ''].join(' ').trim());
+    };
+    const run = runFlow(
+      fromPull([1, 2]).pipe(
+        filterOr((value) => value !== 2),
+        poolMap(async (value) => value, { concurrency: 1 }),
+      ),
+      { debug },
+    );
+    await run;
+    expect(steps).toEqual([
+      'fromPull produced 1',
+      'filterOr kept 1',
+      'poolMap accepted 1',
+      'poolMap started 1 0 1',
+      'poolMap finished 1 0 1',
+      'fromPull produced 2',
+      'filterOr rejected 2',
+    ]);
+  });
+
+  it('tells of retries', async () => {
+    const events: string[] = [];
+    const tried = withRetry(
+      async (_: number, { attempt }: WorkContext) => {
+        if (attempt === 1) throw new Error('x');
+      },
+      delays([1]),
+    );
+    const run = runFlow(fromPull([1]).pipe(poolMap(tried, { concurrency: 1 })), {
+      debug: ({ event }) => events.push(event),
+    });
+    await settle(5);
+    await run;
+    expect(events).toContain('retried');
+  });
+
+  it('writes a line a step where SLUICE_DEBUG asks for it', async () => {
+    vi.stubEnv('SLUICE_DEBUG', '1');
+    const error = vi.spyOn(console, 'error').mockReturnValue();
+    await runFlow(
+      fromPull([{ id: 7n }, 'x'.repeat(200)]).pipe(poolMap(async (value) => value, { concurrency: 1 })),
+    );
+    expect(error.mock.calls[0]).toEqual(['[sluice] fromPull produced {"id":"7n"}']);
+    expect(error.mock.calls.flat()).toContain('[sluice] poolMap started worker 0 attempt 1 {"id":"7n"}');
+    const long = error.mock.calls.flat().find((line) => (line as string).includes('xxx')) as string;
+    expect(long).toMatch(/x…$/);
+    expect(long.length).toBeLessThan(130);
+  });
+
+  it.each([undefined, '', '0'])('is silent where SLUICE_DEBUG is %o', async (value) => {
+    vi.stubEnv('SLUICE_DEBUG', value);
+    const error = vi.spyOn(console, 'error').mockReturnValue();
+    await runFlow(fromPull([1]).pipe(poolMap(async (x) => x, { concurrency: 1 })));
+    expect(error).not.toHaveBeenCalled();
+  });
+});
+
+describe('explain', () => {
+  it('names the busiest stage', async () => {
+    const run = runFlow(
+      fromPull(Array.from({ length: 20 }, (_, i) => i)).pipe(
+        poolMap(work, { concurrency: 4, name: 'fast' }),
+        poolMap(work, { concurrency: 1, name: 'slow' }),
+      ),
+    );
+    await settle(1_000);
+    const report = await run;
+    expect(report.explain()).toMatch(
+      /^slow limits the run, at 9[0-9] items\/s: its one slot was busy 9\d % of the time\.$/,
+    );
+    const slow = report.stages.find(({ name }) => name === 'slow')!;
+    const fast = report.stages.find(({ name }) => name === 'fast')!;
+    expect(slow.busyShare).toBeCloseTo(200 / 210, 2);
+    expect(fast.busyShare).toBeCloseTo(200 / 840, 2);
+    expect(fast.blockedShare).toBeGreaterThan(0.5);
+  });
+
+  it('says so where no stage works', async () => {
+    const run = runFlow(fromPull([1]).pipe(boundedQueue({ capacity: 1 })));
+    expect((await run).explain()).toMatch(/^No stage of this flow does work of its own; /);
+  });
+
+  it('says so where none was busy half of the time', async () => {
+    const run = runFlow(
+      from([1]).pipe(
+        mergeMap((value) => timer(90).pipe(map(() => value))),
+        poolMap(work, { concurrency: 1 }),
+      ),
+      { onWarning: () => undefined },
+    );
+    await settle(100);
+    expect((await run).explain()).toMatch(
+      /^No stage was busy half of the time, poolMap most, at 10 items\/s: /,
+    );
+  });
+});

@@ -1,0 +1,71 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { globSync, statSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+export const cli = `${root}dist/cli.js`;
+export const example = `${root}examples/orders/main.ts`;
+
+/** Builds the package if a source is newer than what was built: programs are tested as users start them. */
+export function freshBuild(): void {
+  const changed = (path: string): number => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const sources = globSync(['operators/**/*.ts', 'src/**/*.ts', 'tsup.config.ts'], { cwd: root });
+  const newest = Math.max(...sources.map((path) => changed(root + path)));
+  if (newest < changed(cli)) return;
+  const { status, stdout, stderr } = spawnSync('npm', ['run', 'build', '--silent'], {
+    cwd: root,
+    encoding: 'utf8',
+    shell: process.platform === 'win32',
+  });
+  if (status !== 0) throw new Error(`the build fails:\n${stdout}${stderr}`);
+}
+
+export interface Ended {
+  /** The exit code; null after a signal that was not handled. */
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Program {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+}
+
+export interface StartOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  /** Arguments of Node itself. */
+  readonly node?: readonly string[];
+  /** All of standard input; absent: it stays open. */
+  readonly input?: string;
+}
+
+/** Starts a program of ours on this Node. */
+export function start(
+  program: string,
+  args: readonly string[],
+  { env, node = [], input }: StartOptions = {},
+): Program {
+  const child = spawn(process.execPath, [...node, program, ...args], { env: { ...process.env, ...env } });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  child.stdin.on('error', () => undefined);
+  if (input !== undefined) child.stdin.end(input);
+  const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, stdout, stderr }));
+  return { child, ended };
+}
+
+/** Runs it to its end. */
+export function run(program: string, args: readonly string[], options: StartOptions = {}): Promise<Ended> {
+  return start(program, args, { input: '', ...options }).ended;
+}
+
+/** The number in the line of a summary that begins with `name`. */
+export function figure({ stdout }: Ended, name: string): number {
+  const line = stdout.split('\n').find((text) => text.startsWith(name));
+  return Number((/([\d,.]+)/.exec(line?.slice(name.length) ?? '')?.[1] ?? 'NaN').replaceAll(',', ''));
+}

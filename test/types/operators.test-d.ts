@@ -1,0 +1,266 @@
+import { map, of, type MonoTypeOperatorFunction, type Observable, type OperatorFunction } from 'rxjs';
+import { expectTypeOf, test } from 'vitest';
+import {
+  batch,
+  boundedQueue,
+  delays,
+  drops,
+  filterOr,
+  fromPull,
+  fromPush,
+  intake,
+  poolMap,
+  retryDelayed,
+  runFlow,
+  stage,
+  storeTo,
+  toAsyncIterable,
+  withRetry,
+  withTimeout,
+  type DeadLetter,
+  type DroppedItem,
+  type FlowReport,
+  type FlowStats,
+  type RetryPolicy,
+  type Sink,
+  type Work,
+  type WorkContext,
+} from 'sluice';
+
+interface Order {
+  readonly id: number;
+  readonly value: number;
+}
+
+declare const orders: Observable<Order>;
+declare const policy: RetryPolicy;
+
+test('a whole chain infers its types', () => {
+  const flow = fromPull([1, 2, 3]).pipe(
+    boundedQueue({ capacity: 100, name: 'raw' }),
+    poolMap(async (id) => ({ id, value: id * 2 }), { concurrency: 3 }),
+    filterOr((order) => order.value > 2, { rejected: (order) => expectTypeOf(order.id).toBeNumber() }),
+    storeTo(async (items) => {
+      expectTypeOf(items).toEqualTypeOf<readonly { id: number; value: number }[]>();
+    }),
+    map((order) => order.id),
+    batch({ maxItems: 10, weigh: (id) => id }),
+  );
+  expectTypeOf(flow).toEqualTypeOf<Observable<number[]>>();
+});
+
+test('poolMap takes promises, Observables, iterables, and a union of them', () => {
+  const options = { concurrency: 1 };
+  expectTypeOf(orders.pipe(poolMap(async ({ id }) => String(id), options))).toEqualTypeOf<
+    Observable<string>
+  >();
+  expectTypeOf(orders.pipe(poolMap(({ id }) => of(id), options))).toEqualTypeOf<Observable<number>>();
+  expectTypeOf(orders.pipe(poolMap(({ id }) => [id], options))).toEqualTypeOf<Observable<number>>();
+  const either = (order: Order): Promise<string> | Observable<number> =>
+    order.id > 1 ? Promise.resolve('x') : of(1);
+  expectTypeOf(orders.pipe(poolMap(either, options))).toEqualTypeOf<Observable<string | number>>();
+  expectTypeOf(
+    orders.pipe(poolMap((order) => (order.id > 1 ? Promise.resolve('x') : of(1)), options)),
+  ).toEqualTypeOf<Observable<string | number>>();
+});
+
+test('poolMap knows the item in each of its callbacks', () => {
+  orders.pipe(
+    poolMap(
+      async (order, context) => {
+        expectTypeOf(order).toEqualTypeOf<Order>();
+        expectTypeOf(context).toEqualTypeOf<WorkContext>();
+        expectTypeOf(context.signal).toEqualTypeOf<AbortSignal>();
+      },
+      {
+        concurrency: 1,
+        by: (order) => order.id,
+        onFailure: (letter) => {
+          expectTypeOf(letter).toEqualTypeOf<DeadLetter<Order>>();
+          expectTypeOf(letter.error).toBeUnknown();
+        },
+      },
+    ),
+  );
+});
+
+test('poolMap needs its bound, and takes no other key', () => {
+  // @ts-expect-error the key is required
+  poolMap(async () => 1, {});
+  // @ts-expect-error options are an object, not a number
+  poolMap(async () => 1, 3);
+  // @ts-expect-error no such key
+  poolMap(async () => 1, { concurrency: 1, workers: 2 });
+  // @ts-expect-error work gives a stream or a promise, not a bare value
+  poolMap(() => 1, { concurrency: 1 });
+  // @ts-expect-error no such policy
+  poolMap(async () => 1, { concurrency: 1, onFailure: 'ignore' });
+  // @ts-expect-error the item has no such property
+  orders.pipe(poolMap(async (order) => order.price, { concurrency: 1 }));
+});
+
+test('options are read-only', () => {
+  const options: Parameters<typeof boundedQueue>[0] = { capacity: 1 };
+  // @ts-expect-error every key is readonly
+  options.capacity = 2;
+});
+
+test('filterOr keeps the type, and asks for concurrency where the predicate is asynchronous', () => {
+  expectTypeOf(orders.pipe(filterOr((order) => order.value > 1))).toEqualTypeOf<Observable<Order>>();
+  expectTypeOf(orders.pipe(filterOr(async (order) => order.value > 1, { concurrency: 2 }))).toEqualTypeOf<
+    Observable<Order>
+  >();
+  // @ts-expect-error concurrency is missing
+  orders.pipe(filterOr(async (order: Order) => order.value > 1));
+  // @ts-expect-error concurrency is missing
+  orders.pipe(filterOr(async (order: Order) => order.value > 1, { name: 'big' }));
+  // @ts-expect-error a predicate answers true or false
+  orders.pipe(filterOr((order: Order) => order.value));
+  expectTypeOf(filterOr<Order>(() => true)).toEqualTypeOf<MonoTypeOperatorFunction<Order>>();
+});
+
+test('a rejected handler is a function or an Observer of the item', () => {
+  orders.pipe(filterOr(() => true, { rejected: (order) => expectTypeOf(order).toEqualTypeOf<Order>() }));
+  orders.pipe(
+    filterOr(() => true, { rejected: { next: (order) => expectTypeOf(order).toEqualTypeOf<Order>() } }),
+  );
+  // @ts-expect-error it takes an Order
+  orders.pipe(filterOr(() => true, { rejected: (order: string) => order.length }));
+});
+
+test('batch gives arrays', () => {
+  expectTypeOf(orders.pipe(batch({ maxItems: 3 }))).toEqualTypeOf<Observable<Order[]>>();
+  expectTypeOf(batch<Order>({ maxItems: 3 })).toEqualTypeOf<OperatorFunction<Order, Order[]>>();
+  // @ts-expect-error the bound is required
+  batch({ maxWaitMs: 5 });
+});
+
+test('boundedQueue keeps the type, and knows it in onDrop', () => {
+  const flow = orders.pipe(
+    boundedQueue({
+      capacity: 3,
+      overflow: 'dropOldest',
+      onDrop: (dropped) => {
+        expectTypeOf(dropped).toEqualTypeOf<DroppedItem<Order>>();
+        expectTypeOf(dropped.reason).toEqualTypeOf<'dropOldest' | 'dropNewest'>();
+      },
+    }),
+  );
+  expectTypeOf(flow).toEqualTypeOf<Observable<Order>>();
+  // @ts-expect-error the bound is required
+  boundedQueue({});
+  // @ts-expect-error no such policy
+  boundedQueue({ capacity: 1, overflow: 'block' });
+});
+
+test('storeTo takes a sink or its store function, and keeps the type', () => {
+  const sink: Sink<Order> = { store: async () => undefined };
+  expectTypeOf(orders.pipe(storeTo(sink))).toEqualTypeOf<Observable<Order>>();
+  expectTypeOf(orders.pipe(storeTo(async () => undefined, { retry: policy }))).toEqualTypeOf<
+    Observable<Order>
+  >();
+  // @ts-expect-error this sink stores something else
+  orders.pipe(storeTo({} as Sink<string>));
+  // @ts-expect-error the array is not ours to change
+  orders.pipe(storeTo(async (items) => void items.push({ id: 1, value: 1 })));
+  // @ts-expect-error a policy, not a number
+  orders.pipe(storeTo(sink, { retry: 3 }));
+});
+
+test('retry policies are data', () => {
+  expectTypeOf(delays([1_000, 3_000])).toEqualTypeOf<RetryPolicy>();
+  expectTypeOf(orders.pipe(retryDelayed(policy))).toEqualTypeOf<Observable<Order>>();
+  // @ts-expect-error milliseconds, as an array
+  delays(1_000);
+  // @ts-expect-error a policy, not the delays
+  retryDelayed([1_000]);
+  delays([1], {
+    isRetryable: (error) => {
+      expectTypeOf(error).toBeUnknown();
+      return true;
+    },
+  });
+});
+
+test('wrappers of work keep its types', () => {
+  const work = async (order: Order, { signal }: WorkContext): Promise<string> => {
+    await fetch('https://example.org', { signal });
+    return String(order.id);
+  };
+  const wrapped = withRetry(withTimeout(work, { timeoutMs: 10 }), policy);
+  expectTypeOf(wrapped).toEqualTypeOf<Work<Order, Promise<string>>>();
+  expectTypeOf(orders.pipe(poolMap(wrapped, { concurrency: 1 }))).toEqualTypeOf<Observable<string>>();
+  // @ts-expect-error a time in milliseconds, in an object
+  withTimeout(work, 10);
+  // @ts-expect-error it takes orders
+  of('x').pipe(poolMap(wrapped, { concurrency: 1 }));
+});
+
+test('sources infer their item', () => {
+  expectTypeOf(fromPull([1, 2])).toEqualTypeOf<Observable<number>>();
+  expectTypeOf(fromPull(new Set(['a']))).toEqualTypeOf<Observable<string>>();
+  expectTypeOf(
+    fromPull(async function* () {
+      yield 1n;
+    }),
+  ).toEqualTypeOf<Observable<bigint>>();
+  expectTypeOf(
+    fromPull((signal) => {
+      expectTypeOf(signal).toEqualTypeOf<AbortSignal>();
+      return new ReadableStream<Order>();
+    }),
+  ).toEqualTypeOf<Observable<Order>>();
+  fromPull([1], {
+    onSettled: ({ value, failure }) => [
+      expectTypeOf(value).toBeNumber(),
+      expectTypeOf(failure).toBeUnknown(),
+    ],
+  });
+  // @ts-expect-error a promise is no source of many
+  fromPull(Promise.resolve([1]));
+  // @ts-expect-error an Observable pushes
+  fromPull(orders);
+});
+
+test('fromPush takes what `from` takes', () => {
+  expectTypeOf(fromPush(orders)).toEqualTypeOf<Observable<Order>>();
+  expectTypeOf(fromPush(Promise.resolve(1))).toEqualTypeOf<Observable<number>>();
+  expectTypeOf(fromPush([1, 2])).toEqualTypeOf<Observable<number>>();
+});
+
+test('stage and drops keep the types of what they wrap', () => {
+  expectTypeOf(
+    orders.pipe(
+      stage(
+        'id as text',
+        map((order: Order) => order.id),
+        map((id) => String(id)),
+      ),
+    ),
+  ).toEqualTypeOf<Observable<string>>();
+  expectTypeOf(orders.pipe(drops(map((order) => order.id)))).toEqualTypeOf<Observable<number>>();
+  const toId = map((order: Order) => order.id);
+  const upper = map((text: string) => text);
+  // @ts-expect-error the second does not fit the first
+  stage('misfit', toId, upper);
+});
+
+test('intake and toAsyncIterable carry the item', () => {
+  const { offer, items$ } = intake<Order>({ capacity: 1 });
+  expectTypeOf(offer).parameters.toEqualTypeOf<[Order]>();
+  expectTypeOf(offer({ id: 1, value: 2 })).toEqualTypeOf<Promise<void>>();
+  expectTypeOf(items$).toEqualTypeOf<Observable<Order>>();
+  expectTypeOf(toAsyncIterable(orders, { capacity: 1 })).toEqualTypeOf<AsyncIterable<Order>>();
+  // @ts-expect-error the bound is required
+  intake<Order>({});
+});
+
+test('a run is awaited for its report', async () => {
+  const run = runFlow(orders);
+  expectTypeOf(await run).toEqualTypeOf<FlowReport>();
+  expectTypeOf(run.drain()).toEqualTypeOf<Promise<FlowReport>>();
+  expectTypeOf(run.stats$).toEqualTypeOf<Observable<FlowStats>>();
+  expectTypeOf((await run).end).toEqualTypeOf<'completed' | 'drained' | 'aborted' | 'failed'>();
+  // @ts-expect-error no such way
+  runFlow(orders, { onError: 'ignore' });
+});
