@@ -8,9 +8,6 @@ import { laws } from './contract.ts';
 import { mutant, removeMutants } from './support/mutant.ts';
 
 const ENTRY = 'test/contract/kernel.ts';
-/** Twins run once, on the RxJS that they are bundled with. */
-const twins = version.startsWith('7.8.0') ? test.skip : test;
-
 afterAll(removeMutants);
 
 test('the table of operators covers every operator of the index, and each rule has a law and a twin', async () => {
@@ -34,9 +31,10 @@ describe('the laws of the kernel', () => {
 });
 
 describe('a twin that breaks a rule is found out', () => {
+  if (version === '7.8.0') return; // twins run once, on the RxJS that they are bundled with
   for (const law of laws) {
     for (const sabotage of law.sabotage) {
-      twins(`${law.rule}: ${law.says} — not without ${sabotage.find.trim()}`, async () => {
+      test(`${law.rule}: ${law.says} — not without ${sabotage.find.trim()}`, async () => {
         const twin = await mutant<Kernel>(ENTRY, sabotage);
         await expect(
           obeys(() => law.check(twin)),

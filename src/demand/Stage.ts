@@ -56,7 +56,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     this.demand.draining = below.draining && !this.out.inner;
     this.demand.ticketed = below.ticketed && this.out.inner; // it works on an item of that flow
     this.#cut = !this.out.linked && subscribingStage() !== undefined;
-    this.meter.watch(this.demand);
+    this.meter.watch(this);
     subscriber.add(() => {
       this.#tearDown();
     });
@@ -77,6 +77,16 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
 
   get name(): string {
     return this.meter.name;
+  }
+
+  /** Slots in use: items at work, and results that keep their slot until they are delivered. */
+  get active(): number {
+    return 0;
+  }
+
+  /** Items that wait for a slot, or for room below. */
+  get waiting(): number {
+    return this.demand.held - this.active;
   }
 
   /** Subscribes upstream. */

@@ -12,10 +12,13 @@ export interface StageIdentity {
 const TIMED_ALL = 1_024;
 const TIMED_EVERY = 16;
 
-/** A Demand, as far as the meter reads it. */
-interface Counted {
-  readonly unclaimed: number;
-  readonly late: number;
+/** A stage, as far as its meter reads it while it runs. */
+interface Gauged {
+  readonly demand: { readonly open: boolean; readonly unclaimed: number; readonly late: number };
+  /** Slots in use. */
+  readonly active: number;
+  /** Items that wait for a slot, or for room below. */
+  readonly waiting: number;
 }
 
 /**
@@ -38,9 +41,10 @@ export class StageMeter {
   blockedMs = 0;
   name: string;
   readonly identity: StageIdentity;
-  /** The Demands of its subscriptions, of which at most one is still in use. */
-  #demand: Counted = { unclaimed: 0, late: 0 };
-  #before: Counted = { unclaimed: 0, late: 0 };
+  /** The stages of its subscriptions, of which at most one is still in use; what the others counted is added up. */
+  stage: Gauged | undefined = undefined;
+  #unclaimedBefore = 0;
+  #lateBefore = 0;
 
   constructor(identity: StageIdentity, name = identity.name) {
     this.identity = identity;
@@ -53,18 +57,19 @@ export class StageMeter {
 
   /** Emissions towards the stage that did not arrive, and were not dropped by an operator of ours. */
   get unclaimed(): number {
-    return this.#before.unclaimed + this.#demand.unclaimed;
+    return this.#unclaimedBefore + (this.stage?.demand.unclaimed ?? 0);
   }
 
   /** Items that arrived later than they were emitted. */
   get late(): number {
-    return this.#before.late + this.#demand.late;
+    return this.#lateBefore + (this.stage?.demand.late ?? 0);
   }
 
-  /** The stage is subscribed to once more, with this Demand. */
-  watch(demand: Counted): void {
-    this.#before = { unclaimed: this.unclaimed, late: this.late };
-    this.#demand = demand;
+  /** The stage is subscribed to once more. */
+  watch(stage: Gauged): void {
+    this.#unclaimedBefore = this.unclaimed;
+    this.#lateBefore = this.late;
+    this.stage = stage;
   }
 
   /** How many items this one stands for when it is timed; 0: it is not timed. */

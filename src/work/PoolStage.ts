@@ -96,6 +96,14 @@ export class PoolStage<T, R> extends Stage<T, R> {
     this.#line = settings.by ? new KeyedLine() : new PlainLine();
   }
 
+  override get active(): number {
+    return this.#working;
+  }
+
+  override get waiting(): number {
+    return this.#line.size;
+  }
+
   protected override accept(value: T, ticket: Ticket): void {
     const job = this.#spare.pop() ?? new Job(this);
     job.value = value;

@@ -54,6 +54,15 @@ export class StoreStage<T> extends Stage<T, T> {
       });
   }
 
+  /** Batches being stored. */
+  override get active(): number {
+    return this.#storing.size;
+  }
+
+  override get waiting(): number {
+    return this.#gathered.size;
+  }
+
   protected override accept(value: T, ticket: Ticket): void {
     this.#gathered.push({ value, ticket, state: 'held' });
     if (this.demand.draining || this.urged) this.#due = true;

@@ -50,7 +50,7 @@ export const toldLaws: readonly Law[] = [
       const { unclaimed, late } = stage as { unclaimed?: number; late?: number };
       assert.deepEqual([unclaimed, late], [4, 0]);
     },
-    sabotage: [without(STAGE, '    this.meter.watch(this.demand);\n')],
+    sabotage: [without(STAGE, '    this.meter.watch(this);\n')],
   },
   {
     rule: 'D10',

@@ -191,8 +191,8 @@ export const unclaimedLaws: readonly Law[] = [
       without(OUTLET, "this.handBack(reason ?? new HandedBackError('sluice', 'the flow was stopped'));"),
       without(
         STAGE,
-        '      this.demand.end(reason);\n      this.#inlet?.unsubscribe(); // first',
-        '      this.#inlet?.unsubscribe(); // first',
+        '      this.demand.end(reason);\n      this.#leaveInput(); // first',
+        '      this.#leaveInput(); // first',
       ),
     ],
   },
