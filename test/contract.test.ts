@@ -25,22 +25,22 @@ test('the table of operators covers every operator of the index, and each rule h
 
 describe('the laws of the kernel', () => {
   for (const law of laws) {
-    const check = law.open === undefined ? test : test.fails;
-    check(`${law.rule}: ${law.says}`, () => obeys(() => law.check(kernel)));
+    test(`${law.rule}: ${law.says}`, () => obeys(() => law.check(kernel)));
   }
 });
 
-describe('a twin that breaks a rule is found out', () => {
-  if (version === '7.8.0') return; // twins run once, on the RxJS that they are bundled with
-  for (const law of laws) {
-    for (const sabotage of law.sabotage) {
-      test(`${law.rule}: ${law.says} — not without ${sabotage.find.trim()}`, async () => {
-        const twin = await mutant<Kernel>(ENTRY, sabotage);
-        await expect(
-          obeys(() => law.check(twin)),
-          'the law does not notice',
-        ).rejects.toThrow();
-      });
+// Twins run once, on the RxJS that they are bundled with.
+if (version !== '7.8.0')
+  describe('a twin that breaks a rule is found out', () => {
+    for (const law of laws) {
+      for (const sabotage of law.sabotage) {
+        test(`${law.rule}: ${law.says} — not without ${sabotage.find.trim()}`, async () => {
+          const twin = await mutant<Kernel>(ENTRY, sabotage);
+          await expect(
+            obeys(() => law.check(twin)),
+            'the law does not notice',
+          ).rejects.toThrow();
+        });
+      }
     }
-  }
-});
+  });

@@ -10,7 +10,7 @@ import { unclaimedLaws } from './contract/unclaimed.ts';
 import { waitingLaws } from './contract/waiting.ts';
 import { nativeLaws } from './contract/natives.ts';
 import { toldLaws } from './contract/told.ts';
-import { openLaws } from './contract/open.ts';
+import { cornerLaws } from './contract/corners.ts';
 import { operatorLaws } from './contract/operators.ts';
 import type { Law } from './contract/law.ts';
 
@@ -29,5 +29,5 @@ export const laws: readonly Law[] = [
   ...nativeLaws,
   ...operatorLaws,
   ...toldLaws,
-  ...openLaws,
+  ...cornerLaws,
 ];

@@ -54,6 +54,8 @@ export class PullSource<T> implements Emitter {
   #pulling = false;
   /** Its window is full, and it has told those below. */
   #urging = false;
+  /** That window is about to be looked at again. */
+  #reopening = false;
   #running = false;
   #stopping = false;
   #done = false;
@@ -248,7 +250,7 @@ export class PullSource<T> implements Emitter {
     const parent = this.#parent === NONE ? undefined : this.#parent.hold();
     this.#pending++;
     const settle = (failure: unknown): void => {
-      if (--this.#pending < this.#window) this.#urge(-1);
+      this.#pending--;
       parent?.release(failure);
       try {
         under(NONE, () => {
@@ -261,7 +263,7 @@ export class PullSource<T> implements Emitter {
         this.#close();
         this.#allSettled?.();
       }
-      this.resume();
+      if (this.#urging && !this.#reopening) this.#reopenSoon();
     };
     return new Ticket(1, settle, this.#book);
   }
@@ -276,6 +278,16 @@ export class PullSource<T> implements Emitter {
       this.#out.demand.urge(by);
     }
     return this.#pending < this.#window;
+  }
+
+  /** When all that settles together has settled: else each part of a batch would let in one item, for a batch of one. */
+  #reopenSoon(): void {
+    this.#reopening = true;
+    void Promise.resolve().then(() => {
+      this.#reopening = false;
+      if (this.#pending < this.#window) this.#urge(-1);
+      this.resume();
+    });
   }
 
   #ended(): void {

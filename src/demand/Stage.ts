@@ -187,8 +187,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   }
 
   urge(by: number): void {
-    if (by > 0) this.urged();
-    this.out.demand.urge(by);
+    this.out.demand.urge(by); // which comes back to this stage, as to all beside it
   }
 
   urged(): void {
@@ -261,7 +260,6 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     if (!this.dead) {
       this.dead = this.inputDone = true;
       this.demand.end(reason);
-      this.#leaveInput(); // first: what is handed back must not have the source above go on
       this.abandon(reason, false);
     }
     this.out.detach(reason);

@@ -62,8 +62,8 @@ export async function run(
     const { end } = await within(running, 5_000);
     return { end, warnings };
   } catch (error) {
-    const { code, message } = error as Error & { readonly code?: string };
-    return { end: code ?? message, warnings };
+    const { code, message } = (error ?? {}) as Partial<Error> & { readonly code?: string };
+    return { end: code ?? message ?? 'failed', warnings };
   }
 }
 

@@ -57,8 +57,8 @@ export const cellLaws: readonly Law[] = [
     sabotage: [
       without(
         OUTLET,
-        '      this.#subscriber.next(value);\n    } finally {\n      demand.emitting--;\n      demand.inner = inner;\n      current.ticket = outerTicket;\n    }',
-        '      this.#subscriber.next(value);\n    } finally {\n      demand.emitting--;\n      demand.inner = inner;\n    }\n    current.ticket = outerTicket;',
+        '      this.#subscriber.next(value);\n    } finally {\n      demand.emitting--;\n      demand.emitter = emitter;\n      current.ticket = outerTicket;\n    }\n    if',
+        '      this.#subscriber.next(value);\n    } finally {\n      demand.emitting--;\n      demand.emitter = emitter;\n    }\n    current.ticket = outerTicket;\n    if',
       ),
     ],
   },
@@ -142,7 +142,11 @@ export const cellLaws: readonly Law[] = [
         '    try {\n      job.key = by',
       ),
       without(FILTER_OR, 'under(NONE, () => predicate(value, index++))', 'predicate(value, index++)'),
-      without(FILTER_OR, 'if (reject) under(NONE, () => reject(value));', 'if (reject) reject(value);'),
+      without(
+        FILTER_OR,
+        'under(NONE, () => toldOf(reject, value, (error) => subscriber.error(error)))',
+        'toldOf(reject, value, (error) => subscriber.error(error))',
+      ),
       without(BATCH, 'under(NONE, () => this.#bounds.weigh(value))', 'this.#bounds.weigh(value)'),
       without(
         STORE,
@@ -179,8 +183,8 @@ export const cellLaws: readonly Law[] = [
     sabotage: [
       without(
         OUTLET,
-        'if (ticket === NONE) this.#call(value, NONE);',
-        'if (ticket === NONE) this.#call(value, undefined as never);',
+        '    current.ticket = ticket;\n    demand.emitter = this;',
+        '    current.ticket = ticket === NONE ? undefined : ticket;\n    demand.emitter = this;',
       ),
       without(STAGE, 'under(waiting ?? ticket, () => source.subscribe(inlet))', 'source.subscribe(inlet)'),
     ],

@@ -146,7 +146,11 @@ export const countedLaws: readonly Law[] = [
       assert.deepEqual(await warnings(sluice, wide), [], 'the row may be ten times the limit');
     },
     sabotage: [
-      without(OUTLET, 'if (demand.claims === claims && demand.owner !== undefined) this.#unclaimed();', ''),
+      without(
+        OUTLET,
+        'if (demand.claims === claims && demand.owner !== undefined) this.#unclaimed(value);',
+        '',
+      ),
       without(OUTLET, 'if (demand.claims !== this.#claimsAtRow) this.#row = 0;', ''),
       without(OUTLET, 'Math.max(UNCLAIMED_ROW, 10 * demand.limit)', 'UNCLAIMED_ROW'),
       without(

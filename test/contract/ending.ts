@@ -207,11 +207,7 @@ export const endingLaws: readonly Law[] = [
         'if (below.draining && !inner && !below.completesUnderDrain(this.meter.identity, this.out)) return;',
         '',
       ),
-      without(
-        PULL,
-        'if (demand.completesUnderDrain(this.#key, this.#out)) this.#finish();\n      return;',
-        '',
-      ),
+      without(PULL, 'if (draining && !(', 'if (!demand && !('),
     ],
   },
   {
@@ -353,8 +349,8 @@ export const endingLaws: readonly Law[] = [
       }
     },
     sabotage: [
-      without(OUTLET, 'demand.inner = true;'),
-      without(OUTLET, 'demand.inner = this.inner;', 'demand.inner = false;'),
+      without(OUTLET, 'demand.emitter = this;'),
+      without(OUTLET, 'demand.emitter = this.inner ? this : undefined;', 'demand.emitter = undefined;'),
       without(
         STAGE,
         'this.demand.draining = below.draining && !this.out.inner;',

@@ -71,10 +71,6 @@ export const endingsLaws: readonly Law[] = [
         '      if (this.#pending === 0 && this.#done) {\n        this.#close();',
         '      if (this.#pending === 0 && this.#done) {',
       ),
-      without(
-        STAGE,
-        '      this.#leaveInput(); // first: what is handed back must not have the source above go on\n',
-      ),
     ],
   },
   {

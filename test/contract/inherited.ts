@@ -112,8 +112,8 @@ export const inheritedLaws: readonly Law[] = [
     sabotage: [
       without(
         OUTLET,
-        '    current.ticket = ticket;\n    demand.inner = this.inner;',
-        '    demand.inner = this.inner;',
+        '    current.ticket = ticket;\n    demand.emitter = this.inner ? this : undefined;',
+        '    demand.emitter = this.inner ? this : undefined;',
       ),
     ],
   },

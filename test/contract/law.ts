@@ -15,8 +15,6 @@ export interface Law {
   readonly says: string;
   /** Throws where the fact does not hold. */
   readonly check: (sluice: Kernel) => void | Promise<void>;
-  /** Why it does not hold yet: the check must throw, so that whoever mends it notices. */
-  readonly open?: string;
   /** Changes each of which must make `check` throw. */
   readonly sabotage: readonly Sabotage[];
 }

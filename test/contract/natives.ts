@@ -285,7 +285,7 @@ const breaks: Record<string, Law['sabotage']> = {
   dropping: [
     without(
       'src/demand/Outlet.ts',
-      'else if (ticket.drops === drops && this.demand.ticketed) this.wait(ticket);',
+      'else if (!dropped && this.demand.ticketed) this.wait(ticket);',
       'else ticket.hold();',
     ),
   ],
@@ -295,10 +295,7 @@ const breaks: Record<string, Law['sabotage']> = {
       'if (this.waiting.size > 0) ticket.carry(this.waiting.take());',
       'for (const rider of this.waiting.take()) rider.release();',
     ),
-    without(
-      'src/demand/Outlet.ts',
-      'else if (ticket.drops === drops && this.demand.ticketed) this.wait(ticket);',
-    ),
+    without('src/demand/Outlet.ts', 'else if (!dropped && this.demand.ticketed) this.wait(ticket);'),
   ],
   'holding for a time': [
     without('src/demand/PullSource.ts', 'if (this.#onSettled) demand.announce();'),
@@ -318,7 +315,7 @@ const breaks: Record<string, Law['sabotage']> = {
     ),
     without(
       'src/demand/PullSource.ts',
-      'parent.release(this.#out.demand.ended ? error : undefined);',
+      'parent.release(this.#out.demand.ended ? reasonOf(error) : undefined);',
       'parent.release();',
     ),
     without('src/demand/PullSource.ts', 'this.#out.error(error, parent);', 'this.#out.error(error);'),

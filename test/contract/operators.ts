@@ -373,7 +373,10 @@ export const operatorLaws: readonly Law[] = [
       without('src/rx/link.ts', '      this.#below.error(error);\n', ''),
       without(POOL, '      this.#fail(job, error);\n      return false;', '      return false;'),
       without('operators/batch.ts', '      this.leave(value, ticket, error);\n      this.fail(error);\n', ''),
-      without('operators/filterOr.ts', 'under(NONE, () => this.#reject?.(job.value));', ''),
+      without(
+        'operators/filterOr.ts',
+        'if (reject) under(NONE, () => toldOf(reject, job.value, (error) => this.fail(error)));',
+      ),
     ],
   },
   {
@@ -434,7 +437,7 @@ export const operatorLaws: readonly Law[] = [
     },
     sabotage: [
       without(POOL, '    job.context?.abort(reason);\n'),
-      without(POOL, '    if (inner)', '    if (inner && this.dead === undefined)'),
+      without(POOL, 'if (job.inner) this.#leaveInner(job.inner);'),
       without('src/work/StoreStage.ts', '      context.abort(reason);\n'),
     ],
   },
@@ -629,7 +632,10 @@ export const operatorLaws: readonly Law[] = [
       });
     },
     sabotage: [
-      without(POOL, "    if (job.outcome === 'out') this.meter.out++;\n    else this.meter[job.outcome]++;"),
+      without(
+        POOL,
+        "    if (job.outcome === 'out') this.meter.out++;\n    else this.#withoutResult(job, job.outcome);",
+      ),
       without('operators/batch.ts', '    this.meter.out += size;'),
       without('operators/boundedQueue.ts', '    this.meter.out++;'),
       without('operators/filterOr.ts', '      meter.rejected++;'),

@@ -76,7 +76,7 @@ export const unclaimedLaws: readonly Law[] = [
       assert.ok(below.includes('nak i3'), below.join());
     },
     sabotage: [
-      without(OUTLET, 'else if (ticket.drops === drops && this.demand.ticketed) this.wait(ticket);'),
+      without(OUTLET, 'else if (!dropped && this.demand.ticketed) this.wait(ticket);'),
       without(
         OUTLET,
         'if (this.#subscriber.closed) {\n      ticket.hold().release(this.#left());',
@@ -187,12 +187,12 @@ export const unclaimedLaws: readonly Law[] = [
       }
     },
     sabotage: [
-      without(STAGE, '    this.demand.end(error);\n'),
+      without(STAGE, '    this.demand.end(reasonOf(error));\n'),
       without(OUTLET, "this.handBack(reason ?? new HandedBackError('sluice', 'the flow was stopped'));"),
       without(
         STAGE,
-        '      this.demand.end(reason);\n      this.#leaveInput(); // first',
-        '      this.#leaveInput(); // first',
+        '      this.demand.end(reason);\n      this.abandon(reason, false);',
+        '      this.abandon(reason, false);',
       ),
     ],
   },
@@ -245,9 +245,8 @@ export const unclaimedLaws: readonly Law[] = [
       }
     },
     sabotage: [
-      without(PULL, '    this.#out.demand.owner?.urge();\n'),
-      without(STAGE, '    this.out.demand.owner?.urge();\n'),
-      without(STAGE, '    this.urged = true;\n    this.flush();', '    this.urged = true;'),
+      without(PULL, '      this.#out.demand.urge(by);\n'),
+      without(STAGE, 'this.out.demand.urge(by);'),
     ],
   },
   {
@@ -264,8 +263,8 @@ export const unclaimedLaws: readonly Law[] = [
       assertSettledOnce(log, items(8));
     },
     sabotage: [
-      without(STAGE, '    this.urged = true;\n'),
-      without(BATCH, 'this.demand.draining || this.urged', 'this.demand.draining'),
+      without(DEMAND, 'this.urges += by;'),
+      without(BATCH, 'if (this.letsGo) this.flush();', 'if (this.demand.draining) this.flush();'),
     ],
   },
   {

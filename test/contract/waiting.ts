@@ -157,7 +157,7 @@ export const waitingLaws: readonly Law[] = [
         performance.now = real;
       }
     },
-    sabotage: [without(OUTLET, '(myTurn || (demand', '((demand')],
+    sabotage: [without(OUTLET, '(myTurn || this.#mayGoFirst())', 'this.#mayGoFirst()')],
   },
   {
     rule: 'D5',
@@ -214,7 +214,7 @@ export const waitingLaws: readonly Law[] = [
       );
       for (const letters of batches.slice(-2)) assert.equal([...letters].sort().join(''), 'aabbcc');
     },
-    sabotage: [without(OUTLET, 'demand.firstInLine(this)', 'true')],
+    sabotage: [without(OUTLET, 'if (!demand.firstInLine(this)) return false;')],
   },
   {
     rule: 'D5',
@@ -227,8 +227,8 @@ export const waitingLaws: readonly Law[] = [
       for (const { count } of pulled) assert.ok(count < 20, `${count} items were pulled for five`);
     },
     sabotage: [
-      without(OUTLET, ' && !this.#held()', ''),
-      without(OUTLET, 'demand.firstInLine(this) && !this.#held()', '!this.#held()'),
+      without(OUTLET, 'return !(demand.subscribing &&', 'return !(false && demand.subscribing &&'),
+      without(OUTLET, 'if (!demand.firstInLine(this)) return false;'),
     ],
   },
   {
@@ -287,7 +287,7 @@ export const waitingLaws: readonly Law[] = [
     sabotage: [
       without(
         STAGE,
-        '      this.dead = this.inputDone = true;\n      this.demand.end(reason);\n      this.#leaveInput(); // first: what is handed back must not have the source above go on\n      this.abandon(reason, false);\n',
+        '      this.dead = this.inputDone = true;\n      this.demand.end(reason);\n      this.abandon(reason, false);\n',
       ),
     ],
   },
