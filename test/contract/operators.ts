@@ -37,12 +37,18 @@ interface Case {
   readonly throwing?: (sluice: Kernel) => OperatorFunction<number, unknown>;
   /** Items it holds at most. Absent: it holds none, and has no Demand of its own. */
   readonly limit?: number;
+  /** How many values it gives for these items and the end. Absent: one each. */
+  readonly outputs?: (items: readonly number[]) => number;
+  /** It settles what it emits itself. */
+  readonly stores?: boolean;
 }
 
 const at3 = (value: number): number => {
   if (value === 3) throw new Error('at 3');
   return value;
 };
+
+const keptOf = (items: readonly number[]): number => items.filter((value) => value % 3 > 0).length;
 
 /** Every operator, in the ways that differ inside. */
 export const cases: Record<string, Case> = {
@@ -51,6 +57,7 @@ export const cases: Record<string, Case> = {
     make: (sluice) => sluice.batch({ maxItems: 3, maxWaitMs: 2 }),
     throwing: (sluice) => sluice.batch({ maxItems: 3, maxWeight: 9, weigh: at3 }),
     limit: 3,
+    outputs: (items) => Math.ceil(items.length / 3),
   },
   boundedQueue: {
     operator: 'boundedQueue',
@@ -62,22 +69,29 @@ export const cases: Record<string, Case> = {
     make: (sluice) => sluice.boundedQueue({ capacity: 2, overflow: 'dropOldest' }),
     limit: 2,
   },
-  drops: { operator: 'drops', make: (sluice) => sluice.drops(filter((value: number) => value % 3 > 0)) },
+  drops: {
+    operator: 'drops',
+    make: (sluice) => sluice.drops(filter((value: number) => value % 3 > 0)),
+    outputs: keptOf,
+  },
   filterOr: {
     operator: 'filterOr',
     make: (sluice) => sluice.filterOr((value) => value % 3 > 0),
     throwing: (sluice) => sluice.filterOr((value) => at3(value) > 0),
+    outputs: keptOf,
   },
   'filterOr, told of rejections': {
     operator: 'filterOr',
     make: (sluice) => sluice.filterOr((value) => value % 3 > 0, { rejected: () => undefined }),
     throwing: (sluice) => sluice.filterOr(() => false, { rejected: at3 }),
+    outputs: keptOf,
   },
   'filterOr, asynchronous': {
     operator: 'filterOr',
     make: (sluice) => sluice.filterOr(async (value) => value % 3 > 0, { concurrency: 2 }),
     throwing: (sluice) => sluice.filterOr(async (value) => at3(value) > 0, { concurrency: 2 }),
     limit: 2,
+    outputs: keptOf,
   },
   'filterOr, asynchronous, told of rejections': {
     operator: 'filterOr',
@@ -85,6 +99,7 @@ export const cases: Record<string, Case> = {
       sluice.filterOr(async (value) => value % 3 > 0, { concurrency: 2, rejected: () => undefined }),
     throwing: (sluice) => sluice.filterOr(async () => false, { concurrency: 2, rejected: at3 }),
     limit: 2,
+    outputs: keptOf,
   },
   poolMap: {
     operator: 'poolMap',
@@ -111,6 +126,7 @@ export const cases: Record<string, Case> = {
     make: (sluice) => sluice.poolMap((value) => of(value, -value), { concurrency: 2 }),
     throwing: (sluice) => sluice.poolMap((value) => of(value).pipe(map(at3)), { concurrency: 2 }),
     limit: 2,
+    outputs: (items) => 2 * items.length,
   },
   'poolMap, dead letters': {
     operator: 'poolMap',
@@ -124,6 +140,7 @@ export const cases: Record<string, Case> = {
         { concurrency: 2, onFailure: ({ value }) => at3(value) },
       ),
     limit: 2,
+    outputs: (items) => items.filter((value) => value % 5 !== 3).length,
   },
   retryDelayed: {
     operator: 'retryDelayed',
@@ -139,6 +156,7 @@ export const cases: Record<string, Case> = {
         filter((value) => value > 2),
       ),
     throwing: (sluice) => sluice.stage('named', map(at3)),
+    outputs: (items) => items.filter((value) => value > 1).length,
   },
   storeTo: {
     operator: 'storeTo',
@@ -151,6 +169,7 @@ export const cases: Record<string, Case> = {
         { maxItems: 1 },
       ),
     limit: 4,
+    stores: true,
   },
 };
 

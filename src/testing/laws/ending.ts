@@ -1,0 +1,27 @@
+import { config, type Observable } from 'rxjs';
+import { quiet, within } from './time.ts';
+import { watch } from './watch.ts';
+
+/** What a stream sent after its end. */
+interface SentAfterEnd {
+  readonly items: number;
+  /** Completions and errors. */
+  readonly ends: number;
+}
+
+/** Runs a stream to its end. RxJS keeps what comes after it from the subscriber, and tells `onStoppedNotification`. */
+export async function sentAfterEnd(stream: Observable<unknown>): Promise<SentAfterEnd> {
+  const { onStoppedNotification: outer } = config;
+  const sent: { readonly kind: string; readonly to: unknown }[] = [];
+  config.onStoppedNotification = ({ kind }, subscriber) => sent.push({ kind, to: subscriber });
+  try {
+    const seen = watch(stream);
+    await within(seen.ended);
+    await quiet();
+    const late = sent.filter(({ to }) => to === seen.subscription);
+    const items = late.filter(({ kind }) => kind === 'N').length;
+    return { items, ends: late.length - items };
+  } finally {
+    config.onStoppedNotification = outer;
+  }
+}

@@ -1,0 +1,2 @@
+export { LawBrokenError, type Law } from './Law.ts';
+export { operatorLaws, type OperatorLawOptions } from './operatorLaws.ts';
