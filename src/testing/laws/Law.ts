@@ -58,12 +58,16 @@ export function lawsOf<S>(name: string, checks: Checks<S>, subject: S, time: Tim
           await supervised(() => check(subject), time);
         } catch (error) {
           if (error instanceof Violation) throw new LawBrokenError(law, error.expected, error.actual);
-          const came = error instanceof Error ? reasons(error) : String(error);
-          throw new LawBrokenError(law, 'that nothing goes wrong meanwhile', came, error);
+          throw new LawBrokenError(law, 'nothing else to go wrong', reason(error), error);
         }
       },
     };
   });
+}
+
+/** An error as messages show it. */
+export function reason(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${reasons(error)}` : shown(error);
 }
 
 function reasons(error: Error): string {

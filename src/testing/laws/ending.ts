@@ -1,5 +1,5 @@
 import { config, type Observable } from 'rxjs';
-import { quiet, within } from './time.ts';
+import { forAWhile, quiet } from './time.ts';
 import { watch } from './watch.ts';
 
 /** What a stream sent after its end. */
@@ -9,14 +9,14 @@ interface SentAfterEnd {
   readonly ends: number;
 }
 
-/** Runs a stream to its end. RxJS keeps what comes after it from the subscriber, and tells `onStoppedNotification`. */
+/** Runs a stream to its end, if it has one. RxJS keeps what comes after it from the subscriber, and tells `onStoppedNotification`. */
 export async function sentAfterEnd(stream: Observable<unknown>): Promise<SentAfterEnd> {
   const { onStoppedNotification: outer } = config;
   const sent: { readonly kind: string; readonly to: unknown }[] = [];
   config.onStoppedNotification = ({ kind }, subscriber) => sent.push({ kind, to: subscriber });
   try {
     const seen = watch(stream);
-    await within(seen.ended);
+    await forAWhile(seen.ended);
     await quiet();
     const late = sent.filter(({ to }) => to === seen.subscription);
     const items = late.filter(({ kind }) => kind === 'N').length;

@@ -13,6 +13,8 @@ const QUIET_MS = { virtual: 1_000, real: 50 };
 const { setTimeout: realTimeout, clearTimeout: clearReal } = globalThis;
 /** Absent in browsers. */
 const realImmediate = (globalThis as { setImmediate?: (run: () => void) => unknown }).setImmediate;
+/** Milliseconds on the real clock, whatever clock is installed. */
+export const realNow = performance.now.bind(performance);
 let clock: ReturnType<typeof install> | undefined;
 
 /** Runs a check. What nobody caught counts as a violation, and so do hanging and a current ticket that is left behind. */
@@ -126,6 +128,21 @@ export async function within<T>(promise: PromiseLike<T>, ms = 10_000): Promise<T
     await flush();
   }
   return watched;
+}
+
+/** Lets time pass until `promise` settles, or nothing is left that could settle it; for `realMs` at most. */
+export async function forAWhile(promise: PromiseLike<unknown>, realMs = 1_500): Promise<void> {
+  let settled = false;
+  const done = (): void => {
+    settled = true;
+  };
+  promise.then(done, done);
+  const until = realNow() + realMs;
+  await flush();
+  while (!settled && realNow() < until && clock?.countTimers() !== 0) {
+    clock?.next();
+    await flush();
+  }
 }
 
 /** Resolves after `ms`. */

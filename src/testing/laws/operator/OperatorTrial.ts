@@ -3,8 +3,7 @@ import type { Demand } from '../../../demand/Demand.ts';
 import { fromPull } from '../../../demand/fromPull.ts';
 import { demandBelow } from '../../../rx/chain.ts';
 import { Below } from '../Below.ts';
-import { counted, must } from '../Law.ts';
-import { within } from '../time.ts';
+import { forAWhile } from '../time.ts';
 import { watch, type Watched } from '../watch.ts';
 
 /** The operator that is checked, and what was said of it. */
@@ -17,8 +16,6 @@ export interface OperatorTrial {
   readonly outputs: (items: readonly unknown[]) => number;
 }
 
-/** Virtual milliseconds that a stream may take to its end. */
-const LONGEST_MS = 600_000;
 /** Windows of items that are tried for the most that a number of them can give. */
 const WINDOWS = 100;
 
@@ -48,35 +45,19 @@ export function mostOutputs(trial: OperatorTrial, count: number, total: number):
     : Math.max(...numbers(windows).map((at) => trial.outputs(all.slice(at - 1, at - 1 + count))));
 }
 
-/** Items one by one, without an end. Throws after 10,000, so that a loop that nothing stops does end. */
-export function* endless({ input }: OperatorTrial, pulled: { count: number }): Generator<unknown, void> {
-  for (let number = 1; number <= 10_000; number++) {
-    pulled.count++;
-    yield input(number);
-  }
-  throw new Error('10,000 items were pulled: nothing stops this loop');
+/** Items, synchronously, for as long as somebody pulls; up to `most`, so that a loop that nothing stops does end. */
+export function* endless(
+  { input }: OperatorTrial,
+  pulled: { count: number },
+  most: number,
+): Generator<unknown, void> {
+  while (pulled.count < most) yield input(++pulled.count);
 }
 
-/** The end of a stream. */
+/** What a stream gives until it ends, or nothing more can come. */
 export async function ending<T>(stream: Observable<T>): Promise<Watched<T>> {
   const seen = watch(stream);
-  await ended(seen);
-  return seen;
-}
-
-export async function ended(seen: Watched<unknown>): Promise<void> {
-  try {
-    await within(seen.ended, LONGEST_MS);
-  } catch (error) {
-    if (!String(error).includes('hangs')) throw error;
-    must(false, 'it to end', `no end, after ${counted(seen.values.length, 'value')}`);
-  }
-}
-
-/** The end of a stream that must complete. */
-export async function completing<T>(stream: Observable<T>): Promise<Watched<T>> {
-  const seen = await ending(stream);
-  must(seen.completed, 'it to complete', `the error ${String(seen.error)}`);
+  await forAWhile(seen.ended);
   return seen;
 }
 
