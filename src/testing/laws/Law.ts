@@ -1,3 +1,4 @@
+import { LawBrokenError } from '../../errors.ts';
 import { supervised, type Time } from './time.ts';
 
 /** One rule, to be checked of what was given. `for (const { name, check } of operatorLaws(…)) test(name, check);` */
@@ -8,22 +9,6 @@ export interface Law {
   readonly says: string;
   /** Rejects with a `LawBrokenError` where it does not hold. */
   readonly check: () => Promise<void>;
-}
-
-/** A law does not hold. `expected` and `actual` are sentences. */
-export class LawBrokenError extends Error {
-  override readonly name = 'LawBrokenError';
-  readonly code = 'LAW_BROKEN';
-  readonly law: string;
-  readonly expected: string;
-  readonly actual: string;
-
-  constructor(law: string, expected: string, actual: string, cause?: unknown) {
-    super(`${law}\n  expected: ${expected}\n  came:     ${actual}`, { cause });
-    this.law = law;
-    this.expected = expected;
-    this.actual = actual;
-  }
 }
 
 /** Thrown by a check; `lawsOf` says whose. */

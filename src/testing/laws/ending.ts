@@ -1,6 +1,13 @@
 import { config, type Observable } from 'rxjs';
 import { forAWhile, quiet } from './time.ts';
-import { watch } from './watch.ts';
+import { watch, type Watched } from './watch.ts';
+
+/** What a stream gives until it ends, or nothing more can come. */
+export async function ending<T>(stream: Observable<T>): Promise<Watched<T>> {
+  const seen = watch(stream);
+  await forAWhile(seen.ended);
+  return seen;
+}
 
 /** What a stream sent after its end. */
 interface SentAfterEnd {
@@ -15,8 +22,7 @@ export async function sentAfterEnd(stream: Observable<unknown>): Promise<SentAft
   const sent: { readonly kind: string; readonly to: unknown }[] = [];
   config.onStoppedNotification = ({ kind }, subscriber) => sent.push({ kind, to: subscriber });
   try {
-    const seen = watch(stream);
-    await forAWhile(seen.ended);
+    const seen = await ending(stream);
     await quiet();
     const late = sent.filter(({ to }) => to === seen.subscription);
     const items = late.filter(({ kind }) => kind === 'N').length;

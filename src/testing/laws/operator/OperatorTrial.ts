@@ -3,8 +3,8 @@ import type { Demand } from '../../../demand/Demand.ts';
 import { fromPull } from '../../../demand/fromPull.ts';
 import { demandBelow } from '../../../rx/chain.ts';
 import { Below } from '../Below.ts';
-import { forAWhile } from '../time.ts';
-import { watch, type Watched } from '../watch.ts';
+import { numbers } from '../numbers.ts';
+import { watch } from '../watch.ts';
 
 /** The operator that is checked, and what was said of it. */
 export interface OperatorTrial {
@@ -18,18 +18,6 @@ export interface OperatorTrial {
 
 /** Windows of items that are tried for the most that a number of them can give. */
 const WINDOWS = 100;
-
-export function numbers(count: number): number[] {
-  return Array.from({ length: count }, (_, i) => i + 1);
-}
-
-/** The same values, none of them at once. */
-export async function* oneByOne<T>(values: readonly T[]): AsyncGenerator<T, void> {
-  for (const value of values) {
-    await Promise.resolve();
-    yield value;
-  }
-}
 
 /** The first items. */
 export function items({ input }: OperatorTrial, count: number): unknown[] {
@@ -52,13 +40,6 @@ export function* endless(
   most: number,
 ): Generator<unknown, void> {
   while (pulled.count < most) yield input(++pulled.count);
-}
-
-/** What a stream gives until it ends, or nothing more can come. */
-export async function ending<T>(stream: Observable<T>): Promise<Watched<T>> {
-  const seen = watch(stream);
-  await forAWhile(seen.ended);
-  return seen;
 }
 
 /** An operator between a source that waits and a stage that is slow. */

@@ -1,18 +1,12 @@
 import { concat, NEVER, type Observable } from 'rxjs';
 import { fromPull } from '../../../demand/fromPull.ts';
 import { runFlow } from '../../../flow/runFlow.ts';
+import { ending } from '../ending.ts';
 import { counted, must, type Checks } from '../Law.ts';
 import { forAWhile, quiet, within } from '../time.ts';
 import { watch } from '../watch.ts';
-import {
-  ending,
-  items,
-  keepsChain,
-  mostOutputs,
-  oneByOne,
-  Pipeline,
-  type OperatorTrial,
-} from './OperatorTrial.ts';
+import { oneByOne } from '../numbers.ts';
+import { items, keepsChain, mostOutputs, Pipeline, type OperatorTrial } from './OperatorTrial.ts';
 
 /** Steps of a slow stage in which it is looked at. */
 const LOOKS = 6;

@@ -1,19 +1,12 @@
 import { concat, merge, NEVER, Observable, Subject, take } from 'rxjs';
 import { fromPull } from '../../../demand/fromPull.ts';
-import { sentAfterEnd } from '../ending.ts';
+import { ending, sentAfterEnd } from '../ending.ts';
 import { counted, must, reason, shown, type Checks } from '../Law.ts';
 import { StackMeter } from '../StackMeter.ts';
 import { advance, forAWhile, quiet, realNow, timersLeft } from '../time.ts';
 import { watch } from '../watch.ts';
-import {
-  ending,
-  endless,
-  items,
-  keepsChain,
-  oneByOne,
-  Pipeline,
-  type OperatorTrial,
-} from './OperatorTrial.ts';
+import { oneByOne } from '../numbers.ts';
+import { endless, items, keepsChain, Pipeline, type OperatorTrial } from './OperatorTrial.ts';
 
 const MANY = 100_000;
 

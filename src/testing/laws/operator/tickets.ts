@@ -3,15 +3,8 @@ import { fromPull } from '../../../demand/fromPull.ts';
 import { runFlow, type FlowRun } from '../../../flow/runFlow.ts';
 import { counted, must, reason, shown, type Checks } from '../Law.ts';
 import { forAWhile, quiet, within } from '../time.ts';
-import {
-  demandHere,
-  items,
-  keepsChain,
-  numbers,
-  Pipeline,
-  Settlements,
-  type OperatorTrial,
-} from './OperatorTrial.ts';
+import { numbers } from '../numbers.ts';
+import { demandHere, items, keepsChain, Pipeline, Settlements, type OperatorTrial } from './OperatorTrial.ts';
 
 const LOOKS = 4;
 
