@@ -249,6 +249,20 @@ const at3 = (value: number): number => {
   return value;
 };
 
+/** Goes one call deeper with each item. */
+export const deeper = (): OperatorFunction<number, number> => (source) =>
+  new Observable((subscriber) => {
+    let emit = (value: number): void => subscriber.next(value);
+    const next = (value: number): void => {
+      const shallower = emit;
+      emit = (each) => {
+        shallower(each);
+      };
+      emit(value);
+    };
+    return source.subscribe(link(subscriber, { next }));
+  });
+
 /** Operators with one fault each. */
 export const brokenOperators: Record<string, BrokenOperator> = {
   'subscribes eagerly': {
@@ -342,22 +356,7 @@ export const brokenOperators: Record<string, BrokenOperator> = {
     breaks: ['ends once'],
   },
   'goes one call deeper with each item': {
-    make: () =>
-      operator((source, subscriber) => {
-        let emit = (value: number): void => subscriber.next(value);
-        source.subscribe(
-          link<number, number>(subscriber, {
-            next(value) {
-              const shallower = emit;
-              emit = (each) => {
-                shallower(each);
-              };
-              emit(value);
-            },
-          }),
-        );
-        return undefined;
-      }),
+    make: deeper,
     breaks: ['keeps the stack flat'],
   },
   'leaves an interval running': {

@@ -1,6 +1,7 @@
 import { catchError, concat, EMPTY, from, Observable, range, tap } from 'rxjs';
 import { fromPull } from 'sluice';
 import { numbers } from '../../src/testing/laws/numbers.ts';
+import { deeper } from './brokenOperators.ts';
 import { observed, type SourceCase } from './sources.ts';
 
 /** Reads `count` items more than it gives. */
@@ -100,6 +101,10 @@ export const brokenSources: Record<string, SourceCase & { readonly breaks: reado
       return fromPull(slow, { onDrain: () => undefined });
     },
     breaks: ['completes when the flow is drained'],
+  },
+  'goes one call deeper with each item': {
+    make: (count) => fromPull(numbers(count)).pipe(deeper()),
+    breaks: ['keeps the stack flat'],
   },
   'reads before it is subscribed to': {
     make: (count) => fromPull(numbers(count)),
