@@ -3,7 +3,8 @@ import { callable, nonEmpty, wholeNumber } from '../../options.ts';
 import { lawsOf, type Law } from './Law.ts';
 import { demandChecks } from './operator/demand.ts';
 import type { OperatorTrial } from './operator/OperatorTrial.ts';
-import { streamChecks, throwingChecks, timerChecks } from './operator/stream.ts';
+import { throwingChecks, timerChecks } from './operator/leaving.ts';
+import { streamChecks } from './operator/stream.ts';
 import { ticketChecks } from './operator/tickets.ts';
 import type { Time } from './time.ts';
 

@@ -1,13 +1,9 @@
 import type { Observable } from 'rxjs';
 import { callable, nonEmpty, wholeNumber } from '../../options.ts';
 import { lawsOf, type Law } from './Law.ts';
-import {
-  demandChecks,
-  failingChecks,
-  observedChecks,
-  streamChecks,
-  waitingObservedChecks,
-} from './source/checks.ts';
+import { demandChecks } from './source/demand.ts';
+import { observedChecks, waitingObservedChecks } from './source/observed.ts';
+import { failingChecks, streamChecks } from './source/stream.ts';
 import type { Time } from './time.ts';
 
 /** A source, and what is known of the thing it reads. */

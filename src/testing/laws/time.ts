@@ -7,8 +7,8 @@ export type Time = 'virtual' | 'real';
 const STRAY = ['unhandledRejection', 'uncaughtException'];
 /** Real milliseconds after which a check counts as hanging. */
 const WATCHDOG_MS = { virtual: 4_000, real: 30_000 };
-/** Milliseconds in which what is under way comes to rest. */
-const QUIET_MS = { virtual: 1_000, real: 50 };
+/** Real milliseconds in which what is under way comes to rest. */
+const QUIET_MS = 50;
 
 const { setTimeout: realTimeout, clearTimeout: clearReal } = globalThis;
 /** Absent in browsers. */
@@ -100,10 +100,10 @@ export function jump(ms: number): void {
   clock?.jump(ms);
 }
 
-/** Lets what is under way come to rest. */
-export async function quiet(): Promise<void> {
+/** Lets what is under way come to rest: for a second, or as long as is said, where time is virtual. */
+export async function quiet(virtualMs = 1_000): Promise<void> {
   await flush();
-  await advance(QUIET_MS[clock ? 'virtual' : 'real']);
+  await advance(clock ? virtualMs : QUIET_MS);
   await flush();
 }
 

@@ -3,7 +3,7 @@ import { fromPull } from '../../../demand/fromPull.ts';
 import { ending, sentAfterEnd } from '../ending.ts';
 import { counted, must, reason, shown, type Checks } from '../Law.ts';
 import { StackMeter } from '../StackMeter.ts';
-import { advance, forAWhile, quiet, realNow, timersLeft } from '../time.ts';
+import { forAWhile, quiet, realNow } from '../time.ts';
 import { watch } from '../watch.ts';
 import { oneByOne } from '../numbers.ts';
 import { endless, items, keepsChain, Pipeline, type OperatorTrial } from './OperatorTrial.ts';
@@ -49,7 +49,7 @@ export const streamChecks: Checks<OperatorTrial> = {
     };
     for (const [what, source] of Object.entries(streams)) {
       const seen = watch(trial.make()(source));
-      await advance(60_000);
+      await quiet(60_000);
       seen.subscription.unsubscribe();
       const end = seen.completed ? 'completion' : `the error ${reason(seen.error)}`;
       must(!seen.completed && seen.error === undefined, `no end under ${what}`, end);
@@ -146,43 +146,6 @@ export const streamChecks: Checks<OperatorTrial> = {
     const limit = `a stack that is no deeper after ${input} synchronous items`;
     must(seen.error === undefined, limit, `the error ${reason(seen.error)}`);
     must(depth.growth < 60, limit, `one of ${depth.growth} frames more`);
-  },
-};
-
-/** Where time is virtual. */
-export const timerChecks: Checks<OperatorTrial> = {
-  async 'leaves no timer behind'(trial) {
-    const source = new Subject<unknown>();
-    const seen = watch(trial.make()(source));
-    for (const item of items(trial, 1)) source.next(item);
-    seen.subscription.unsubscribe();
-    await quiet();
-    const left = timersLeft() ?? 0;
-    must(left === 0, 'no timer a second after it was left', counted(left, 'timer'));
-  },
-};
-
-/** Where an operator with a callback that throws was given. */
-export const throwingChecks: Checks<OperatorTrial> = {
-  async 'errors when its callback throws, and leaves its source'(trial) {
-    let closed = 0;
-    const input = {
-      [Symbol.iterator]: () => {
-        const all = endless(trial, { count: 0 }, 100);
-        return {
-          next: () => all.next(),
-          return: () => {
-            closed++;
-            return all.return();
-          },
-        };
-      },
-    };
-    const seen = watch((trial.throwing ?? trial.make)()(fromPull(input)));
-    await forAWhile(seen.ended);
-    const end = seen.completed ? 'completion' : 'no end';
-    must(seen.error !== undefined, 'the error of the callback', end);
-    must(closed === 1, 'its source to be closed, once', `closed ${closed} times`);
   },
 };
 
