@@ -117,6 +117,25 @@ export class TicketUnclaimedError extends SluiceError {
   readonly retryable = false;
 }
 
+// Testing.
+
+/** What was given to the law suite breaks one of its laws. `expected` and `actual` are phrases. */
+export class LawBrokenError extends SluiceError {
+  override readonly name = 'LawBrokenError';
+  readonly code = 'LAW_BROKEN';
+  readonly retryable = false;
+  /** Whose law, and what it says. */
+  readonly law: string;
+  readonly expected: string;
+  readonly actual: string;
+  constructor(law: string, expected: string, actual: string, cause?: unknown) {
+    super(`${law}\n  expected: ${expected}\n  came:     ${actual}`, { cause });
+    this.law = law;
+    this.expected = expected;
+    this.actual = actual;
+  }
+}
+
 // Connectors: HTTP, PostgreSQL.
 
 /** Where an HTTP attempt was: waiting for a connection, making it, waiting for the headers, reading the body. */

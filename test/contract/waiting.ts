@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { map, merge, NEVER, of, Subject, take, tap, zip } from 'rxjs';
 import type { Demand } from '../../src/demand/Demand.ts';
+import { StackMeter } from '../../src/testing/laws/StackMeter.ts';
 import {
   advance,
   all,
@@ -50,23 +51,6 @@ function byHand<T>(): {
   };
 }
 
-/** The deepest stack that was seen at any of the items, less that at the first. */
-function depthMeter(): { readonly look: () => void; growth(): number } {
-  let first = -1;
-  let deepest = 0;
-  return {
-    look() {
-      const limit = Error.stackTraceLimit;
-      Error.stackTraceLimit = Infinity;
-      const depth = (new Error().stack ?? '').split('\n').length;
-      Error.stackTraceLimit = limit;
-      if (first < 0) first = depth;
-      deepest = Math.max(deepest, depth);
-    },
-    growth: () => deepest - first,
-  };
-}
-
 /** Who may emit, and when. */
 export const waitingLaws: readonly Law[] = [
   {
@@ -98,7 +82,7 @@ export const waitingLaws: readonly Law[] = [
     rule: 'D4',
     says: 'the stack is as deep with 200 sources waiting as with one',
     async check(sluice) {
-      const depth = depthMeter();
+      const depth = new StackMeter();
       const blocked = gate();
       const sources = upTo(200).map((i) => sluice.fromPull([i, -i]).pipe(tap(depth.look)));
       const seen = watch(
@@ -107,11 +91,11 @@ export const waitingLaws: readonly Law[] = [
           sluice.poolMap((values: number[]) => blocked.promise.then(() => values.length), { concurrency: 1 }),
         ),
       );
-      const above = depth.growth();
+      const above = depth.growth;
       blocked.open();
       await within(seen.ended);
       assert.deepEqual(seen.values, [100, 100, 100, 100]);
-      assert.ok(depth.growth() - above < 20, `the stack grew by ${depth.growth() - above} frames`);
+      assert.ok(depth.growth - above < 20, `the stack grew by ${depth.growth - above} frames`);
     },
     sabotage: [without(DEMAND, 'if (this.#pumping || ', 'if (')],
   },
@@ -119,7 +103,7 @@ export const waitingLaws: readonly Law[] = [
     rule: 'D4',
     says: 'the stack is as deep when a line of work ends at once as when one does',
     async check(sluice) {
-      const depth = depthMeter();
+      const depth = new StackMeter();
       const blocked = gate<number>();
       let started = 0;
       const work = (value: number) => {
@@ -135,7 +119,7 @@ export const waitingLaws: readonly Law[] = [
       blocked.open(1);
       await within(seen.ended);
       assert.deepEqual([seen.values, started], [[1], 300]);
-      assert.ok(depth.growth() < 20, `the stack grew by ${depth.growth()} frames`);
+      assert.ok(depth.growth < 20, `the stack grew by ${depth.growth} frames`);
     },
     sabotage: [without(POOL, 'if (this.#starting) return;')],
   },

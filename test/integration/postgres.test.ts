@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { classifyPostgresError, PostgresConnections, postgresTable } from 'sluice/postgres';
+import { sinkLaws } from '../../src/testing/laws/index.ts';
 import { startEmbeddedPostgres } from '../../examples/support/embeddedPostgres.ts';
 import { openTestDatabase, type TestDatabase } from './servers/postgres.ts';
 
@@ -66,6 +67,29 @@ function shuffled<T>(values: readonly T[], next: () => number): T[] {
     .sort((a, b) => a.place - b.place)
     .map(({ value }) => value);
 }
+
+describe('postgresTable obeys the laws for sinks', () => {
+  interface Row {
+    id: number;
+    value: number | string;
+  }
+  let name: string;
+  const laws = sinkLaws<Row>(
+    'postgresTable',
+    async () => {
+      name = await table('id int PRIMARY KEY, value numeric');
+      return postgresTable<Row>(db, name, { key: ['id'] });
+    },
+    {
+      input: (id) => ({ id, value: id / 4 }),
+      stored: async () => Number((await rowsOf(`SELECT count(*) FROM ${name}`))[0]?.['count']),
+      bad: () => ({ id: 0, value: 'no number' }),
+      keyed: true,
+      time: 'real',
+    },
+  );
+  for (const law of laws) test(law.name, law.check);
+});
 
 describe('postgresTable', () => {
   test('stores, and storing again changes nothing', async () => {

@@ -1,0 +1,43 @@
+import { Subject } from 'rxjs';
+import { fromPull } from '../../../demand/fromPull.ts';
+import { counted, must, type Checks } from '../Law.ts';
+import { forAWhile, quiet, timersLeft } from '../time.ts';
+import { watch } from '../watch.ts';
+import { endless, items, type OperatorTrial } from './OperatorTrial.ts';
+
+/** Where time is virtual. */
+export const timerChecks: Checks<OperatorTrial> = {
+  async 'leaves no timer behind'(trial) {
+    const source = new Subject<unknown>();
+    const seen = watch(trial.make()(source));
+    for (const item of items(trial, 1)) source.next(item);
+    seen.subscription.unsubscribe();
+    await quiet();
+    const left = timersLeft() ?? 0;
+    must(left === 0, 'no timer a second after it was left', counted(left, 'timer'));
+  },
+};
+
+/** Where an operator with a callback that throws was given. */
+export const throwingChecks: Checks<OperatorTrial> = {
+  async 'errors when its callback throws, and leaves its source'(trial) {
+    let closed = 0;
+    const input = {
+      [Symbol.iterator]: () => {
+        const all = endless(trial, { count: 0 }, 100);
+        return {
+          next: () => all.next(),
+          return: () => {
+            closed++;
+            return all.return();
+          },
+        };
+      },
+    };
+    const seen = watch((trial.throwing ?? trial.make)()(fromPull(input)));
+    await forAWhile(seen.ended);
+    const end = seen.completed ? 'completion' : 'no end';
+    must(seen.error !== undefined, 'the error of the callback', end);
+    must(closed === 1, 'its source to be closed, once', `closed ${closed} times`);
+  },
+};

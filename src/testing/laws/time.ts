@@ -1,0 +1,151 @@
+import { install } from '@sinonjs/fake-timers';
+
+/** What a law waits with: a clock that moves only when nothing else is left to do, or the real one. */
+export type Time = 'virtual' | 'real';
+
+/** How Node tells of what nobody caught. */
+const STRAY = ['unhandledRejection', 'uncaughtException'];
+/** Real milliseconds after which a check counts as hanging. */
+const WATCHDOG_MS = { virtual: 4_000, real: 30_000 };
+/** Real milliseconds in which what is under way comes to rest. */
+const QUIET_MS = 50;
+
+const { setTimeout: realTimeout, clearTimeout: clearReal } = globalThis;
+/** Absent in browsers. */
+const realImmediate = (globalThis as { setImmediate?: (run: () => void) => unknown }).setImmediate;
+/** Milliseconds on the real clock, whatever clock is installed. */
+export const realNow = performance.now.bind(performance);
+let clock: ReturnType<typeof install> | undefined;
+
+/** Runs a check. What nobody caught counts as a violation, and so do hanging and a current ticket that is left behind. */
+export async function supervised(check: () => void | Promise<void>, time: Time = 'virtual'): Promise<void> {
+  if (time === 'virtual') {
+    clock = install({
+      toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date', 'performance'],
+      now: 1_700_000_000_000,
+    });
+  }
+  const stray = new Strays();
+  let watchdog: ReturnType<typeof setTimeout> | undefined;
+  const hanging = new Promise<never>((_, reject) => {
+    watchdog = realTimeout(() => {
+      reject(new Error(`hangs: no end after ${WATCHDOG_MS[time]} ms`));
+    }, WATCHDOG_MS[time]);
+  });
+  try {
+    await Promise.race([check(), hanging]);
+    await flush();
+    if (cell().ticket !== undefined) throw new Error('the current ticket was left behind');
+    stray.rethrow();
+  } finally {
+    clearReal(watchdog);
+    await flush(); // what a broken check leaves behind is thrown while we still listen
+    cell().ticket = undefined;
+    clock?.uninstall();
+    clock = undefined;
+    stray.stop();
+  }
+}
+
+/** Listens, alone, for what nobody caught. */
+class Strays {
+  readonly #host = (globalThis as { process?: NodeJS.Process }).process;
+  readonly #outer = new Map(STRAY.map((event) => [event, this.#host?.rawListeners(event) ?? []]));
+  readonly #errors: unknown[] = [];
+
+  constructor() {
+    const note = (error: unknown): void => {
+      this.#errors.push(error);
+    };
+    for (const event of STRAY) this.#host?.removeAllListeners(event).on(event, note);
+  }
+
+  rethrow(): void {
+    if (this.#errors.length === 0) return;
+    throw new Error('something was thrown that nobody caught', { cause: this.#errors[0] });
+  }
+
+  stop(): void {
+    for (const [event, listeners] of this.#outer) {
+      this.#host?.removeAllListeners(event);
+      for (const listener of listeners) this.#host?.on(event, listener as () => void);
+    }
+  }
+}
+
+/** Where the current ticket is: see `src/tickets/current.ts`. Read by its symbol, so that it is that of every copy. */
+function cell(): { ticket: unknown } {
+  const holder = globalThis as Record<symbol, { ticket: unknown } | undefined>;
+  return holder[Symbol.for('sluice.current/1')] ?? { ticket: undefined };
+}
+
+/** Lets every promise that can settle without a timer settle. */
+export async function flush(): Promise<void> {
+  for (let i = 0; i < 2; i++) {
+    await new Promise<void>((resolve) => {
+      if (realImmediate) realImmediate(resolve);
+      else realTimeout(resolve, 0);
+    });
+  }
+}
+
+/** Lets `ms` pass. */
+export async function advance(ms: number): Promise<void> {
+  if (clock) await clock.tickAsync(ms);
+  else await sleep(ms);
+}
+
+/** Lets virtual time jump forward without its timers, as a busy loop does. */
+export function jump(ms: number): void {
+  clock?.jump(ms);
+}
+
+/** Lets what is under way come to rest: for a second, or as long as is said, where time is virtual. */
+export async function quiet(virtualMs = 1_000): Promise<void> {
+  await flush();
+  await advance(clock ? virtualMs : QUIET_MS);
+  await flush();
+}
+
+/** Timers that are still to fire; undefined where time is real. */
+export function timersLeft(): number | undefined {
+  return clock?.countTimers();
+}
+
+/** Lets time pass until `promise` settles; throws where it takes longer, or nothing is left that could settle it. */
+export async function within<T>(promise: PromiseLike<T>, ms = 10_000): Promise<T> {
+  let settled = false;
+  const watched = Promise.resolve(promise).finally(() => {
+    settled = true;
+  });
+  watched.catch(() => undefined);
+  await flush();
+  const until = performance.now() + ms;
+  while (!settled) {
+    if (clock?.countTimers() === 0) throw new Error('hangs: it never settles');
+    if (performance.now() > until) throw new Error(`hangs: not settled within ${ms} ms`);
+    if (clock) await clock.nextAsync();
+    await flush();
+  }
+  return watched;
+}
+
+/** Lets time pass until `promise` settles, or nothing is left that could settle it; for `realMs` at most. */
+export async function forAWhile(promise: PromiseLike<unknown>, realMs = 1_500): Promise<void> {
+  let settled = false;
+  const done = (): void => {
+    settled = true;
+  };
+  promise.then(done, done);
+  const until = realNow() + realMs;
+  await flush();
+  while (!settled && realNow() < until && clock?.countTimers() !== 0) {
+    clock?.next();
+    await flush();
+  }
+}
+
+/** Resolves after `ms`. */
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
