@@ -1,7 +1,7 @@
 import type { Browser } from 'playwright';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { Desk, launchChromium } from './desk';
-import { ShopServer, type Build } from './shop-server';
+import { Desk, launchChromium } from './desk.ts';
+import { ShopServer, type Build } from './shop-server.ts';
 
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i + 1);
 const ascending = (numbers: number[]): number[] => numbers.toSorted((a, b) => a - b);

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { Traffic } from '../src/api/shop-api';
+import type { Traffic } from '../src/api/shop-api.ts';
 
 export type Build = 'development' | 'production';
 

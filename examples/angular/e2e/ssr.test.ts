@@ -1,8 +1,8 @@
 import type { Browser } from 'playwright';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { linesOf } from '../src/api/shop';
-import { Desk, launchChromium } from './desk';
-import { ShopServer } from './shop-server';
+import { linesOf } from '../src/api/shop.ts';
+import { Desk, launchChromium } from './desk.ts';
+import { ShopServer } from './shop-server.ts';
 
 let shop: ShopServer;
 let browser: Browser;
