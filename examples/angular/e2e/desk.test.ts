@@ -7,6 +7,9 @@ const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) =
 const ascending = (numbers: number[]): number[] => numbers.toSorted((a, b) => a - b);
 const onceEach = Object.fromEntries(upTo(200).map((id) => [id, 1]));
 
+/** For a machine that has more to do. */
+const patience = { timeout: 10_000 };
+
 let browser: Browser;
 let shop: ShopServer;
 let desk: Desk;
@@ -19,7 +22,7 @@ afterAll(async () => {
 });
 afterEach(async () => {
   await desk.page.close();
-  await expect.poll(async () => (await shop.traffic()).inFlight).toBe(0);
+  await expect.poll(async () => (await shop.traffic()).inFlight, patience).toBe(0);
   expect(desk.complaints).toEqual([]);
 });
 
@@ -46,7 +49,9 @@ describe.each<Build>(['development', 'production'])('the %s build', (build) => {
     expect(ascending(await desk.orders())).toEqual(upTo(200));
     expect(await desk.deadLetters()).toEqual([]);
     expect(await desk.figure('todo')).toBe(0);
-    expect(await shop.traffic()).toMatchObject({ inFlight: 0, peak: 6, aborted: 0, handedOut: onceEach });
+    const { peak, ...seen } = await shop.traffic();
+    expect(seen).toMatchObject({ inFlight: 0, aborted: 0, handedOut: onceEach });
+    expect(peak).toBeLessThanOrEqual(6);
   });
 });
 
@@ -57,18 +62,23 @@ describe('the desk', () => {
   });
 
   test('never has more requests in flight than the slider says', async () => {
-    await shop.reset(25);
+    const forever = 600_000;
+    await shop.reset(forever);
     desk = await Desk.open(browser, shop.origin);
     await desk.button('Start').click();
     for (const concurrency of [5, 1, 4, 2]) {
       await desk.setConcurrency(concurrency);
-      await desk.hasPoolOf(concurrency);
-      await shop.reset(25);
-      const from = await desk.figure('fetched');
-      const peak = async () => (await shop.traffic()).peak;
-      await expect.poll(peak, { timeout: 10_000 }).toBe(concurrency);
-      await expect.poll(() => desk.figure('fetched'), { timeout: 10_000 }).toBeGreaterThan(from + 12);
-      expect(await peak()).toBe(concurrency);
+      const poolSize = async (): Promise<number> => {
+        await shop.release();
+        return desk.poolSize();
+      };
+      await expect.poll(poolSize, patience).toBe(concurrency);
+      await shop.reset(forever);
+      for (let round = 1; round <= 3; round++) {
+        await expect.poll(async () => (await shop.traffic()).inFlight, patience).toBe(concurrency);
+        await shop.release();
+      }
+      expect((await shop.traffic()).peak).toBe(concurrency);
     }
     expect(await desk.figure('todo')).toBeGreaterThan(0);
   });
@@ -77,8 +87,8 @@ describe('the desk', () => {
     await shop.reset(60_000);
     desk = await Desk.open(browser, shop.origin);
     await desk.button('Start').click();
-    await expect.poll(async () => (await shop.traffic()).inFlight).toBe(3);
-    await expect.poll(() => desk.figure('queued')).toBe(6);
+    await expect.poll(async () => (await shop.traffic()).inFlight, patience).toBe(3);
+    await expect.poll(() => desk.figure('queued'), patience).toBe(6);
     expect(await desk.figure('inFlight')).toBe(3);
     expect(await desk.figure('todo')).toBe(200 - 3 - 6);
     expect((await shop.traffic()).started).toBe(3);
@@ -89,7 +99,7 @@ describe('the desk', () => {
     desk = await Desk.open(browser, shop.origin);
     await desk.setConcurrency(6);
     await desk.button('Start').click();
-    await expect.poll(() => desk.figure('fetched')).toBeGreaterThan(10);
+    await expect.poll(() => desk.figure('fetched'), patience).toBeGreaterThan(10);
     await desk.button('Stop').click();
     await desk.says('Stopped');
 
@@ -117,11 +127,11 @@ describe('the desk', () => {
     await desk.button('Start').waitFor();
     await shop.reset(60_000);
     await desk.button('Start').click();
-    await expect.poll(async () => (await shop.traffic()).inFlight).toBe(3);
+    await expect.poll(async () => (await shop.traffic()).inFlight, patience).toBe(3);
     await shop.reset(10);
     await desk.page.goBack();
     await desk.page.getByRole('heading', { name: 'Order #3' }).waitFor();
-    await expect.poll(async () => (await shop.traffic()).inFlight).toBe(0);
+    await expect.poll(async () => (await shop.traffic()).inFlight, patience).toBe(0);
     const { aborted, handedOut } = await shop.traffic();
     expect(aborted).toBe(3);
     expect(Object.keys(handedOut)).toEqual(['3']); // by the order's own page
@@ -133,7 +143,7 @@ describe('the desk', () => {
     await page.clock.install();
     desk = Desk.watch(page);
     await page.goto(`${shop.origin}/?start`);
-    await expect.poll(async () => (await shop.traffic()).inFlight).toBe(3);
+    await expect.poll(async () => (await shop.traffic()).inFlight, patience).toBe(3);
     await page.clock.runFor(15_000); // Angular complains (NG0506) where the page has not settled after 10 s
     expect(await desk.figure('fetched')).toBe(0);
   });
@@ -142,7 +152,7 @@ describe('the desk', () => {
     await shop.reset(5);
     desk = await Desk.open(browser, shop.origin, { viewport: { width, height: 800 } });
     await desk.button('Start').click();
-    await expect.poll(() => desk.figure('fetched')).toBeGreaterThan(20);
+    await expect.poll(() => desk.figure('fetched'), patience).toBeGreaterThan(20);
     const overflow = await desk.page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
     expect(overflow).toBeLessThanOrEqual(0);
   });

@@ -64,9 +64,9 @@ export class Desk {
     await this.page.getByRole('status').getByText(state, { exact: true }).waitFor();
   }
 
-  /** Waits until the pool in use has this size. */
-  async hasPoolOf(size: number): Promise<void> {
-    await this.page.locator(`[data-pool="${size}"]`).waitFor();
+  /** Size of the pool in use. */
+  async poolSize(): Promise<number> {
+    return Number(await this.page.locator('[data-pool]').getAttribute('data-pool'));
   }
 
   async figure(name: 'todo' | 'queued' | 'inFlight' | 'fetched' | 'retried'): Promise<number> {

@@ -40,6 +40,11 @@ export class ShopServer implements AsyncDisposable {
     await fetch(`${this.origin}/api/reset?delayMs=${delayMs}`, { method: 'POST' });
   }
 
+  /** Answers what waits for its answer, now. */
+  async release(): Promise<void> {
+    await fetch(`${this.origin}/api/release`, { method: 'POST' });
+  }
+
   async traffic(): Promise<Traffic> {
     return (await (await fetch(`${this.origin}/api/traffic`)).json()) as Traffic;
   }

@@ -21,6 +21,7 @@ export interface Traffic {
  *     GET  /api/orders/7/lines/1   a line of it
  *     GET  /api/traffic            what the API has seen
  *     POST /api/reset?delayMs=80   forgets that, and sets how long an answer takes
+ *     POST /api/release            answers what waits for its answer, now
  */
 export class ShopApi {
   #delayMs = 80;
@@ -30,6 +31,7 @@ export class ShopApi {
   #aborted = 0;
   #handedOut: Record<number, number> = {};
   #refusals = new Map<number, number>();
+  readonly #waiting = new Set<() => void>();
 
   /** Answers a request to `/api`; false: it is for somebody else. */
   handles(request: IncomingMessage, response: ServerResponse): boolean {
@@ -42,6 +44,9 @@ export class ShopApi {
     else if (what === 'reset' && request.method === 'POST') {
       this.#reset(Number(searchParams.get('delayMs') ?? 80));
       send(response, 200, {});
+    } else if (what === 'release' && request.method === 'POST') {
+      for (const answer of [...this.#waiting]) answer();
+      send(response, 200, {});
     } else send(response, 404, { error: 'nothing here' });
     return true;
   }
@@ -50,9 +55,16 @@ export class ShopApi {
   #count(response: ServerResponse, answer: () => void): void {
     this.#started++;
     this.#peak = Math.max(this.#peak, ++this.#inFlight);
-    const timer = setTimeout(answer, this.#delayMs);
+    const now = (): void => {
+      clearTimeout(timer);
+      this.#waiting.delete(now);
+      answer();
+    };
+    const timer = setTimeout(now, this.#delayMs);
+    this.#waiting.add(now);
     response.once('close', () => {
       clearTimeout(timer);
+      this.#waiting.delete(now);
       this.#inFlight--;
       if (!response.writableFinished) this.#aborted++;
     });
