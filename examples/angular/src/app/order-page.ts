@@ -4,6 +4,7 @@ import { rxResource } from '@angular/core/rxjs-interop';
 import { RouterLink } from '@angular/router';
 import { map, switchMap, toArray, type Observable } from 'rxjs';
 import { delays, fromPull, poolMap, retryDelayed, withRetry } from 'sluice';
+import { ORDERS } from '../api/shop';
 import { mayRecover, OrdersApi, type OrderLine } from './orders-api';
 
 const again = delays([200, 400], { isRetryable: mayRecover });
@@ -17,6 +18,7 @@ const again = delays([200, 400], { isRetryable: mayRecover });
 })
 export class OrderPage {
   readonly #api = inject(OrdersApi);
+  readonly last = ORDERS;
   readonly id = input.required({ transform: numberAttribute });
 
   readonly order = rxResource({
