@@ -56,7 +56,11 @@ const chromium = process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium';
 if (existsSync(chromium)) {
   projects.push({
     extends: true,
-    optimizeDeps: { include: ['rxjs', 'rxjs/testing'] },
+    // The laws are written for Node, and run here too: test/browser/host.ts has the rest of what they need of it.
+    resolve: {
+      alias: [...alias, { find: 'node:assert/strict', replacement: file('test/browser/assert.ts') }],
+    },
+    optimizeDeps: { exclude: ['rxjs'], include: ['@sinonjs/fake-timers'] },
     test: {
       name: 'browser',
       include: ['test/browser/**/*.test.ts'],

@@ -1,0 +1,21 @@
+// Has the compiler read the `ts` blocks of the README, in the place of files of the app.
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const root = new URL('..', import.meta.url);
+const folder = new URL('src/app/readme/', root);
+const blocks = [...readFileSync(new URL('README.md', root), 'utf8').matchAll(/^```ts\n([^]*?)^```/gm)];
+if (blocks.length === 0) throw new Error('README.md has no ts blocks');
+
+rmSync(folder, { recursive: true, force: true });
+mkdirSync(folder);
+try {
+  for (const [i, [, code]] of blocks.entries()) {
+    writeFileSync(new URL(`block-${i + 1}.ts`, folder), code.replaceAll("from './", "from '../"));
+  }
+  execFileSync('tsc', ['-p', 'tsconfig.json'], { cwd: fileURLToPath(root), stdio: 'inherit' });
+  console.log(`README.md: ${blocks.length} ts blocks are correct`);
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
