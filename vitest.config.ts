@@ -57,7 +57,7 @@ const chromium = process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium';
 if (existsSync(chromium)) {
   projects.push({
     extends: true,
-    optimizeDeps: { include: ['rxjs', 'rxjs/testing'] },
+    optimizeDeps: { include: ['rxjs', 'rxjs/testing', '@sinonjs/fake-timers', 'fast-check'] },
     test: {
       name: 'browser',
       include: ['test/browser/**/*.test.ts'],

@@ -18,6 +18,15 @@ describe.each(book)('$word', ({ word, file, marbles }) => {
     expect(end).toBeTypeOf('string');
   });
 
+  test('each picture is red when the end of its output is moved by one column', async () => {
+    for (const marble of marbles) {
+      const picture = marble.picture.replace(/^(\s*output .*?)(\(\S+\)|\S)$/m, '$1-$2');
+      await expect(runMarbles({ ...marble, picture }), marble.title).rejects.toThrow(
+        'the flow did not do what its picture says',
+      );
+    }
+  });
+
   test('its doc comment has the first picture, row by row', async () => {
     const code = await readFile(new URL(file, ROOT), 'utf8');
     const before = code.slice(0, code.search(new RegExp(`\\n \\*/\\nexport function ${word}\\b`)));

@@ -1,3 +1,4 @@
+import { MarblesError } from '../errors.ts';
 import { caller } from './frames.ts';
 import { builtin } from './platform.ts';
 
@@ -47,4 +48,20 @@ export class RealTimers {
     else if (stack.includes('timers/promises')) what = `${what} of node:timers/promises`;
     this.found.push(`${what}${caller(at)}`);
   }
+}
+
+/** Waits for the event loop to turn, so that every microtask has run. To be made before the timers are faked. */
+export function realTurn(real: RealTimers): () => Promise<void> {
+  const { setImmediate, MessageChannel } = globalThis as Partial<typeof globalThis>;
+  if (setImmediate) return () => new Promise((resolve) => real.ignore(() => setImmediate(resolve)));
+  if (!MessageChannel) throw new MarblesError('the player needs setImmediate or MessageChannel');
+  return () =>
+    new Promise((resolve) => {
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = () => {
+        port1.close();
+        resolve();
+      };
+      port2.postMessage(undefined);
+    });
 }

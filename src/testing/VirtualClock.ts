@@ -2,7 +2,7 @@ import { install, type Clock } from '@sinonjs/fake-timers';
 import { MarblesError } from '../errors.ts';
 import { caller } from './frames.ts';
 import { syncExports } from './platform.ts';
-import { RealTimers } from './RealTimers.ts';
+import { RealTimers, realTurn } from './RealTimers.ts';
 
 /** Something that is to happen at a virtual time. */
 export interface Job {
@@ -220,20 +220,4 @@ export class VirtualClock {
       if (own) Object.defineProperty(AbortSignal, 'timeout', own);
     });
   }
-}
-
-/** Waits for the event loop to turn, so that every microtask has run. To be made before the timers are faked. */
-function realTurn(real: RealTimers): () => Promise<void> {
-  const { setImmediate, MessageChannel } = globalThis as Partial<typeof globalThis>;
-  if (setImmediate) return () => new Promise((resolve) => real.ignore(() => setImmediate(resolve)));
-  if (!MessageChannel) throw new MarblesError('the player needs setImmediate or MessageChannel');
-  return () =>
-    new Promise((resolve) => {
-      const { port1, port2 } = new MessageChannel();
-      port1.onmessage = () => {
-        port1.close();
-        resolve();
-      };
-      port2.postMessage(undefined);
-    });
 }

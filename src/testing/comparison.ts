@@ -79,6 +79,16 @@ export function compareLane(lane: LaneRow, series: PlayedLane): Difference[] {
   return differences;
 }
 
+/** Whether an error is the one that is meant: the same, of the class, or with the code (or name). */
+export function isExpected(expected: unknown, error: unknown): boolean {
+  if (error === expected) return true;
+  if (typeof expected === 'function') return error instanceof expected;
+  const { code, name } = (error ?? {}) as { readonly code?: unknown; readonly name?: unknown };
+  if (typeof expected === 'string') return code === expected || name === expected;
+  if (!(expected instanceof Error)) return false;
+  return (expected as { code?: unknown }).code === code && expected.name === name;
+}
+
 function valueAt(series: PlayedLane, at: number): number | undefined {
   return series.findLast((change) => change.at <= at)?.value;
 }

@@ -1,15 +1,7 @@
 import { MarblesError } from '../errors.ts';
 import type { FlowReport } from '../flow/report.ts';
-import { play, type MarblesOptions, type Wiring } from './play.ts';
-
-/** A picture with its wiring: what the player asserts, and a painter draws. */
-export interface Marble {
-  /** A fact about the flow. */
-  readonly title: string;
-  readonly picture: string;
-  readonly wiring: Wiring;
-  readonly options?: MarblesOptions;
-}
+import type { Marble, MarblesOptions, Wiring } from './Marble.ts';
+import { play } from './play.ts';
 
 /**
  * Plays a picture, and fails where the flow does anything else, in virtual time: promises, `sleep(1000)` and `timer`

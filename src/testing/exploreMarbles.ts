@@ -1,7 +1,7 @@
 import { MarblesError } from '../errors.ts';
 import type { FlowReport } from '../flow/report.ts';
 import { wholeNumber } from '../options.ts';
-import type { Marble } from './expectMarbles.ts';
+import type { Marble } from './Marble.ts';
 import { play, type Play } from './play.ts';
 
 export interface ExploreOptions {

@@ -1,37 +1,21 @@
 import { Observable, type Subscriber } from 'rxjs';
 import { MarblesError } from '../errors.ts';
 import type { FlowReport } from '../flow/report.ts';
-import { runFlow, type FlowRun, type RunFlowOptions } from '../flow/runFlow.ts';
+import { runFlow, type FlowRun } from '../flow/runFlow.ts';
 import { demandBelow } from '../rx/chain.ts';
 import { link } from '../rx/link.ts';
-import type { ErrorTest } from './comparison.ts';
+import { isExpected, type ErrorTest } from './comparison.ts';
 import { Gauges } from './Gauges.ts';
+import type { MarblesOptions, Wiring } from './Marble.ts';
 import { readPicture } from './notation.ts';
 import type { LaneRow, Picture, StreamRow } from './picture.ts';
 import { collectRejections } from './platform.ts';
-import { rowsOf, type Rows } from './Rows.ts';
+import { rowsOf } from './Rows.ts';
 import { Script, type Turn } from './Script.ts';
 import { Timeline } from './timeline.ts';
 import { shown } from './values.ts';
 import { verdict } from './verdict.ts';
 import { VirtualClock, type Choose } from './VirtualClock.ts';
-
-/** Builds the flow that a picture shows, from the rows of the picture. */
-export type Wiring = (rows: Rows) => Observable<unknown>;
-
-export interface MarblesOptions {
-  /** What letters stand for. A letter that is not here stands for itself. @defaultValue nothing */
-  readonly values?: Readonly<Record<string, unknown>>;
-  /**
-   * What the `#` of a row is: an error, a class, or a code. Played rows throw it; of `output` it is expected. An `output`
-   * that is not here must error with what a row has thrown. @defaultValue an Error that names the row
-   */
-  readonly errors?: Readonly<Record<string, unknown>>;
-  /** How the flow is run. @defaultValue as `runFlow` does, with warnings as failures */
-  readonly run?: RunFlowOptions;
-  /** Faults that are meant: they do not fail the test. @defaultValue none */
-  readonly allow?: readonly ('pending' | 'timers' | 'realTimers' | 'rejections' | 'warnings')[];
-}
 
 /** What happened, and the report of the run as it stood at the end of the picture. */
 export interface Play {
@@ -252,16 +236,6 @@ class Player {
     if (row !== 'output' || expected === undefined) return (error) => script.thrown.has(error);
     return (error) => isExpected(expected, error);
   }
-}
-
-/** Whether an error is the one that is meant: the same, of the class, or with the code (or name). */
-function isExpected(expected: unknown, error: unknown): boolean {
-  if (error === expected) return true;
-  if (typeof expected === 'function') return error instanceof expected;
-  const { code, name } = (error ?? {}) as { readonly code?: unknown; readonly name?: unknown };
-  if (typeof expected === 'string') return code === expected || name === expected;
-  if (!(expected instanceof Error)) return false;
-  return (expected as { code?: unknown }).code === code && expected.name === name;
 }
 
 function lastOf(row: Picture['rows'][number], time: Timeline): number {

@@ -18,8 +18,10 @@ async function foundBy(word: string, twin: typeof book): Promise<string[]> {
   return titles;
 }
 
-describe.each(Object.entries(faults))('the pictures of %s find', (word, list) => {
-  if (version === '7.8.0') return; // twins run once, on the RxJS that they are bundled with
+// Twins run once, on the RxJS that they are bundled with.
+const words = version === '7.8.0' ? [] : Object.entries(faults);
+
+describe.each(words)('the pictures of %s find', (word, list) => {
   afterAll(removeMutants);
 
   test.each(list)('$says', async (fault) => {
