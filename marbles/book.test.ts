@@ -20,7 +20,9 @@ describe.each(book)('$word', ({ word, file, marbles }) => {
 
   test('each picture is red when the end of its output is moved by one column', async () => {
     for (const marble of marbles) {
-      const picture = marble.picture.replace(/^(\s*output .*?)(\(\S+\)|\S)$/m, '$1-$2');
+      // Where the output ends with !, the player ends it, and nothing else need tell when.
+      const picture = marble.picture.replace(/^(\s*output .*?)(\([^\s!]+\)|[^\s!])$/m, '$1-$2');
+      if (picture === marble.picture) continue;
       await expect(runMarbles({ ...marble, picture }), marble.title).rejects.toThrow(
         'the flow did not do what its picture says',
       );
