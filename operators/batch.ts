@@ -1,6 +1,7 @@
 import { Observable, type OperatorFunction, type Subscriber, type Subscription } from 'rxjs';
 import { after } from '../src/clock.ts';
 import { Stage } from '../src/demand/Stage.ts';
+import { HandedBackError } from '../src/errors.ts';
 import type { StageIdentity } from '../src/metrics/StageMeter.ts';
 import { atLeast, callable, nonEmpty, wholeNumber } from '../src/options.ts';
 import { NONE, under } from '../src/tickets/current.ts';
@@ -78,11 +79,20 @@ class BatchStage<T> extends Stage<T, T[]> {
       this.fail(error);
       return;
     }
+    if (this.over) {
+      this.demand.held--;
+      this.leave(
+        value,
+        ticket,
+        new HandedBackError(this.name, 'the flow was stopped while the item was weighed'),
+      );
+      return;
+    }
     this.#values.push(value);
     this.#tickets.push(ticket);
     this.#weights.push(weight);
     if (this.#values.length === 1) this.#startTimer();
-    if (this.demand.draining || this.urged) this.flush();
+    if (this.letsGo) this.flush();
     this.deliver();
   }
 
@@ -96,7 +106,6 @@ class BatchStage<T> extends Stage<T, T[]> {
     this.#timer?.unsubscribe();
     this.#timer = undefined;
     this.#due = Math.max(0, this.#due - size);
-    this.urged = false;
     const values = this.#values.splice(0, size);
     const tickets = this.#tickets.splice(0, size).filter((ticket) => ticket !== NONE);
     this.#weights.splice(0, size);

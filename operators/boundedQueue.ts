@@ -6,6 +6,7 @@ import { callable, nonEmpty, oneOf, wholeNumber } from '../src/options.ts';
 import { RingQueue } from '../src/queue/RingQueue.ts';
 import { NONE, under } from '../src/tickets/current.ts';
 import type { Ticket } from '../src/tickets/Ticket.ts';
+import { toldOf } from '../src/work/toldOf.ts';
 
 export interface DroppedItem<T> {
   readonly value: T;
@@ -18,7 +19,7 @@ export interface BoundedQueueOptions<T> {
   /** What happens where a source that cannot wait finds the queue full. @defaultValue 'fail' */
   readonly overflow?: 'fail' | 'dropOldest' | 'dropNewest';
   /** Told of every item that `overflow` drops. */
-  readonly onDrop?: (dropped: DroppedItem<T>) => void;
+  readonly onDrop?: (dropped: DroppedItem<T>) => unknown;
   /** Name in reports and messages. @defaultValue 'boundedQueue' */
   readonly name?: string;
 }
@@ -62,14 +63,14 @@ class QueueStage<T> extends Stage<T, T> {
   readonly #values = new RingQueue<T>();
   readonly #tickets = new RingQueue<Ticket>();
   readonly #overflow: 'fail' | 'dropOldest' | 'dropNewest';
-  readonly #onDrop: ((dropped: DroppedItem<T>) => void) | undefined;
+  readonly #onDrop: ((dropped: DroppedItem<T>) => unknown) | undefined;
 
   constructor(
     identity: StageIdentity,
     subscriber: Subscriber<T>,
     capacity: number,
     overflow: 'fail' | 'dropOldest' | 'dropNewest',
-    onDrop: ((dropped: DroppedItem<T>) => void) | undefined,
+    onDrop: ((dropped: DroppedItem<T>) => unknown) | undefined,
   ) {
     super(identity, subscriber, capacity);
     this.#overflow = overflow;
@@ -130,7 +131,8 @@ class QueueStage<T> extends Stage<T, T> {
     if (droppedTicket !== NONE) droppedTicket.release();
     if (this.run?.trace) this.tell('dropped', dropped);
     try {
-      under(NONE, () => this.#onDrop?.({ value: dropped, reason }));
+      const onDrop = this.#onDrop;
+      if (onDrop) under(NONE, () => toldOf(onDrop, { value: dropped, reason }, (error) => this.fail(error)));
     } catch (error) {
       this.fail(error);
     }

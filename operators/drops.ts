@@ -23,6 +23,8 @@ export function drops<T, R>(operator: OperatorFunction<T, R>): OperatorFunction<
     new Observable((subscriber) => {
       const below = demandBelow(subscriber);
       let passed = 0;
+      /** By the operator itself, as `takeWhile` does. */
+      let completed = false;
       const above = new Observable<T>((top) =>
         source.subscribe(
           link<T, T>(top, {
@@ -30,7 +32,7 @@ export function drops<T, R>(operator: OperatorFunction<T, R>): OperatorFunction<
               const before = passed;
               const ticket = current.ticket;
               top.next(value);
-              if (passed !== before) return;
+              if (passed !== before || (top.closed && !completed)) return; // stopped meanwhile: nothing was dropped
               if (below) below.claims++;
               if (ticket !== undefined && ticket !== NONE) ticket.drop();
             },
@@ -42,6 +44,10 @@ export function drops<T, R>(operator: OperatorFunction<T, R>): OperatorFunction<
           next(value) {
             passed++;
             subscriber.next(value);
+          },
+          complete() {
+            completed = true;
+            subscriber.complete();
           },
         }),
       );

@@ -6,10 +6,11 @@ import { callable, nonEmpty, wholeNumber } from '../src/options.ts';
 import { link } from '../src/rx/link.ts';
 import { current, NONE, under } from '../src/tickets/current.ts';
 import { PoolStage, type Job } from '../src/work/PoolStage.ts';
+import { toldOf } from '../src/work/toldOf.ts';
 
 export interface FilterOrOptions<T> {
   /** Told of every item that is not kept: a function or an Observer. @defaultValue nobody */
-  readonly rejected?: ((value: T) => void) | { readonly next: (value: T) => void };
+  readonly rejected?: ((value: T) => unknown) | { readonly next: (value: T) => void };
   /** Needed for an asynchronous predicate: how many items it may look at at once. Whole number, 1 or more. */
   readonly concurrency?: number;
   /** Name in reports and messages. @defaultValue 'filterOr' */
@@ -29,7 +30,8 @@ export interface FilterOrOptions<T> {
  *   synchronous predicate holds nothing.
  * - **Drops** what is rejected: it counts as such, and is settled in an acknowledged flow.
  * - **Completes when** the source has completed and every answer is delivered.
- * - **Errors when** the source errors, or the predicate or `rejected` throws.
+ * - **Errors when** the source errors, or the predicate or `rejected` throws; so does a promise of `rejected`, which
+ *   is not waited for.
  * - **Unsubscribing** aborts the signals of predicates that are busy, and hands back what they look at.
  *
  * @param predicate Synchronous, or asynchronous with `concurrency` given.
@@ -73,20 +75,35 @@ function filterNow<T>(
   identity: StageIdentity,
   subscriber: Subscriber<T>,
   predicate: (value: T, index: number) => boolean,
-  reject: ((value: T) => void) | undefined,
+  reject: ((value: T) => unknown) | undefined,
 ): Subscriber<T> {
   const below = demandBelow(subscriber);
   const run = below?.owner?.run;
-  const meter = run?.meter(identity) ?? new StageMeter(identity);
+  const meter = run?.meter(identity, below?.inner === true) ?? new StageMeter(identity);
   let index = 0;
+  const ask = (value: T): boolean => {
+    const kept = under(NONE, () => predicate(value, index++));
+    if (typeof kept !== 'boolean' && typeof (kept as { then?: unknown } | undefined)?.then === 'function') {
+      throw new InvalidOptionError(
+        `${identity.name}: an asynchronous predicate needs the option concurrency`,
+      );
+    }
+    if (!kept && reject) under(NONE, () => toldOf(reject, value, (error) => subscriber.error(error)));
+    return kept;
+  };
   return link(subscriber, {
     next(value: T): void {
       meter.in++;
-      const kept = under(NONE, () => predicate(value, index++));
-      if (typeof kept !== 'boolean' && typeof (kept as { then?: unknown } | undefined)?.then === 'function') {
-        throw new InvalidOptionError(
-          `${identity.name}: an asynchronous predicate needs the option concurrency`,
-        );
+      let kept: boolean;
+      try {
+        kept = ask(value);
+      } catch (error) {
+        run?.left.push({ stage: meter.name, value });
+        throw error;
+      }
+      if (subscriber.closed) {
+        run?.left.push({ stage: meter.name, value }); // stopped by the predicate or by who was told
+        return;
       }
       run?.trace?.({ stage: meter.name, event: kept ? 'kept' : 'rejected', value });
       if (kept) {
@@ -98,21 +115,20 @@ function filterNow<T>(
       meter.rejected++;
       if (below) below.claims++;
       if (current.ticket !== undefined && current.ticket !== NONE) current.ticket.drop();
-      if (reject) under(NONE, () => reject(value));
     },
   });
 }
 
 /** A pool of predicates, in order. */
 class FilterStage<T> extends PoolStage<T, T> {
-  readonly #reject: ((value: T) => void) | undefined;
+  readonly #reject: ((value: T) => unknown) | undefined;
 
   constructor(
     identity: StageIdentity,
     subscriber: Subscriber<T>,
     predicate: (value: T, index: number) => boolean | PromiseLike<boolean>,
     concurrency: number,
-    reject: ((value: T) => void) | undefined,
+    reject: ((value: T) => unknown) | undefined,
   ) {
     // The answer takes the place of the result until `settle` reads it.
     const ask = async (value: T, { index }: { readonly index: number }): Promise<T> =>
@@ -133,12 +149,8 @@ class FilterStage<T> extends PoolStage<T, T> {
       super.settle(job, job.value);
       return;
     }
+    const reject = this.#reject;
+    if (reject) under(NONE, () => toldOf(reject, job.value, (error) => this.fail(error)));
     job.outcome = 'rejected';
-    if (!this.#reject) return;
-    try {
-      under(NONE, () => this.#reject?.(job.value));
-    } catch (error) {
-      this.fail(error);
-    }
   }
 }

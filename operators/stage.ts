@@ -44,7 +44,7 @@ export function stage(
     new Observable((subscriber) => {
       const below = demandBelow(subscriber);
       if (below) below.declared = true;
-      const meter = below?.owner?.run?.meter(identity) ?? new StageMeter(identity);
+      const meter = below?.owner?.run?.meter(identity, below.inner) ?? new StageMeter(identity);
       const counted = new Observable((top) =>
         source.subscribe(
           link(top, {

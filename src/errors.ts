@@ -63,6 +63,11 @@ export class HandedBackError extends SluiceError {
   }
 }
 
+/** Why something is handed back, where the error may be `undefined`: that would mean "no failure". */
+export function reasonOf(error: unknown): unknown {
+  return error ?? new HandedBackError('sluice', 'it failed, and gave no reason');
+}
+
 /** Under `strict`: a stage received items that its demand had not asked for. */
 export class OverrunError extends SluiceError {
   override readonly name = 'OverrunError';

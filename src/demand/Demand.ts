@@ -10,8 +10,8 @@ export interface DemandOwner {
   readonly run: Run | undefined;
   /** An acknowledged source stands above. */
   announced(): void;
-  /** An acknowledged source waits for its window: let go of what is only being gathered. */
-  urge(): void;
+  /** `by` more sources above wait for their window: let go of what is only being gathered. */
+  urge(by: number): void;
   /** Draining, and nothing above will complete by itself: go on as if it had. */
   drained(): void;
   /** Told, once a kind, what is wrong in the chain above: a warning, or, `fatal` under `strict`, the end of the flow. */
@@ -29,8 +29,13 @@ export class Demand {
   held = 0;
   /** Calls towards it on the stack. While there are any it counts as closed: delivery is never re-entered. */
   emitting = 0;
-  /** A source subscribed now works on an item already accepted: it does not obey `draining`. */
-  inner = false;
+  /**
+   * Whose item is on its way. A source that is subscribed meanwhile works on that item, which was accepted: it is
+   * _inner_, and does not obey `draining`. Not where the emitter has been left: then it takes the emitter's place.
+   */
+  emitter: Outlet<never> | undefined = undefined;
+  /** Acknowledged sources above whose window is full. */
+  urges = 0;
   /** Its owner is subscribing upstream. */
   subscribing = false;
   /** Its owner has seen the end of its input. */
@@ -74,6 +79,25 @@ export class Demand {
 
   get open(): boolean {
     return this.held < this.limit && this.emitting === 0;
+  }
+
+  /** Whether a source that is subscribed now works on an item already accepted. */
+  get inner(): boolean {
+    const { emitter } = this;
+    return emitter !== undefined && (emitter.inner || !emitter.closed);
+  }
+
+  /** Sets another limit; those who wait go on if there is room now. */
+  resize(limit: number): void {
+    this.limit = limit;
+    this.pump();
+  }
+
+  /** `by` more (or fewer) acknowledged sources above wait for their window, so nothing may only be gathered. */
+  urge(by: number): void {
+    this.urges += by;
+    if (by > 0) for (const outlet of [...this.outlets]) outlet.urged();
+    this.owner?.urge(by);
   }
 
   /** Nobody but `outlet` waits. */

@@ -1,5 +1,11 @@
 import type { Subscriber } from 'rxjs';
-import { HandedBackError, TicketHeldError, TicketUnclaimedError, UnclaimedError } from '../errors.ts';
+import {
+  HandedBackError,
+  reasonOf,
+  TicketHeldError,
+  TicketUnclaimedError,
+  UnclaimedError,
+} from '../errors.ts';
 import { demandBelow, operatorsOnStack } from '../rx/chain.ts';
 import { current, NONE } from '../tickets/current.ts';
 import { Ticket } from '../tickets/Ticket.ts';
@@ -12,6 +18,8 @@ export interface Emitter {
   resume(): void;
   /** Draining begins. */
   stop(): void;
+  /** An acknowledged source beside it waits for its window: let go of what is only being gathered. */
+  urged(): void;
   /** Ends the emitter with an error. */
   fail(error: unknown): void;
 }
@@ -53,7 +61,7 @@ export class Outlet<T> {
     const below = demandBelow(subscriber);
     this.linked = below !== undefined;
     this.demand = below ?? new Demand(Infinity);
-    this.inner = this.demand.inner;
+    this.inner = below?.inner ?? false;
     if (below?.owner && !this.inner) this.#subscribedAt = operatorsOnStack.capture();
     this.demand.attach(this);
   }
@@ -88,23 +96,27 @@ export class Outlet<T> {
     this.#emitter.stop();
   }
 
+  urged(): void {
+    this.#emitter.urged();
+  }
+
   /** Emits one item under its ticket, of which the caller keeps its reference; then looks what became of it. */
   emit(value: T, ticket: Ticket): void {
     const { demand } = this;
-    const { claims, inner } = demand;
+    const { claims, emitter } = demand;
     const { claims: ticketClaims, drops } = ticket;
     const outerTicket = current.ticket;
     current.ticket = ticket;
-    demand.inner = true;
+    demand.emitter = this;
     demand.emitting++;
     try {
       this.#subscriber.next(value);
     } finally {
       demand.emitting--;
-      demand.inner = inner;
+      demand.emitter = emitter;
       current.ticket = outerTicket;
     }
-    if (demand.claims === claims && demand.owner !== undefined) this.#unclaimed();
+    if (demand.claims === claims && demand.owner !== undefined) this.#unclaimed(value);
     if (ticket !== NONE) this.#emitted(ticket, ticket.claims !== ticketClaims, ticket.drops !== drops);
   }
 
@@ -140,7 +152,7 @@ export class Outlet<T> {
 
   /** Errors; what waits unclaimed is handed back. */
   error(error: unknown, ticket: Ticket = NONE): void {
-    this.handBack(error);
+    this.handBack(reasonOf(error));
     this.#end(ticket, () => {
       this.#subscriber.error(error);
     });
@@ -167,24 +179,25 @@ export class Outlet<T> {
   #end(ticket: Ticket, run: () => void): void {
     const { demand } = this;
     const outerTicket = current.ticket;
-    const wasInner = demand.inner;
+    const { emitter } = demand;
     current.ticket = ticket;
-    demand.inner = this.inner;
+    demand.emitter = this.inner ? this : undefined;
     demand.emitting++;
     try {
       run();
     } finally {
       demand.emitting--;
-      demand.inner = wasInner;
+      demand.emitter = emitter;
       current.ticket = outerTicket;
     }
     demand.detach(this);
     demand.pump();
   }
 
-  #unclaimed(): void {
+  #unclaimed(value: T): void {
     const { demand } = this;
     demand.unclaimed++;
+    if (this.closed) demand.owner?.run?.lostOnTheWay(demand.owner.name, value);
     if (demand.claims !== this.#claimsAtRow) this.#row = 0;
     this.#claimsAtRow = demand.claims;
     this.#row++;

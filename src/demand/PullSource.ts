@@ -1,6 +1,6 @@
 import type { Subscriber } from 'rxjs';
 import { after, LoopBudget } from '../clock.ts';
-import { HandedBackError, TicketPathError, UnclaimedError } from '../errors.ts';
+import { HandedBackError, reasonOf, TicketPathError, UnclaimedError } from '../errors.ts';
 import { waitForClosing, type Run } from '../flow/Run.ts';
 import { endOfChain } from '../rx/chain.ts';
 import { current, NONE, under } from '../tickets/current.ts';
@@ -23,6 +23,8 @@ export interface PullSettings<T> {
   /** Items without an outcome at any time; `Infinity`: as many as there is demand. */
   readonly window: number;
   readonly onDrain: (() => void) | undefined;
+  /** The run that it was read in is over. */
+  readonly onOver?: () => void;
 }
 
 /** Items that may wait for a ride on the next claimed ticket, where `maxPending` sets no window. */
@@ -38,6 +40,7 @@ export class PullSource<T> implements Emitter {
   readonly #onSettled: ((settlement: Settlement<T>) => void) | undefined;
   readonly #window: number;
   readonly #onDrain: (() => void) | undefined;
+  readonly #onOver: (() => void) | undefined;
   readonly #book: TicketBook;
   /** The run whose items it brings; none for a source inside work. */
   readonly #run: Run | undefined;
@@ -49,6 +52,8 @@ export class PullSource<T> implements Emitter {
   /** The one pulled item that waits for its turn. */
   #inHand: { readonly value: T } | undefined;
   #pulling = false;
+  /** Its window is full, and it has told those below. */
+  #urging = false;
   #running = false;
   #stopping = false;
   #done = false;
@@ -56,7 +61,7 @@ export class PullSource<T> implements Emitter {
 
   /** `key`: the Observable, which is the same however often it is subscribed to. */
   constructor(input: PullInput<T>, subscriber: Subscriber<T>, key: object, settings: PullSettings<T>) {
-    const { name, onSettled, window, onDrain } = settings;
+    const { name, onSettled, window, onDrain, onOver } = settings;
     this.#input = input;
     this.#subscriber = subscriber;
     this.#name = name;
@@ -64,6 +69,7 @@ export class PullSource<T> implements Emitter {
     this.#onSettled = onSettled;
     this.#window = window;
     this.#onDrain = onDrain;
+    this.#onOver = onOver;
     this.#book = {
       waiting: 0,
       maxWaiting: window === Infinity ? MAX_WAITING_TICKETS : Math.floor(window / 2),
@@ -80,9 +86,10 @@ export class PullSource<T> implements Emitter {
     if (!linked || (this.#onSettled && !demand.owner)) this.#noDemand();
     if (this.#done) return;
     this.#inherit();
-    if (demand.draining && !inner) {
+    const draining = demand.draining && !inner;
+    if (draining && !(demand.completesUnderDrain(this.#key, this.#out) && this.#onDrain)) {
       this.#release(this.#drained());
-      if (demand.completesUnderDrain(this.#key, this.#out)) this.#finish();
+      if (!this.#out.parked) this.#finish();
       return;
     }
     try {
@@ -92,6 +99,8 @@ export class PullSource<T> implements Emitter {
       return;
     }
     if (this.#onSettled) demand.announce();
+    if (this.#onOver) this.#run?.whenOver(this.#onOver);
+    if (draining) this.stop(); // what the input accepted before is given all the same
     this.resume();
   }
 
@@ -110,6 +119,10 @@ export class PullSource<T> implements Emitter {
       this.#running = false;
     }
     this.#out.pass();
+  }
+
+  urged(): void {
+    // It gathers nothing.
   }
 
   stop(): void {
@@ -136,13 +149,13 @@ export class PullSource<T> implements Emitter {
     const parent = this.#parent;
     this.#parent = NONE;
     this.#out.error(error, parent);
-    if (parent !== NONE) parent.release(this.#out.demand.ended ? error : undefined);
+    if (parent !== NONE) parent.release(this.#out.demand.ended ? reasonOf(error) : undefined);
   }
 
   /** A synchronous input: a loop of pulls, each delivered at once. */
   #pullNow(iterator: Iterator<T, unknown>): void {
     const out = this.#out;
-    while (!this.#done && !this.#stopping && (this.#pending < this.#window || this.#urge()) && out.ready()) {
+    while (!this.#done && !this.#stopping && (this.#pending < this.#window || this.#urge(1)) && out.ready()) {
       if (this.#budget.spent()) {
         this.#pause();
         return;
@@ -177,7 +190,7 @@ export class PullSource<T> implements Emitter {
       this.#finish();
       return;
     }
-    if ((this.#pending >= this.#window && !this.#urge()) || !out.ready()) return;
+    if ((this.#pending >= this.#window && !this.#urge(1)) || !out.ready()) return;
     if (this.#budget.spent()) {
       this.#pause();
       return;
@@ -235,7 +248,7 @@ export class PullSource<T> implements Emitter {
     const parent = this.#parent === NONE ? undefined : this.#parent.hold();
     this.#pending++;
     const settle = (failure: unknown): void => {
-      this.#pending--;
+      if (--this.#pending < this.#window) this.#urge(-1);
       parent?.release(failure);
       try {
         under(NONE, () => {
@@ -253,9 +266,15 @@ export class PullSource<T> implements Emitter {
     return new Ticket(1, settle, this.#book);
   }
 
-  /** At its window the source asks those below to let go of what they only gather; answers whether it has room now. */
-  #urge(): boolean {
-    this.#out.demand.owner?.urge();
+  /**
+   * At its window the source urges those below, so that it cannot stall: while it waits, they let go of all that they
+   * only gather. Answers whether it has room now.
+   */
+  #urge(by: 1 | -1): boolean {
+    if (this.#urging !== by > 0) {
+      this.#urging = by > 0;
+      this.#out.demand.urge(by);
+    }
     return this.#pending < this.#window;
   }
 
@@ -285,6 +304,7 @@ export class PullSource<T> implements Emitter {
 
   #tearDown(): void {
     const reason = new HandedBackError(this.#name, 'the flow was stopped');
+    this.#urge(-1);
     // Torn down while it emits, the item it works on was delivered as far as anybody wanted.
     const cutShort = !this.#done && !this.#running;
     const item = this.#inHand;

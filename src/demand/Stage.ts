@@ -2,6 +2,7 @@ import type { Observable, Subscriber } from 'rxjs';
 import {
   HandedBackError,
   OverrunError,
+  reasonOf,
   TicketLostError,
   TicketPathError,
   UnclaimedError,
@@ -38,8 +39,6 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   protected dead = false;
   /** Nothing more comes from above. */
   protected inputDone = false;
-  /** An acknowledged source waits for its window: what comes next is let go of as well. */
-  protected urged = false;
   #failure: { readonly error: unknown } | undefined;
   protected delivering = false;
   #failing = false;
@@ -51,7 +50,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     this.out = new Outlet(subscriber, this);
     const below = this.out.demand;
     this.run = below.owner?.run;
-    this.meter = this.run?.meter(identity) ?? new StageMeter(identity);
+    this.meter = this.run?.meter(identity, this.out.inner) ?? new StageMeter(identity);
     this.demand = new Demand(limit, this);
     this.demand.draining = below.draining && !this.out.inner;
     this.demand.ticketed = below.ticketed && this.out.inner; // it works on an item of that flow
@@ -73,6 +72,16 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   /** The end of input, draining or urging: lets go of what is only being gathered. */
   protected flush(): void {
     // Only stages that gather have something to flush.
+  }
+
+  /** Nothing that comes in can be worked on any more: it is torn down, or has failed. */
+  protected get over(): boolean {
+    return this.dead || this.#failing;
+  }
+
+  /** A source above, or beside it where it stands in a branch, waits for its window, or draining has begun. */
+  protected get letsGo(): boolean {
+    return this.demand.draining || this.demand.urges > 0 || this.out.demand.urges > 0;
   }
 
   get name(): string {
@@ -137,7 +146,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   /** No more input, then this error: what is held is finished first. */
   inputFailed(error: unknown): void {
     this.#failure ??= { error };
-    this.demand.end(error);
+    this.demand.end(reasonOf(error));
     if (this.run?.abortsOnError) this.run.fail(error);
     else this.inputEnded();
   }
@@ -177,11 +186,14 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     );
   }
 
-  urge(): void {
-    this.urged = true;
+  urge(by: number): void {
+    if (by > 0) this.urged();
+    this.out.demand.urge(by);
+  }
+
+  urged(): void {
     this.flush();
     this.deliver();
-    this.out.demand.owner?.urge();
   }
 
   /** Aborts what is at work, hands back what waits, delivers what is finished, then errors. */
@@ -220,7 +232,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   /** Hands an item back: it has no outcome, and stays in the ledger as held. */
   protected leave(value: unknown, ticket: Ticket, reason: unknown): void {
     this.run?.left.push({ stage: this.name, value });
-    if (ticket !== NONE) ticket.release(reason);
+    if (ticket !== NONE) ticket.release(reasonOf(reason));
   }
 
   /** Debug mode. Callers check `this.run?.trace` first, so that nothing is made where nobody listens. */
@@ -253,6 +265,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
       this.abandon(reason, false);
     }
     this.out.detach(reason);
+    this.meter.leave(this);
   }
 
   /** An item that comes with a ticket, from nowhere, over the limit, or when it is too late. */

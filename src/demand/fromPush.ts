@@ -69,6 +69,10 @@ class PushSource<T> implements Emitter {
     // It never waits for its turn.
   }
 
+  urged(): void {
+    // It gathers nothing.
+  }
+
   stop(): void {
     this.#out.complete();
   }

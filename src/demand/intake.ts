@@ -1,8 +1,8 @@
-import type { Observable } from 'rxjs';
+import { Observable } from 'rxjs';
 import { HandedBackError, InvalidOptionError, SourceUsedError } from '../errors.ts';
 import { wholeNumber } from '../options.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
-import { fromPull } from './fromPull.ts';
+import { PullSource } from './PullSource.ts';
 
 export interface IntakeOptions {
   /** Items that may wait inside. Whole number, 1 or more. */
@@ -27,13 +27,19 @@ interface Offer<T> {
   readonly reject: (error: unknown) => void;
 }
 
+interface Taken<T> {
+  done: boolean;
+  readonly value: T | undefined;
+}
+
 /**
  * Makes a queue of `capacity` items between code that offers and a flow that takes.
  *
  * `items$` — **Emits when** the stage below has room. **Waits when** the flow is slow: `offer` resolves when there is
  * room inside. **Drops** nothing. **Completes when** `end` was called, and what was offered before is taken, or draining
- * has begun, and what is inside is taken: offers that wait then reject. **Errors when** `fail` was called, after the same. **Unsubscribing** leaves what is inside for the next
- * subscriber; offers that wait go on waiting.
+ * has begun, and what is inside is taken: offers that wait then reject. **Errors when** `fail` was called, after the same.
+ * **Unsubscribing** leaves what is inside for the next subscriber; offers that wait go on waiting, until the run that
+ * took the items is over: then they reject, as all offers do until the items are subscribed to again.
  *
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
  */
@@ -44,8 +50,12 @@ export function intake<T>({ capacity }: IntakeOptions): Intake<T> {
   let end: { readonly error?: unknown } | undefined;
   let taken = false;
   let finished = false;
-  let pull: ((result: IteratorResult<T, undefined>) => void) | undefined;
+  /** The run that took the items is over, and nobody takes them now. */
+  let stopped = false;
+  let pull: ((result: Taken<T>) => void) | undefined;
   let refuse: ((error: unknown) => void) | undefined;
+  /** Between the promise that is resolved and its reaction the item is still ours. */
+  let handing: Taken<T> | undefined;
 
   const take = (): T => {
     const item = inside.take();
@@ -61,7 +71,8 @@ export function intake<T>({ capacity }: IntakeOptions): Intake<T> {
     const [resolve, reject] = [pull, refuse];
     if (inside.size > 0) {
       pull = refuse = undefined;
-      resolve({ done: false, value: take() });
+      handing = { done: false, value: take() };
+      resolve(handing);
     } else if (end) {
       pull = refuse = undefined;
       finished = true;
@@ -73,35 +84,61 @@ export function intake<T>({ capacity }: IntakeOptions): Intake<T> {
     end ??= how;
     settle();
   };
+  const refuseAll = (what: string): void => {
+    const reason = new HandedBackError('intake', what);
+    while (offers.size > 0) offers.take().reject(reason);
+  };
   /** What is inside was accepted; what waits outside is refused. */
   const drain = (): void => {
-    const reason = new HandedBackError('intake', 'the flow was drained');
-    while (offers.size > 0) offers.take().reject(reason);
+    refuseAll('the flow was drained');
     close({});
   };
+  /** Nobody takes what is inside any more, so whoever waits outside would wait for ever. */
+  const over = (): void => {
+    stopped = true;
+    refuseAll('the flow was stopped');
+  };
   const iterator = (): AsyncIterator<T, undefined> => ({
-    next: () =>
-      new Promise((resolve, reject) => {
+    next() {
+      const pulled = new Promise<Taken<T>>((resolve, reject) => {
         pull = resolve;
         refuse = reject;
         settle();
-      }),
-    return: () => {
+      });
+      const handed = (): void => {
+        handing = undefined;
+      };
+      pulled.then(handed, handed); // the first reaction: the next one is that of the source
+      return pulled as Promise<IteratorResult<T, undefined>>;
+    },
+    return() {
       taken = false;
       pull?.({ done: true, value: undefined });
       pull = refuse = undefined;
+      if (handing) {
+        inside.putBack(handing.value as T);
+        handing.done = true; // left before it was received: there is nothing to receive
+        handing = undefined;
+      }
       return Promise.resolve({ done: true, value: undefined });
     },
   });
   const open = (): AsyncIterable<T> => {
     if (taken || finished) throw new SourceUsedError('intake');
     taken = true;
+    stopped = false;
     return { [Symbol.asyncIterator]: iterator };
   };
+
+  const settings = { name: 'intake', onSettled: undefined, window: Infinity, onDrain: drain, onOver: over };
+  const items$ = new Observable<T>((subscriber) => {
+    new PullSource<T>(open, subscriber, items$, settings).start();
+  });
 
   return {
     offer(item) {
       if (end) return Promise.reject(new InvalidOptionError('intake: offer after end or fail'));
+      if (stopped) return Promise.reject(new HandedBackError('intake', 'the flow was stopped'));
       if (inside.size < capacity && offers.size === 0) {
         inside.push(item);
         settle();
@@ -117,6 +154,6 @@ export function intake<T>({ capacity }: IntakeOptions): Intake<T> {
     fail(error) {
       close({ error });
     },
-    items$: fromPull(open, { name: 'intake', onDrain: drain }),
+    items$,
   };
 }

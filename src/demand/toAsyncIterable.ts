@@ -1,5 +1,5 @@
 import type { Observable } from 'rxjs';
-import { HandedBackError, TicketLostError } from '../errors.ts';
+import { HandedBackError, TicketLostError, reasonOf } from '../errors.ts';
 import type { Run } from '../flow/Run.ts';
 import { wholeNumber } from '../options.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
@@ -98,7 +98,7 @@ class Loop<T> implements AsyncIterator<T, undefined>, DemandOwner, Receiver<T> {
 
   inputFailed(error: unknown): void {
     this.#end ??= { error };
-    this.demand.end(error);
+    this.demand.end(reasonOf(error));
     this.#settle();
   }
 

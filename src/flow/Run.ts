@@ -44,9 +44,16 @@ export class Run {
   readonly trace: ((event: ItemEvent) => void) | undefined;
   /** From the bottom of the chain to the top, in the order of first subscription. */
   readonly meters = new Map<StageIdentity, StageMeter>();
+  /** The stages inside items, by operator and name: each item may make new ones. */
+  readonly #inner = new Map<string, StageMeter>();
+  readonly #whenOver = new Set<() => void>();
   readonly left: LeftItem[] = [];
   /** Sinks to close at the end, each once, however often its stage was subscribed to. */
   readonly sinks = new Map<{ close?(): Promise<void> }, string>();
+  /** Stopped by abort: what is inside is handed back. */
+  aborted = false;
+  /** Items that were on their way to a stage when the run was aborted. */
+  lost = 0;
   /** What is still closing, or still unsettled: the run waits for it, for a bounded time. */
   readonly closing = new Set<Promise<unknown>>();
 
@@ -61,18 +68,49 @@ export class Run {
     this.abortsOnError = abortsOnError;
     this.warn = warn;
     this.note = note;
-    this.trace = trace;
+    this.trace = trace && this.#harmless(trace);
   }
 
-  meter(identity: StageIdentity): StageMeter {
-    const known = this.meters.get(identity);
+  /** `inner`: the stage works inside an item; stages of one name there are counted as one. */
+  meter(identity: StageIdentity, inner: boolean): StageMeter {
+    const label = `${identity.operator} ${identity.name}`;
+    const known = inner ? this.#inner.get(label) : this.meters.get(identity);
     if (known) return known;
     const names = new Set([...this.meters.values()].map((meter) => meter.name));
     let { name } = identity;
     for (let n = 2; names.has(name); n++) name = `${identity.name}#${n}`;
     const meter = new StageMeter(identity, name);
     this.meters.set(identity, meter);
+    if (inner) this.#inner.set(label, meter);
     return meter;
+  }
+
+  /** An item was emitted towards a stage, and did not arrive because the run was aborted in between. */
+  lostOnTheWay(stage: string, value: unknown): void {
+    if (!this.aborted) return;
+    this.lost++;
+    this.left.push({ stage, value });
+  }
+
+  /** Calls `run` when the run is over, however it ends. */
+  whenOver(run: () => void): void {
+    this.#whenOver.add(run);
+  }
+
+  over(): void {
+    for (const run of this.#whenOver) run();
+    this.#whenOver.clear();
+  }
+
+  /** A debug hook that throws is a warning, and changes nothing. */
+  #harmless(trace: (event: ItemEvent) => void): (event: ItemEvent) => void {
+    return (event) => {
+      try {
+        trace(event);
+      } catch (error) {
+        warnOf(this, 'runFlow', 'debug', error);
+      }
+    };
   }
 }
 

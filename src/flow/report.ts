@@ -81,7 +81,7 @@ export function statsOf(run: Run, elapsedMs: number): FlowStats {
     dropped: sum('dropped'),
     dead: sum('dead'),
     retried: sum('retried'),
-    leftOver: sum('held'),
+    leftOver: sum('held') + run.lost,
     elapsedMs,
     itemsPerSecond: elapsedMs > 0 ? (done * 1_000) / elapsedMs : 0,
     stages,

@@ -12,8 +12,7 @@ import {
 } from 'rxjs';
 import { after, now } from '../clock.ts';
 import { Demand, type DemandOwner } from '../demand/Demand.ts';
-import { HandedBackError, TicketLostError } from '../errors.ts';
-import { InvalidOptionError } from '../errors.ts';
+import { HandedBackError, InvalidOptionError, reasonOf, TicketLostError } from '../errors.ts';
 import { atLeast, callable, oneOf } from '../options.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
 import { current, NONE, under } from '../tickets/current.ts';
@@ -120,8 +119,8 @@ export class FlowRun implements PromiseLike<FlowReport> {
     );
     const last = defer(() => of(this.#stats()));
     this.stats$ = defer(() => concat(last, this.#elapsedMs === undefined ? concat(live, last) : EMPTY));
-    this.#listen(options.drainSignal, () => void this.drain());
     this.#listen(options.signal, (reason) => void this.abort(reason));
+    this.#listen(options.drainSignal, () => void this.drain());
     if (this.#stopped === undefined) this.#end.connect(flow); // drained before it began: nothing is in it
   }
 
@@ -154,6 +153,7 @@ export class FlowRun implements PromiseLike<FlowReport> {
   abort(reason?: unknown): Promise<FlowReport> {
     if (this.#stopped !== 'aborted' && this.#elapsedMs === undefined) {
       this.#stopped = 'aborted';
+      this.#run.aborted = true;
       this.#end.abort(reason);
     }
     return this.#promise;
@@ -180,6 +180,7 @@ export class FlowRun implements PromiseLike<FlowReport> {
     this.#elapsedMs = now() - this.#startedAt;
     this.#failed = how !== undefined;
     for (const forget of this.#forget) forget();
+    this.#run.over();
     this.#finish(how);
   }
 
@@ -274,7 +275,7 @@ class FlowEnd implements DemandOwner, Receiver<unknown> {
   }
 
   inputFailed(error: unknown): void {
-    this.demand.end(error);
+    this.demand.end(reasonOf(error));
     this.#finish({ error });
   }
 
@@ -297,7 +298,7 @@ class FlowEnd implements DemandOwner, Receiver<unknown> {
   }
 
   fail(error: unknown): void {
-    this.demand.end(error);
+    this.demand.end(reasonOf(error));
     this.#leave();
     this.#finish({ error });
   }

@@ -41,8 +41,8 @@ export class StageMeter {
   blockedMs = 0;
   name: string;
   readonly identity: StageIdentity;
-  /** The stages of its subscriptions, of which at most one is still in use; what the others counted is added up. */
-  stage: Gauged | undefined = undefined;
+  /** The stages that run now: one, or, inside items, as many as there are items. */
+  readonly stages = new Set<Gauged>();
   #unclaimedBefore = 0;
   #lateBefore = 0;
 
@@ -57,19 +57,38 @@ export class StageMeter {
 
   /** Emissions towards the stage that did not arrive, and were not dropped by an operator of ours. */
   get unclaimed(): number {
-    return this.#unclaimedBefore + (this.stage?.demand.unclaimed ?? 0);
+    return this.#unclaimedBefore + this.#sum((stage) => stage.demand.unclaimed);
   }
 
   /** Items that arrived later than they were emitted. */
   get late(): number {
-    return this.#lateBefore + (this.stage?.demand.late ?? 0);
+    return this.#lateBefore + this.#sum((stage) => stage.demand.late);
+  }
+
+  get active(): number {
+    return this.#sum((stage) => stage.active);
+  }
+
+  get waiting(): number {
+    return this.#sum((stage) => stage.waiting);
   }
 
   /** The stage is subscribed to once more. */
   watch(stage: Gauged): void {
-    this.#unclaimedBefore = this.unclaimed;
-    this.#lateBefore = this.late;
-    this.stage = stage;
+    this.stages.add(stage);
+  }
+
+  /** That subscription is over: what it counted is kept. */
+  leave(stage: Gauged): void {
+    if (!this.stages.delete(stage)) return;
+    this.#unclaimedBefore += stage.demand.unclaimed;
+    this.#lateBefore += stage.demand.late;
+  }
+
+  #sum(count: (stage: Gauged) => number): number {
+    let total = 0;
+    for (const stage of this.stages) total += count(stage);
+    return total;
   }
 
   /** How many items this one stands for when it is timed; 0: it is not timed. */

@@ -27,6 +27,14 @@ export class RingQueue<T> {
     return value;
   }
 
+  /** Puts `value` first: the next one that is taken. */
+  putBack(value: T): void {
+    const ring = this.size === this.#ring.length ? this.#grow() : this.#ring;
+    this.#head = (this.#head + ring.length - 1) & (ring.length - 1);
+    ring[this.#head] = value;
+    this.size++;
+  }
+
   /** Takes the newest value. Only while `size` is above 0. */
   takeLast(): T {
     const ring = this.#ring;

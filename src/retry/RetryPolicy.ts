@@ -113,7 +113,7 @@ export class RetryClock {
     const { delayMs, maxElapsedMs, isRetryable } = this.#policy;
     if (!isRetryable(error)) return undefined;
     const wait = delayMs(++this.#retry, this.#previousMs);
-    if (wait === undefined) return undefined;
+    if (wait === undefined || !(wait >= 0)) return undefined; // a wait that is not a number never ends
     const floor = (error as { retryAfterMs?: unknown } | null | undefined)?.retryAfterMs;
     this.#previousMs = typeof floor === 'number' && floor > wait ? floor : wait;
     return at - this.#startedAt + this.#previousMs > maxElapsedMs ? undefined : this.#previousMs;

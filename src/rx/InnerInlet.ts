@@ -33,14 +33,12 @@ export class InnerInlet<R> extends Subscriber<R> {
     this.#emitted(result);
   }
 
-  // First the teardown of the work, then the news: what it held (a database client, say) is free before the next asks.
+  // The pool unsubscribes first: what the work held (a database client, say) is free before the next asks.
   protected override _error(error: unknown): void {
-    this.unsubscribe();
     this.#failed(error);
   }
 
   protected override _complete(): void {
-    this.unsubscribe();
     this.#completed();
   }
 }

@@ -42,7 +42,7 @@ export class Gauges {
 
   /** The stages, each with its number of items at work. */
   atWork(): { readonly stage: string; readonly active: number }[] {
-    return this.#meters().map((meter) => ({ stage: meter.name, active: meter.stage?.active ?? 0 }));
+    return this.#meters().map((meter) => ({ stage: meter.name, active: meter.active }));
   }
 
   #meters(): StageMeter[] {
@@ -61,9 +61,8 @@ export class Gauges {
     const meter =
       stage === undefined ? this.#theOnly(lane) : this.#meters().find(({ name }) => name === stage);
     if (!meter) return 0;
-    if (gauge === 'demand') return meter.stage?.demand.open ? 1 : 0;
-    if (gauge === 'active' || gauge === 'waiting') return meter.stage?.[gauge] ?? 0;
-    return meter[gauge as 'dropped' | 'rejected' | 'dead' | 'retried'];
+    if (gauge === 'demand') return hasRoom(meter) ? 1 : 0;
+    return meter[gauge as 'active' | 'waiting' | 'dropped' | 'rejected' | 'dead' | 'retried'];
   }
 
   /** A lane without a stage's name: that of the only stage, or of the only one that has slots. */
@@ -76,6 +75,11 @@ export class Gauges {
     }
     return workers[0];
   }
+}
+
+/** Whether a stage has room, in one of its subscriptions at least. One that has ended holds nothing. */
+function hasRoom({ stages }: StageMeter): boolean {
+  return stages.size === 0 || [...stages].some(({ demand }) => demand.open);
 }
 
 function parts(lane: string): { readonly stage: string | undefined; readonly gauge: string } {

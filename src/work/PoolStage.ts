@@ -1,5 +1,6 @@
 import { from, type Observable, type ObservableInput, type Subscriber } from 'rxjs';
 import { now } from '../clock.ts';
+import { HandedBackError } from '../errors.ts';
 import { fromPull } from '../demand/fromPull.ts';
 import { leaveQuietly, type Run } from '../flow/Run.ts';
 import { Stage } from '../demand/Stage.ts';
@@ -143,7 +144,12 @@ export class PoolStage<T, R> extends Stage<T, R> {
     job.state = 'done';
     if (this.run !== undefined) this.#worked(job, this.run);
     if (this.#ordered || this.#ready.size > 0 || this.delivering || !this.out.ready()) {
-      this.settle(job, result);
+      try {
+        this.settle(job, result);
+      } catch (error) {
+        this.#fail(job, error);
+        return;
+      }
       this.#done(job);
       return;
     }
@@ -209,7 +215,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
     this.#done(job);
   }
 
-  /** What the result of a promise means: here, the one value to emit. */
+  /** What the result of a promise means: here, the one value to emit. Throws: the stage fails with this item. */
   protected settle(job: Job<T, R>, result: R): void {
     job.result = result;
     job.hasResult = true;
@@ -269,7 +275,9 @@ export class PoolStage<T, R> extends Stage<T, R> {
     current.ticket = NONE;
     try {
       job.key = by(job.value);
-      return true;
+      if (!this.over) return true;
+      this.#leaveJob(job, new HandedBackError(this.name, 'the flow was stopped while its key was asked for'));
+      return false;
     } catch (error) {
       this.#fail(job, error);
       return false;
@@ -323,9 +331,11 @@ export class PoolStage<T, R> extends Stage<T, R> {
         this.emitted(job, value);
       },
       (error) => {
+        this.#leaveInner(inner);
         this.failed(job, error);
       },
       () => {
+        this.#leaveInner(inner);
         this.completed(job);
       },
     );
@@ -399,7 +409,8 @@ export class PoolStage<T, R> extends Stage<T, R> {
     job.value = undefined as T;
     job.context = undefined;
     job.ticket = NONE;
-    if (job.hasResult || job.inner !== undefined || job.key !== undefined || job.outcome !== 'out') job.clear();
+    if (job.hasResult || job.inner !== undefined || job.key !== undefined || job.outcome !== 'out')
+      job.clear();
     if (this.#spares >= this.demand.limit) return;
     job.next = this.#spare;
     this.#spare = job;
@@ -424,15 +435,17 @@ export class PoolStage<T, R> extends Stage<T, R> {
   #stopWork(job: Job<T, R>, reason: unknown): void {
     job.state = 'abandoned';
     job.context?.abort(reason);
-    const { inner } = job;
-    if (inner)
-      leaveQuietly(
-        this.run,
-        () => {
-          inner.unsubscribe();
-        },
-        this.name,
-      );
+    if (job.inner) this.#leaveInner(job.inner);
+  }
+
+  #leaveInner(inner: InnerInlet<R>): void {
+    leaveQuietly(
+      this.run,
+      () => {
+        inner.unsubscribe();
+      },
+      this.name,
+    );
   }
 
   #traceWork(job: Job<T, R>): void {

@@ -65,7 +65,7 @@ export class StoreStage<T> extends Stage<T, T> {
 
   protected override accept(value: T, ticket: Ticket): void {
     this.#gathered.push({ value, ticket, state: 'held' });
-    if (this.demand.draining || this.urged) this.#due = true;
+    if (this.letsGo) this.#due = true;
     this.#storeNext();
   }
 
@@ -119,7 +119,6 @@ export class StoreStage<T> extends Stage<T, T> {
       while (entries.length < maxItems && this.#gathered.size > 0) entries.push(this.#gathered.take());
       this.#timer?.unsubscribe();
       this.#timer = undefined;
-      this.urged = false;
       void this.#storeBatch(entries);
     }
     if (this.#gathered.size === 0) this.#due = false;
