@@ -22,7 +22,10 @@ export interface MarblesOptions {
    * that is not here must error with what a row has thrown. @defaultValue an Error that names the row
    */
   readonly errors?: Readonly<Record<string, unknown>>;
-  /** How the flow is run. @defaultValue as `runFlow` does, with warnings as failures */
+  /**
+   * How the flow is run. With options, or with a `drain` or `abort` row, a `!` of `output` is what the run must do;
+   * without, the player does it. @defaultValue as `runFlow` does, with warnings as failures
+   */
   readonly run?: RunFlowOptions;
   /** Faults that are meant: they do not fail the test. @defaultValue none */
   readonly allow?: readonly ('pending' | 'timers' | 'realTimers' | 'rejections' | 'warnings')[];

@@ -49,6 +49,8 @@ class Player {
   readonly #warnings: string[] = [];
   /** The last column. */
   readonly #end: number;
+  /** What is to be done from outside at the end of this column. */
+  readonly #lastOfColumn: (() => void)[] = [];
   #run: FlowRun | undefined;
   #runEnded = false;
 
@@ -111,8 +113,6 @@ class Player {
       });
     }
   }
-
-  #lastOfColumn: (() => void)[] = [];
 
   #start(flow: Observable<unknown>): void {
     const onWarning = (message: string): void => {

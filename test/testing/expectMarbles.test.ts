@@ -216,7 +216,7 @@ describe('a failure of the player', () => {
       'c, column 6: subscribed to in column 5 instead of 6',
     ],
     ['a lane', '12------10', '12-----1-0', 'active, column 7: expected 1, got 2'],
-    ['the source', 'ab-c|', 'ab-c-|', 'output'],
+    ['a value of the source', 'ab-c|', 'a-bc|', 'b, column 1: subscribed to in column 2 instead of 1'],
   ])('names the place where one column is changed: %s', async (_what, drawn, changed, place) => {
     const told = await failure(picture.replace(drawn, changed), wiring);
     if (place === 'output')
