@@ -10,6 +10,7 @@ const alias = [
   { find: /^sluice$/, replacement: file('operators/index.ts') },
   { find: /^sluice\/http$/, replacement: file('src/connectors/http.ts') },
   { find: /^sluice\/postgres$/, replacement: file('src/connectors/postgres.ts') },
+  { find: /^sluice\/testing$/, replacement: file('src/testing/index.ts') },
 ];
 
 const unit = {
@@ -60,7 +61,7 @@ if (existsSync(chromium)) {
     resolve: {
       alias: [...alias, { find: 'node:assert/strict', replacement: file('test/browser/assert.ts') }],
     },
-    optimizeDeps: { exclude: ['rxjs'], include: ['@sinonjs/fake-timers'] },
+    optimizeDeps: { exclude: ['rxjs'], include: ['@sinonjs/fake-timers', 'fast-check'] },
     test: {
       name: 'browser',
       include: ['test/browser/**/*.test.ts'],

@@ -280,3 +280,17 @@ export class PostgresRowError extends SluiceError {
     this.property = property;
   }
 }
+
+/** A marble picture that cannot be read: the message names the row and the column. */
+export class PictureError extends SluiceError {
+  override readonly name = 'PictureError';
+  readonly code = 'PICTURE';
+  readonly retryable = false;
+}
+
+/** A flow that did not do what its picture says: the message has both as rows, and marks where they differ. */
+export class MarblesError extends SluiceError {
+  override readonly name = 'MarblesError';
+  readonly code = 'MARBLES';
+  readonly retryable = false;
+}

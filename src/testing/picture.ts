@@ -1,6 +1,18 @@
 /** A marble picture as data: what the player asserts, the painter draws, and a doc comment repeats. One column is 1 ms. */
 export interface Picture {
   readonly rows: readonly Row[];
+  /** Columns that stand for a longer time, from left to right. */
+  readonly skips?: readonly Skip[];
+}
+
+/** Columns that are not 1 ms each, but `ms` together: ` 1s ` in at least one row. */
+export interface Skip {
+  /** Its first column in the text, with the space before the number. */
+  readonly column: number;
+  readonly columns: number;
+  /** The millisecond at which it begins. */
+  readonly at: number;
+  readonly ms: number;
 }
 
 export type Row = StreamRow | LaneRow;
@@ -11,7 +23,7 @@ export interface StreamRow {
   readonly name: string;
   /** The row as it was drawn, for messages. */
   readonly text: string;
-  /** The column in which it is subscribed to. */
+  /** The millisecond in which it is subscribed to: its column, where there are no skips. */
   readonly from: number;
   readonly marks: readonly Mark[];
 }
