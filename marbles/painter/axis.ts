@@ -31,6 +31,7 @@ export function drawTear({ x, width, ms }: Tear, height: number): string[] {
 }
 
 function duration(ms: number): string {
+  if (ms % 60_000 === 0) return `${ms / 60_000} min`;
   return ms % 1_000 === 0 ? `${ms / 1_000} s` : `${counted(ms)} ms`;
 }
 
