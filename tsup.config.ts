@@ -4,6 +4,7 @@ const entries = {
   index: 'operators/index.ts',
   http: 'src/connectors/http.ts',
   postgres: 'src/connectors/postgres.ts',
+  testing: 'src/testing/index.ts',
 };
 
 const shared: Options = {
@@ -21,7 +22,8 @@ const shared: Options = {
  * The command is a program, and its two libraries are nobody's business but its own: as `dependencies` every user of
  * the library would install them, so they are devDependencies, bundled into dist/cli.js on purpose. Only src/cli may
  * import them (eslint.config.js), scripts/check-package.mjs fails if they turn up in another bundle, and
- * scripts/third-party.mjs writes their licences next to the bundle. `rxjs`, `pg` and `undici` are peers: external.
+ * scripts/third-party.mjs writes their licences next to the bundle. `rxjs`, `pg`, `undici`,
+ * `@sinonjs/fake-timers` and `fast-check` are peers: external.
  *
  * - @marcbachmann/cel-js evaluates `--where 'value > 500'`. CEL is a specified language whose programs end and call
  *   nothing they were not given; this implementation has types and no dependencies, builds no code at run time, refuses

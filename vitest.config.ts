@@ -10,6 +10,7 @@ const alias = [
   { find: /^sluice$/, replacement: file('operators/index.ts') },
   { find: /^sluice\/http$/, replacement: file('src/connectors/http.ts') },
   { find: /^sluice\/postgres$/, replacement: file('src/connectors/postgres.ts') },
+  { find: /^sluice\/testing$/, replacement: file('src/testing/index.ts') },
 ];
 
 const unit = {

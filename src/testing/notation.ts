@@ -2,8 +2,8 @@ import { PictureError } from '../errors.ts';
 import type { LaneRow, Mark, Picture, Row, Skip, StreamRow } from './picture.ts';
 import { Timeline } from './timeline.ts';
 
-/** What a lane may show. */
-export const GAUGES = ['active', 'waiting', 'demand', 'dropped', 'rejected', 'dead', 'retried', 'pulled'];
+/** What a lane may show: `fetch.active`. */
+const GAUGES = ['active', 'waiting', 'demand', 'dropped', 'rejected', 'dead', 'retried', 'pulled'];
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 };
 const ENDS: Readonly<Record<string, 'complete' | 'error' | 'unsubscribe'>> = {
@@ -29,7 +29,7 @@ interface Line {
  *     active  12-----10     a lane has a value (0 to 9, then a for 10, to z) only where it changes
  *
  * ` 1s ` (or `ms`, or `m`) stands for that time: the number with the space before and after it. Such columns take that
- * time in every row; a row that lives through them repeats it, or draws `-`.
+ * time in every row; a row that lives through them repeats it, or draws `-` or blanks.
  *
  * @throws `PictureError`, with the row and the column.
  */
@@ -40,9 +40,13 @@ export function readPicture(text: string): Picture {
   return { rows: lines.map((line) => readRow(line, time)), skips };
 }
 
+/** Lanes that need no stage's name where one stage has them. */
+const BARE = ['active', 'waiting', 'demand'];
+
 /** Whether a row of this name is a lane. */
 function isLane(name: string): boolean {
-  return GAUGES.includes(name.slice(name.lastIndexOf('.') + 1));
+  const dot = name.lastIndexOf('.');
+  return dot < 0 ? BARE.includes(name) : GAUGES.includes(name.slice(dot + 1));
 }
 
 function readLines(text: string): Line[] {
@@ -116,9 +120,9 @@ function readCells({ name, column, signals }: Line, time: Timeline): Cell[] {
     const skip = time.skips.find((s) => at >= s.column && at < s.column + s.columns);
     if (skip?.column === at && / \d+m?s? /.test(signals.slice(i, i + skip.columns))) {
       i += skip.columns - 1;
-    } else if (sign === '-' && group === undefined) {
+    } else if ((sign === '-' || (sign === ' ' && skip)) && group === undefined) {
       continue;
-    } else if (skip) {
+    } else if (skip && group === undefined) {
       refuse(name, at, `a signal where time is skipped; only - may stand there`);
     } else if (sign === '(' && group === undefined) {
       group = at;

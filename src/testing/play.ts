@@ -1,0 +1,261 @@
+import { Observable, type Subscriber } from 'rxjs';
+import { MarblesError } from '../errors.ts';
+import type { FlowReport } from '../flow/report.ts';
+import { runFlow, type FlowRun, type RunFlowOptions } from '../flow/runFlow.ts';
+import { demandBelow } from '../rx/chain.ts';
+import { link } from '../rx/link.ts';
+import type { ErrorTest } from './comparison.ts';
+import { Gauges } from './Gauges.ts';
+import { readPicture } from './notation.ts';
+import type { LaneRow, Picture, StreamRow } from './picture.ts';
+import { collectRejections } from './platform.ts';
+import { rowsOf, type Rows } from './Rows.ts';
+import { Script, type Turn } from './Script.ts';
+import { Timeline } from './timeline.ts';
+import { shown } from './values.ts';
+import { verdict } from './verdict.ts';
+import { VirtualClock, type Choose } from './VirtualClock.ts';
+
+/** Builds the flow that a picture shows, from the rows of the picture. */
+export type Wiring = (rows: Rows) => Observable<unknown>;
+
+export interface MarblesOptions {
+  /** What letters stand for. A letter that is not here stands for itself. @defaultValue nothing */
+  readonly values?: Readonly<Record<string, unknown>>;
+  /**
+   * What the `#` of a row is: an error, a class, or a code. Played rows throw it; of `output` it is expected. An `output`
+   * that is not here must error with what a row has thrown. @defaultValue an Error that names the row
+   */
+  readonly errors?: Readonly<Record<string, unknown>>;
+  /** How the flow is run. @defaultValue as `runFlow` does, with warnings as failures */
+  readonly run?: RunFlowOptions;
+  /** Faults that are meant: they do not fail the test. @defaultValue none */
+  readonly allow?: readonly ('pending' | 'timers' | 'realTimers' | 'rejections' | 'warnings')[];
+}
+
+/** What happened, and the report of the run as it stood at the end of the picture. */
+export interface Play {
+  /** Undefined: it is as the picture says. */
+  readonly failure: string | undefined;
+  readonly report: FlowReport;
+}
+
+let playing: Promise<unknown> = Promise.resolve();
+
+/** Plays a picture; there is one clock, so one at a time. */
+export function play(text: string, wiring: Wiring, options: MarblesOptions, choose: Choose): Promise<Play> {
+  const turn = playing.then(() => new Player(text, wiring, options).play(choose));
+  playing = turn.catch(() => undefined);
+  return turn;
+}
+
+class Player {
+  readonly #picture: Picture;
+  readonly #time: Timeline;
+  readonly #wiring: Wiring;
+  readonly #options: MarblesOptions;
+  readonly #gauges: Gauges;
+  readonly #warnings: string[] = [];
+  /** The last column. */
+  readonly #end: number;
+  #run: FlowRun | undefined;
+  #runEnded = false;
+
+  constructor(text: string, wiring: Wiring, options: MarblesOptions) {
+    this.#picture = readPicture(text);
+    this.#time = new Timeline(this.#picture.skips ?? []);
+    this.#wiring = wiring;
+    this.#options = options;
+    this.#gauges = new Gauges(this.#picture.rows.filter((row): row is LaneRow => row.kind === 'lane'));
+    this.#end = Math.max(...this.#picture.rows.map((row) => lastOf(row, this.#time)));
+  }
+
+  async play(choose: Choose): Promise<Play> {
+    const clock = new VirtualClock(choose);
+    const rejections = collectRejections();
+    try {
+      const { values = {}, errors = {} } = this.#options;
+      const script = new Script(this.#picture, clock, values, errors);
+      const flow = clock.watch(() => this.#wiring(rowsOf(script, this.#gauges.pulled)));
+      this.#stage(script, flow);
+      await this.#playOut(clock);
+      return await this.#judge(script, rejections.found);
+    } finally {
+      rejections.stop();
+      clock.uninstall();
+    }
+  }
+
+  /** Sets what is to be done from outside: subscribing, unsubscribing, drain and abort. */
+  #stage(script: Script, flow: Observable<unknown>): void {
+    script.ask('output');
+    const [output] = script.rowsOf('output') as [StreamRow];
+    const stops = ['drain', 'abort'].filter((name) => script.rowsOf(name).length > 0);
+    for (const name of stops) {
+      this.#act(script, name, () => void (name === 'drain' ? this.#run?.drain() : this.#run?.abort()));
+    }
+    let leave = (): void => undefined;
+    if (stops.length === 0)
+      this.#act(script, 'output', () => {
+        leave();
+      });
+    script.clock.at(output.from, 'output is subscribed to', () => {
+      const watched = new Observable((subscriber) => {
+        leave = this.#subscribe(flow, subscriber, script.begin('output', 'output'));
+      });
+      this.#start(watched);
+    });
+  }
+
+  /** Does something in the column of a row's `!`: first of all in it, or last, where the row has values in it too. */
+  #act(script: Script, name: string, run: () => void): void {
+    script.ask(name);
+    for (const { marks } of script.rowsOf(name)) {
+      const stop = marks.find(({ kind }) => kind === 'unsubscribe');
+      if (!stop) continue;
+      const last = marks.some(({ at, kind }) => at === stop.at && kind === 'next');
+      script.clock.at(stop.at, `${name}: !`, () => {
+        if (last) this.#lastOfColumn.push(run);
+        else run();
+      });
+    }
+  }
+
+  #lastOfColumn: (() => void)[] = [];
+
+  #start(flow: Observable<unknown>): void {
+    const onWarning = (message: string): void => {
+      this.#warnings.push(message);
+      this.#options.run?.onWarning?.(message);
+    };
+    this.#run = runFlow(flow, { ...this.#options.run, onWarning });
+    const ended = (): void => {
+      this.#runEnded = true;
+    };
+    this.#run.then(ended, ended).catch(() => undefined);
+  }
+
+  #subscribe(flow: Observable<unknown>, subscriber: Subscriber<unknown>, turn: Turn): () => void {
+    this.#gauges.attach(demandBelow(subscriber)?.owner?.run);
+    const inlet = link<unknown, unknown>(subscriber, {
+      next(value) {
+        turn.note({ at: turn.at, kind: 'next', value });
+        subscriber.next(value);
+      },
+      error(error) {
+        turn.note({ at: turn.at, kind: 'error', error });
+        subscriber.error(error);
+      },
+      complete() {
+        turn.note({ at: turn.at, kind: 'complete' });
+        subscriber.complete();
+      },
+    });
+    inlet.add(() => {
+      turn.left();
+    });
+    flow.subscribe(inlet);
+    return () => {
+      inlet.unsubscribe();
+    };
+  }
+
+  /** Goes from one column in which something happens to the next. */
+  async #playOut(clock: VirtualClock): Promise<void> {
+    for (let at = 0; ; at = Math.min(this.#end, Math.max(at + 1, clock.next ?? Infinity))) {
+      await clock.advanceTo(at);
+      for (const run of this.#lastOfColumn.splice(0)) clock.watch(run);
+      await clock.settle();
+      this.#gauges.sample(at);
+      if (at === this.#end) return;
+    }
+  }
+
+  async #judge(script: Script, rejections: readonly unknown[]): Promise<Play> {
+    const { clock } = script;
+    script.over = true;
+    const report = this.#run?.report();
+    if (!report)
+      throw new MarblesError('the output was never subscribed to: its row begins after the picture ends');
+    const pending = this.#pending(script);
+    void this.#run?.abort();
+    await clock.settle();
+
+    const { allow = [] } = this.#options;
+    const found: [(typeof allow)[number] | undefined, readonly string[]][] = [
+      [undefined, script.missing],
+      [
+        undefined,
+        this.#gauges.unread().map((name) => `row ${name} is unread: there is no such stage or source`),
+      ],
+      [undefined, [...this.#gauges.problems]],
+      [undefined, clock.uncaught.map((error) => `nobody caught ${shown(error)}`)],
+      ['pending', pending],
+      [
+        'timers',
+        clock.leftOver.map(({ name, due }) => `a timer is left over: ${name()}, due in column ${due}`),
+      ],
+      [
+        'realTimers',
+        clock.realTimers.map((what) => `this clock cannot turn it, a real timer was started: ${what}`),
+      ],
+      [
+        'rejections',
+        rejections.map((reason) => `nobody handled the rejection of a promise: ${shown(reason)}`),
+      ],
+      ['warnings', this.#warnings.map((message) => `a warning: ${message}`)],
+    ];
+    const faults = found.flatMap(([kind, words]) => (kind && allow.includes(kind) ? [] : words));
+    const failure = verdict(this.#picture, this.#time, {
+      rows: script.played,
+      gauges: this.#gauges,
+      values: script.values,
+      unread: (row) => script.unread(row),
+      errorTest: (row) => this.#errorTest(row, script),
+      faults,
+      end: this.#end,
+    });
+    return { failure, report };
+  }
+
+  /** Work that has not settled, but for rows that are drawn without an end. */
+  #pending(script: Script): string[] {
+    const output = script.turns.find(({ played }) => played.role === 'output');
+    const left = output?.played.happened.at(-1)?.kind === 'unsubscribe';
+    if (output?.ended) {
+      if (left || this.#runEnded) return [];
+      return ['a promise is still pending: the run waits for something that closes, or for a handler'];
+    }
+    const pending: string[] = [];
+    let drawn = script.turns.filter((turn) => turn.played.role === 'inner' && !turn.ended).length;
+    for (const { stage, active } of this.#gauges.atWork()) {
+      const drawnHere = Math.min(drawn, active);
+      drawn -= drawnHere;
+      if (active > drawnHere) {
+        pending.push(`work is still pending: ${active - drawnHere} item(s) in ${stage} never settled`);
+      }
+    }
+    return pending;
+  }
+
+  #errorTest(row: string, script: Script): ErrorTest {
+    const expected = this.#options.errors?.[row];
+    if (row !== 'output' || expected === undefined) return (error) => script.thrown.has(error);
+    return (error) => isExpected(expected, error);
+  }
+}
+
+/** Whether an error is the one that is meant: the same, of the class, or with the code (or name). */
+function isExpected(expected: unknown, error: unknown): boolean {
+  if (error === expected) return true;
+  if (typeof expected === 'function') return error instanceof expected;
+  const { code, name } = (error ?? {}) as { readonly code?: unknown; readonly name?: unknown };
+  if (typeof expected === 'string') return code === expected || name === expected;
+  if (!(expected instanceof Error)) return false;
+  return (expected as { code?: unknown }).code === code && expected.name === name;
+}
+
+function lastOf(row: Picture['rows'][number], time: Timeline): number {
+  if (row.kind === 'stream') return time.msAt(time.columnAt(row.from) + row.text.length - 1);
+  return row.changes.at(-1)?.at ?? 0;
+}

@@ -1,0 +1,98 @@
+import { compareLane, comparePulled, compareRow, type Difference, type ErrorTest } from './comparison.ts';
+import { drawLane, drawRow } from './drawing.ts';
+import type { Gauges } from './Gauges.ts';
+import type { LaneRow, Picture, Row, StreamRow } from './picture.ts';
+import type { PlayedRow } from './Played.ts';
+import type { Timeline } from './timeline.ts';
+import type { Values } from './values.ts';
+
+/** So many differences are put into words; the rows show the rest. */
+const IN_WORDS = 8;
+
+/** What happened, to be held against a picture. */
+export interface Outcome {
+  readonly rows: ReadonlyMap<string, readonly PlayedRow[]>;
+  readonly gauges: Gauges;
+  readonly values: Values;
+  /** Whether the wiring never asked for a row. */
+  readonly unread: (row: string) => boolean;
+  /** What the `#` of a row stands for. */
+  readonly errorTest: (row: string) => ErrorTest;
+  /** Faults that no row can show. */
+  readonly faults: readonly string[];
+  readonly end: number;
+}
+
+/** Undefined: all is as the picture says. Else both, as aligned rows, the differing columns marked; and in words. */
+export function verdict(picture: Picture, time: Timeline, outcome: Outcome): string | undefined {
+  const width = Math.max(...picture.rows.map(({ name }) => name.length)) + 2;
+  const lines: string[] = [];
+  const words: string[] = [];
+  const seen = new Map<string, number>();
+
+  for (const row of picture.rows) {
+    const nth = seen.get(row.name) ?? 0;
+    seen.set(row.name, nth + 1);
+    const { differences, actual } =
+      row.kind === 'lane' ? lane(row, time, outcome) : stream(row, nth, time, outcome);
+    const label = row.name.padEnd(width);
+    const expected = label + drawn(row, time);
+    if (differences.length === 0) {
+      lines.push(expected);
+      continue;
+    }
+    const carets = marked(differences.map(({ at }) => time.columnAt(at)));
+    const wide = Math.max(expected.length, width + actual.length, width + carets.length) + 2;
+    lines.push(`${expected.padEnd(wide)}expected`, `${(' '.repeat(width) + actual).padEnd(wide)}actual`);
+    lines.push(' '.repeat(width) + carets);
+    const nthOf = nth > 0 ? ` (row ${nth + 1})` : '';
+    for (const { at, words: what } of differences) words.push(`${row.name}${nthOf}, column ${at}: ${what}`);
+  }
+  const told = [...words.slice(0, IN_WORDS), ...outcome.faults];
+  if (words.length > IN_WORDS) told.splice(IN_WORDS, 0, `… and ${words.length - IN_WORDS} more places`);
+  if (told.length === 0) return undefined;
+  return `the flow did not do what its picture says\n\n${indent(lines)}\n\n${told.map((line) => `- ${line}`).join('\n')}`;
+}
+
+interface Judged {
+  readonly differences: readonly Difference[];
+  readonly actual: string;
+}
+
+function stream(row: StreamRow, nth: number, time: Timeline, outcome: Outcome): Judged {
+  if (row.name === 'drain' || row.name === 'abort') return { differences: [], actual: '' };
+  const played = outcome.rows.get(row.name)?.[nth];
+  if (!played) {
+    const words = outcome.unread(row.name) ? 'unread: the wiring never asks for it' : 'never subscribed to';
+    return { differences: [{ at: row.from, words }], actual: '' };
+  }
+  const { values, end } = outcome;
+  const differences =
+    played.role === 'pulled'
+      ? comparePulled(row, played)
+      : compareRow(row, played, values, outcome.errorTest(row.name));
+  return { differences, actual: drawRow(played, row.from, values, time, end) };
+}
+
+function lane(row: LaneRow, time: Timeline, { gauges }: Outcome): Judged {
+  const series = gauges.seriesOf(row);
+  return {
+    differences: compareLane(row, series),
+    actual: drawLane(series, row.changes[0]?.at ?? 0, time),
+  };
+}
+
+function drawn(row: Row, time: Timeline): string {
+  const from = row.kind === 'stream' ? row.from : (row.changes[0]?.at ?? 0);
+  const before = row.kind === 'stream' ? 0 : row.text.search(/[^-]/);
+  return ' '.repeat(time.columnAt(from) - before) + row.text;
+}
+
+function marked(columns: readonly number[]): string {
+  const width = Math.max(...columns) + 1;
+  return Array.from({ length: width }, (_, column) => (columns.includes(column) ? '^' : ' ')).join('');
+}
+
+function indent(lines: readonly string[]): string {
+  return lines.map((line) => `    ${line}`.trimEnd()).join('\n');
+}

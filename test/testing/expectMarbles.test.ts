@@ -1,0 +1,397 @@
+import { setTimeout as namedSleep } from 'node:timers/promises';
+import { concatMap, delay, interval, mergeMap, NEVER, of, retry, take, takeUntil, timer } from 'rxjs';
+import { describe, expect, test } from 'vitest';
+import { boundedQueue, filterOr, fromPush, poolMap } from 'sluice';
+import { expectMarbles, runMarbles, type MarblesOptions, type Wiring } from 'sluice/testing';
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+const realTimeout = AbortSignal.timeout.bind(AbortSignal);
+const realSetTimeout = globalThis.setTimeout;
+
+/** What the player says of a flow that is not as drawn. */
+async function failure(picture: string, wiring: Wiring, options?: MarblesOptions): Promise<string> {
+  return expectMarbles(picture, wiring, options).then(
+    () => 'it passed',
+    (error: unknown) => (error as Error).message,
+  );
+}
+
+describe('the player', () => {
+  test('asserts output, subscriptions and lanes', async () => {
+    await expectMarbles(
+      `
+      source  ab-c|
+      a       ----A|
+      b        ------B|
+      c            ---C|
+      output  ----A--BC|
+      active  12------10
+      waiting 0--1-0
+      demand  1--0-1
+      `,
+      ({ source, work }) => source().pipe(poolMap(work, { concurrency: 2, maxWaiting: 1 })),
+    );
+  });
+
+  test('plays promises: work that sleeps for a second comes in its exact column, without waiting', async () => {
+    const startedAt = performance.now();
+    await expectMarbles(
+      `
+      source  (ab|)
+      output  - 999ms (ab|)
+      active  2       0
+      `,
+      ({ source }) => {
+        const work = async (letter: string) => {
+          await sleep(1_000);
+          return letter;
+        };
+        return source().pipe(poolMap(work, { concurrency: 2 }));
+      },
+    );
+    expect(performance.now() - startedAt).toBeLessThan(500);
+  });
+
+  test('named imports of node:timers/promises, and AbortSignal.timeout, go by its clock', async () => {
+    const slow = async (letter: string) => {
+      await namedSleep(3);
+      const signal = AbortSignal.timeout(4);
+      await new Promise((resolve) => {
+        signal.addEventListener('abort', resolve);
+      });
+      return `${letter}${(signal.reason as Error).name}`;
+    };
+    await expectMarbles(
+      `
+      source  a|
+      output  -------(A|)
+      `,
+      ({ source }) => source().pipe(mergeMap(slow)),
+      { values: { A: 'aTimeoutError' } },
+    );
+  });
+
+  test('0 ms is the same millisecond, also within a timer', async () => {
+    await expectMarbles(
+      `
+      source  -a|
+      output  ---(a|)
+      `,
+      ({ source }) =>
+        source().pipe(
+          delay(2),
+          concatMap((value) => timer(0).pipe(mergeMap(() => of(value)))),
+        ),
+    );
+  });
+
+  test('plays native operators, and a label drawn twice is a second subscription', async () => {
+    await expectMarbles(
+      `
+      source  -a#
+      source       -b#
+      source            -c|
+      output  -a----b----c|
+      `,
+      ({ source }) => source().pipe(retry({ count: 2, delay: 3 })),
+    );
+  });
+
+  test('a pulled row gives an item in its column at the earliest, and when it is asked for', async () => {
+    await expectMarbles(
+      `
+      source        abc-|
+      a             --A|
+      b                --B|
+      c                   --C|
+      output        --A--B--C|
+      source.pulled 1--2--3
+      `,
+      ({ pulled, work }) => pulled().pipe(poolMap(work, { concurrency: 1 })),
+    );
+  });
+
+  test('a promise row settles where it ends, with its last value', async () => {
+    await expectMarbles(
+      `
+      source  a|
+      a       --(A|)
+      output  --(A|)
+      `,
+      ({ source, promise }) => source().pipe(poolMap(promise, { concurrency: 1 })),
+    );
+  });
+
+  test('a ! of the output unsubscribes, first of all in its column; every row below must be left then', async () => {
+    await expectMarbles(
+      `
+      source  a-b-!
+      a       --A-!
+      b         --!
+      output  --A-!
+      `,
+      ({ source, work }) => source().pipe(mergeMap(work)),
+    );
+  });
+
+  test('drain finishes what is inside, abort does not', async () => {
+    const flow: Wiring = ({ pulled, work }) => pulled().pipe(poolMap(work, { concurrency: 1, name: 'slow' }));
+    const drained = await expectMarbles(
+      `
+      source  abc-!
+      a       --A|
+      b          --B|
+      output  --A--B|
+      drain   ----!
+      `,
+      flow,
+    );
+    expect(drained).toMatchObject({ end: 'drained', leftOver: 0 });
+    const aborted = await expectMarbles(
+      `
+      source  abc-!
+      a       --A|
+      b          -!
+      output  --A-!
+      abort   ----!
+      `,
+      flow,
+    );
+    expect(aborted).toMatchObject({ end: 'aborted', left: [{ stage: 'slow', value: 'b' }] });
+  });
+
+  test('values and errors come from tables', async () => {
+    await expectMarbles(
+      `
+      source  ab#
+      output  xy#
+      `,
+      ({ source }) => source<{ id: number }>().pipe(mergeMap(({ id }) => of([id]))),
+      {
+        values: { a: { id: 1 }, b: { id: 2 }, x: [1], y: [2] },
+        errors: { source: new RangeError('far'), output: RangeError },
+      },
+    );
+  });
+});
+
+describe('a failure of the player', () => {
+  const picture = `
+      source  ab-c|
+      a       ----A|
+      b        ------B|
+      c            ---C|
+      output  ----A--BC|
+      active  12------10
+  `;
+  const wiring: Wiring = ({ source, work }) =>
+    source().pipe(poolMap(work, { concurrency: 2, maxWaiting: 1 }));
+
+  test('shows expected and actual as aligned rows, and marks the columns that differ', async () => {
+    const told = await failure(picture.replace('----A--BC|', '----A-B-C|'), wiring);
+    expect(told.split('\n')).toEqual([
+      'the flow did not do what its picture says',
+      '',
+      '    source  ab-c|',
+      '    a       ----A|',
+      '    b        ------B|',
+      '    c            ---C|',
+      '    output  ----A-B-C|  expected',
+      '            ----A--BC|  actual',
+      '                  ^^',
+      '    active  12------10',
+      '',
+      '- output, column 6: expected "B", got nothing',
+      '- output, column 7: expected nothing, got "B"',
+    ]);
+  });
+
+  test.each([
+    ['a value', '----A--BC|', '---A---BC|', 'output, column 3'],
+    ['an end', '----A--BC|', '----A--BC-|', 'output, column 9'],
+    [
+      'the start of an inner row',
+      '     ---C|',
+      '      --C|',
+      'c, column 6: subscribed to in column 5 instead of 6',
+    ],
+    ['a lane', '12------10', '12-----1-0', 'active, column 7: expected 1, got 2'],
+    ['the source', 'ab-c|', 'ab-c-|', 'output'],
+  ])('names the place where one column is changed: %s', async (_what, drawn, changed, place) => {
+    const told = await failure(picture.replace(drawn, changed), wiring);
+    if (place === 'output')
+      expect(told).toBe('it passed'); // the source may end later
+    else expect(told).toContain(`- ${place}`);
+  });
+
+  test('names work whose promise never settled', async () => {
+    const never = () => new Promise<string>(() => {});
+    const told = await failure('source  a|\noutput  -----', ({ source }) =>
+      source().pipe(poolMap(never, { concurrency: 1, name: 'fetch' })),
+    );
+    expect(told).toContain('- work is still pending: 1 item(s) in fetch never settled');
+  });
+
+  test('names a timer that is left over, and who set it', async () => {
+    const careless = async () => {
+      void sleep(1_000);
+      return 'A';
+    };
+    const told = await failure('source  a|\noutput  A|', ({ source }) => source().pipe(mergeMap(careless)));
+    expect(told).toMatch(
+      /- a timer is left over: setTimeout of 1000 ms at .*expectMarbles\.test\.ts.*, due in column 1000/,
+    );
+  });
+
+  test('names a rejection that nobody handles', async () => {
+    const careless = async () => {
+      void Promise.reject(new Error('lost'));
+      return 'A';
+    };
+    const told = await failure('source  a|\noutput  A|', ({ source }) => source().pipe(mergeMap(careless)));
+    expect(told).toContain('- nobody handled the rejection of a promise: Error: lost');
+  });
+
+  test('names an error that nobody catches', async () => {
+    const told = await failure('source  a|\noutput  A|', ({ source }) =>
+      source().pipe(
+        mergeMap(async () => {
+          setTimeout(() => {
+            throw new Error('thrown in a timer');
+          }, 0);
+          return 'A';
+        }),
+      ),
+    );
+    expect(told).toContain('- nobody caught Error: thrown in a timer');
+  });
+
+  test.each([
+    ['AbortSignal.timeout', () => void realTimeout(1)],
+    ['setTimeout', () => void realSetTimeout(() => {}, 1)],
+  ])('names a real timer, taken before the clock was installed: %s', async (name, start) => {
+    const told = await failure('source  a|\noutput  (a|)', ({ source }) =>
+      source().pipe(
+        take(1),
+        concatMap(async (value) => {
+          start();
+          return value;
+        }),
+      ),
+    );
+    expect(told).toContain('a real timer was started');
+    expect(told).toContain(name);
+  });
+
+  test('names a row and a lane that nobody reads', async () => {
+    const told = await failure('source  a|\nb  -b|\noutput  a|\nfetch.active  0', ({ source }) => source());
+    expect(told).toContain('- b, column 0: unread: the wiring never asks for it');
+    expect(told).toContain('- row fetch.active is unread: there is no such stage or source');
+  });
+
+  test('names a row that is asked for and not drawn, and a subscription too many', async () => {
+    const missing = await failure('source  a|\noutput  #', ({ source, work }) =>
+      source().pipe(mergeMap(work)),
+    );
+    expect(missing).toContain('- the wiring asks for row a, which is not drawn');
+    const again = await failure('source  #\noutput  #', ({ source }) => source().pipe(retry(1)));
+    expect(again).toContain(
+      '- source is subscribed to in column 0, once more than the 1 rows that are drawn',
+    );
+  });
+
+  test('names a lane of which there are several', async () => {
+    const told = await failure('source  a|\noutput  a|\nactive  0', ({ source }) =>
+      source().pipe(
+        poolMap((value) => of(value), { concurrency: 1, name: 'one' }),
+        poolMap((value) => of(value), { concurrency: 1, name: 'two' }),
+      ),
+    );
+    expect(told).toContain('- row active: say of which stage: one.active, two.active');
+  });
+
+  test('names an error that is not the one expected', async () => {
+    const told = await failure('source  a#\noutput  a#', ({ source }) => source(), {
+      errors: { output: 'ELSE' },
+    });
+    expect(told).toContain('- output, column 1: expected an error, got the error Error: source failed');
+  });
+
+  test('names a warning: a row that pushes into closed demand, where that is not said to be meant', async () => {
+    const flow = 'source  ab|\na       ---|\nb          ---|\noutput  ------|';
+    const pool: Wiring = ({ source, work }) => source().pipe(poolMap(work, { concurrency: 1 }));
+    expect(await failure(flow, pool)).toContain('- a warning: poolMap: items arrive although 1 are held');
+    expect(await failure(flow, pool, { allow: ['warnings'] })).toBe('it passed');
+    const meant: Wiring = ({ source, work }) => fromPush(source()).pipe(poolMap(work, { concurrency: 1 }));
+    expect(await failure(flow, meant)).toBe('it passed');
+  });
+
+  test('has the title of a marble that is data', async () => {
+    const played = runMarbles({
+      title: 'it emits',
+      picture: 'source  a|\noutput  b|',
+      wiring: ({ source }) => source(),
+    });
+    await expect(played).rejects.toThrow(/^it emits: the flow did not do/);
+  });
+
+  test('a flow that loops in one millisecond is stopped', async () => {
+    const told = await failure('source  -|\noutput  -|', ({ source }) =>
+      source().pipe(takeUntil(interval(0).pipe(mergeMap(() => NEVER)))),
+    );
+    expect(told).toContain('timers in one millisecond');
+  });
+
+  test('leaves the clocks as they were', async () => {
+    const before = [globalThis.setTimeout, Date, performance.now, AbortSignal.timeout];
+    await failure('source  a|\noutput  b|', ({ source }) => source());
+    await failure('source  a|\noutput  b|', () => {
+      throw new Error('the wiring throws');
+    });
+    expect([globalThis.setTimeout, Date, performance.now, AbortSignal.timeout]).toEqual(before);
+    expect(Math.abs(Date.now() - performance.timeOrigin - performance.now())).toBeLessThan(60_000);
+  });
+});
+
+describe('what a wiring may use', () => {
+  test('note writes a row; signal is aborted in the column of a !', async () => {
+    await expectMarbles(
+      `
+      source    abcd-!
+      output    -b-d-|
+      rejected  a-c
+      stop      -----!
+      `,
+      ({ source, note, signal }) => {
+        const stopped = signal('stop');
+        return source().pipe(
+          takeUntil(
+            new Promise((resolve) => {
+              stopped.addEventListener('abort', resolve);
+            }),
+          ),
+          filterOr((value) => value === 'b' || value === 'd', { rejected: note('rejected') }),
+        );
+      },
+    );
+  });
+
+  test('an array is the row of all its letters', async () => {
+    await expectMarbles(
+      `
+      source  a|
+      ab      --X|
+      output  --X|
+      `,
+      ({ source, work }) => source().pipe(mergeMap((value) => work([value, 'b']))),
+    );
+  });
+
+  test('two pictures at once wait for one another', async () => {
+    const one = () =>
+      expectMarbles('source  --a|\noutput  --a|', ({ source }) =>
+        source().pipe(boundedQueue({ capacity: 1 })),
+      );
+    await Promise.all([one(), one(), one()]);
+  });
+});
