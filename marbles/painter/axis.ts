@@ -17,9 +17,10 @@ export function drawAxis({ width, ticks }: Scale, y: number, names: number): str
 
 /** A strip torn out of the picture, through all rows, with the time that it stands for above it. */
 export function drawTear({ x, width, ms }: Tear, height: number): string[] {
-  const teeth = Array.from({ length: Math.ceil(height / TOOTH) + 3 }, (_, i) => i);
+  const bottom = height + 10;
+  const teeth = Array.from({ length: Math.ceil(bottom / TOOTH) + 2 }, (_, i) => i);
   const edge = (at: number, order: readonly number[]): string =>
-    order.map((i) => path`${at + (i % 2 === 0 ? -2 : 2)} ${(i - 1) * TOOTH}`).join(' L ');
+    order.map((i) => path`${at + (i % 2 === 0 ? -2 : 2)} ${Math.min((i - 1) * TOOTH, bottom)}`).join(' L ');
   return [
     element('path', {
       class: 'gap',

@@ -76,22 +76,18 @@ const area: Gauge = {
 const gate: Gauge = {
   height: () => 14,
   draw({ row, y }, scale, hatch) {
-    return joined(spansOf(row, scale), (a, b) => a.value > 0 === b.value > 0).flatMap(
-      ({ from, to, value }) => {
-        const box = { x: from, y, width: to - from, height: 14, rx: 3 };
-        const word = value > 0 ? 'open' : 'closed';
-        const label = {
-          class: `small middle ${value > 0 ? 'count' : 'muted'}`,
-          x: (from + to) / 2,
-          y: y + 10.5,
-        };
-        return [
-          element('rect', { class: word, ...box }),
-          ...(value > 0 ? [] : [element('rect', { fill: `url(#${hatch})`, ...box })]),
-          ...(to - from >= word.length * 7 + 8 ? [element('text', label, word)] : []),
-        ];
-      },
-    );
+    const spans = joined(spansOf(row, scale), (a, b) => a.value > 0 === b.value > 0);
+    return spans.flatMap((span) => {
+      const box = { x: span.from, y, width: span.to - span.from, height: 14, rx: 3 };
+      const [word, ink] = span.value > 0 ? ['open', 'count'] : ['closed', 'muted'];
+      const { from, to } = widestPiece(span, scale);
+      const label = { class: `small middle ${ink}`, x: (from + to) / 2, y: y + 10.5 };
+      return [
+        element('rect', { class: word, ...box }),
+        ...(span.value > 0 ? [] : [element('rect', { fill: `url(#${hatch})`, ...box })]),
+        ...(to - from >= word.length * 7 + 8 ? [element('text', label, word)] : []),
+      ];
+    });
   },
 };
 
@@ -167,4 +163,12 @@ function joined(spans: readonly Span[], alike: (a: Span, b: Span) => boolean = (
     if (last === undefined || last.to !== span.from || !alike(last, span)) return [...all, span];
     return [...all.slice(0, -1), { ...last, to: span.to }];
   }, []);
+}
+
+/** Of what the tears leave of a span, the widest. */
+function widestPiece(span: Span, { tears }: Scale): Omit<Span, 'value'> {
+  const inside = tears.filter(({ x }) => x > span.from && x < span.to);
+  const starts = [span.from, ...inside.map(({ x, width }) => x + width)];
+  const pieces = starts.map((from, i) => ({ from, to: inside[i]?.x ?? span.to }));
+  return pieces.reduce((best, piece) => (piece.to - piece.from > best.to - best.from ? piece : best));
 }

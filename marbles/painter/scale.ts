@@ -3,7 +3,7 @@ import type { Picture } from '../../src/testing/picture.ts';
 /** Pixels per column. */
 export const PITCH = 30;
 /** Pixels that a skip takes, however long it is, and the torn part in its middle. */
-const SKIP = 62;
+const SKIP = 72;
 const TORN = 36;
 
 /** A skip, torn out of the picture. */
