@@ -65,6 +65,17 @@ describe('a stream', () => {
     expect(hue('source ab|', 'a')).not.toBe(hue('source ab|', 'b'));
   });
 
+  test('has what a letter stands for on its marble, in the colour of the letter, as wide as it needs', () => {
+    const shapes = shapesOf(
+      paint(readPicture('output xya|'), { title: 'x', inscriptions: { x: 'ab', y: 'false' } }),
+    );
+    expect(textsOf(shapes, 'letter')).toEqual(['ab', 'false', 'a']);
+    expect(ofClass(shapes, 'item').map(({ name }) => name)).toEqual(['circle', 'rect', 'circle']);
+    expect(ofClass(drawn('output xya|'), 'letter').map(({ attributes }) => attributes['class'])).toEqual(
+      ofClass(shapes, 'letter').map(({ attributes }) => attributes['class']?.replace(' small', '')),
+    );
+  });
+
   test.each([
     ['a|', 'stop'],
     ['a#', 'fail'],

@@ -10,6 +10,8 @@ export interface Caption {
   readonly title: string;
   /** The call that makes the picture, as code, beneath it. */
   readonly call?: string | undefined;
+  /** What to write on a marble instead of its letter. @defaultValue its letter */
+  readonly inscriptions?: Readonly<Record<string, string>> | undefined;
 }
 
 const MARGIN = 20;
@@ -17,7 +19,7 @@ const MARGIN = 20;
 const INSET = 10;
 /** Between the names and the first column, and after the last: half a marble, and some air. */
 const AIR = 24;
-const LEAST_WIDTH = 440;
+const LEAST_WIDTH = 480;
 /** The width of a character, on the safe side: fonts differ from machine to machine. */
 const MONO = 7.6;
 const BOLD = 9.6;
@@ -27,7 +29,7 @@ const CODE_LINE = 18;
 const AXIS = 32;
 
 /** Paints a picture as an SVG, light or dark as its reader has it. The same picture gives the same text. */
-export function paint(picture: Picture, { title, call }: Caption): string {
+export function paint(picture: Picture, { title, call, inscriptions = {} }: Caption): string {
   const scale = scaleOf(picture);
   const stack = stackOf(picture.rows);
   const code = call?.split('\n') ?? [];
@@ -64,6 +66,7 @@ export function paint(picture: Picture, { title, call }: Caption): string {
           names: -AIR,
           band: { x: INSET - left, width: width - 2 * INSET },
           hatch: `${id}-hatch`,
+          inscriptions,
         }),
         ...drawAxis(scale, stack.height + 6, -AIR),
         ...scale.tears.flatMap((tear) => drawTear(tear, stack.height)),
@@ -102,7 +105,11 @@ function drawCode(code: readonly string[], top: number, width: number): string[]
   return [
     element('rect', { class: 'band', ...box }),
     ...code.map((line, i) =>
-      element('text', { class: 'code', x: MARGIN, y: top + 19 + i * CODE_LINE }, line),
+      element(
+        'text',
+        { class: 'code', x: MARGIN, y: top + 19 + i * CODE_LINE, 'xml:space': 'preserve' },
+        line,
+      ),
     ),
   ];
 }
@@ -123,7 +130,17 @@ function startOf(row: Row): number {
   return (row.changes[0]?.at ?? 0) - Math.max(0, row.text.search(/[^-(]/));
 }
 
+/** In as few lines as hold it, all about as long. */
 function wrapped(text: string, most: number): string[] {
+  let lines = filled(text, most);
+  for (let limit = most - 1; ; limit--) {
+    const narrower = filled(text, limit);
+    if (narrower.length > lines.length || longest(narrower) > limit) return lines;
+    lines = narrower;
+  }
+}
+
+function filled(text: string, most: number): string[] {
   return text.split(' ').reduce<string[]>((lines, word) => {
     const last = lines.at(-1);
     if (last === undefined || last.length + 1 + word.length > most) return [...lines, word];

@@ -17,6 +17,8 @@ export interface Surroundings {
   readonly band: { readonly x: number; readonly width: number };
   /** The id of the pattern that shades closed demand. */
   readonly hatch: string;
+  /** What is written on marbles, where it is not their letter. */
+  readonly inscriptions: Readonly<Record<string, string>>;
 }
 
 /** Rows as they were drawn, from top to bottom, with more air where their kind changes. */
@@ -36,7 +38,7 @@ export function stackOf(rows: readonly Row[]): Stack {
 export function drawRows(
   { rows, height }: Stack,
   scale: Scale,
-  { names, band, hatch }: Surroundings,
+  { names, band, hatch, inscriptions }: Surroundings,
 ): string[] {
   const streams = rows.flatMap(({ row, y, height: tall }): Placed<StreamRow>[] =>
     row.kind === 'stream' ? [{ row, y: y + tall / 2 }] : [],
@@ -50,7 +52,7 @@ export function drawRows(
     ...rows.map(({ row, y, height: tall }) =>
       element('text', { class: `${row.kind} end`, x: names, y: y + tall / 2 + 4 }, row.name),
     ),
-    ...streams.flatMap((placed) => drawStream(placed, scale)),
+    ...streams.flatMap((placed) => drawStream(placed, scale, inscriptions)),
     ...rows.flatMap(({ row, y }) => (row.kind === 'lane' ? drawLane({ row, y }, scale, hatch) : [])),
   ];
 }

@@ -1,4 +1,4 @@
-import type { StreamRow } from '../../src/testing/picture.ts';
+import type { Mark, StreamRow } from '../../src/testing/picture.ts';
 import { hueOf, isResult } from './palette.ts';
 import { element, path } from './svg.ts';
 import type { Scale } from './scale.ts';
@@ -26,15 +26,25 @@ export function streamHeight(row: StreamRow): number {
 }
 
 /** A stream on its line: marbles, and an end, or an arrow where it has none. */
-export function drawStream({ row, y }: Placed<StreamRow>, scale: Scale): string[] {
+export function drawStream(
+  { row, y }: Placed<StreamRow>,
+  scale: Scale,
+  inscriptions: Readonly<Record<string, string>>,
+): string[] {
+  const written = (item: Item): string => inscriptions[item.label] ?? item.label;
   const start = scale.x(row.from);
-  const end = endOf(row, scale);
-  const stop = end?.x ?? scale.width;
+  const end = endOf(row);
+  const beside = itemsOf(row).filter(({ at }) => at === end?.at);
+  const room = Math.max(
+    0,
+    ...beside.map((item) => halfWidth(written(item)) + (end?.kind === 'complete' ? 6 : 10)),
+  );
+  const stop = end === undefined ? scale.width : scale.x(end.at) + room;
+  const half = beside.length === 0 ? RADIUS - 1 : (beside.length * STACK) / 2;
   return [
     element('path', { class: 'line', d: path`M ${start} ${y - 4} V ${y + 4} M ${start} ${y} H ${stop}` }),
-    ...(end === undefined ? [arrowAt({ x: scale.width, y })] : []),
-    ...itemsOf(row).flatMap((item) => marble(item.label, pointOf(row, item, y, scale))),
-    ...(end === undefined ? [] : [endMark(end.kind, { x: end.x, y }, reach(row, end.at))]),
+    ...itemsOf(row).flatMap((item) => marble(item.label, written(item), pointOf(row, item, y, scale))),
+    end === undefined ? arrowAt({ x: stop, y }) : endMark(end.kind, { x: stop, y }, half),
   ];
 }
 
@@ -45,34 +55,38 @@ export function drawStream({ row, y }: Placed<StreamRow>, scale: Scale): string[
 export function drawHangs(rows: readonly Placed<StreamRow>[], scale: Scale): string[] {
   return rows.flatMap(({ row, y }, index) => {
     const start = scale.x(row.from);
-    return originsOf(row, rows.slice(0, index), scale).map(({ x, y: top }) => {
+    return originsOf(row, rows.slice(0, index), scale).map(({ x, y: top, label }) => {
       const turn = Math.min(8, start - x);
       const bend = turn === 0 ? path`V ${y}` : path`V ${y - turn} Q ${x} ${y} ${x + turn} ${y} H ${start}`;
-      return element('path', { class: `hang h${hueOf(row.name)}`, d: path`M ${x} ${top} ${bend}` });
+      return element('path', { class: `hang h${hueOf(label)}`, d: path`M ${x} ${top} ${bend}` });
     });
   });
 }
 
-function originsOf({ name, from }: StreamRow, above: readonly Placed<StreamRow>[], scale: Scale): Point[] {
-  const marbles = (label: string): Point[] =>
+interface Origin extends Point {
+  readonly label: string;
+}
+
+function originsOf({ name, from }: StreamRow, above: readonly Placed<StreamRow>[], scale: Scale): Origin[] {
+  const marbles = (label: string): Origin[] =>
     above
       .filter(({ row }) => row.name !== 'output')
       .flatMap(({ row, y }) =>
         itemsOf(row)
           .filter((item) => item.label === label && item.at <= from)
-          .map((item) => pointOf(row, item, y, scale)),
+          .map((item) => ({ ...pointOf(row, item, y, scale), label })),
       );
   const earlier = above.filter(({ row }) => row.name === name);
   const item = marbles(name)[earlier.length] ?? endBefore(from, earlier.at(-1), scale);
   if (item !== undefined) return [item];
   const batch = Array.from(name).map((letter) => marbles(letter).at(-1));
-  return batch.every((point) => point !== undefined) ? batch : [];
+  return batch.every((origin) => origin !== undefined) ? batch : [];
 }
 
 /** The end of a subscription, if it was over by then. */
-function endBefore(at: number, placed: Placed<StreamRow> | undefined, scale: Scale): Point | undefined {
-  const end = placed && endOf(placed.row, scale);
-  return end && end.at <= at ? { x: scale.x(end.at), y: placed.y } : undefined;
+function endBefore(at: number, placed: Placed<StreamRow> | undefined, scale: Scale): Origin | undefined {
+  const end = placed && endOf(placed.row);
+  return end && end.at <= at ? { x: scale.x(end.at), y: placed.y, label: placed.row.name } : undefined;
 }
 
 interface Item {
@@ -90,37 +104,35 @@ function pointOf(row: StreamRow, item: Item, y: number, scale: Scale): Point {
   return { x: scale.x(item.at), y: y + (same.indexOf(item) - (same.length - 1) / 2) * STACK };
 }
 
-/** Half the height of what stands in a column. */
-function reach(row: StreamRow, at: number): number {
-  const count = itemsOf(row).filter((item) => item.at === at).length;
-  return count === 0 ? RADIUS - 1 : (count * STACK) / 2;
+type End = Exclude<Mark, { kind: 'next' }>;
+
+function endOf(row: StreamRow): End | undefined {
+  return row.marks.find((mark) => mark.kind !== 'next');
 }
 
-/** Where a stream ends: beside the marbles of the same column, if there are any. */
-function endOf(row: StreamRow, scale: Scale) {
-  const end = row.marks.find((mark) => mark.kind !== 'next');
-  if (end === undefined) return undefined;
-  const shared = row.marks.some((mark) => mark.kind === 'next' && mark.at === end.at);
-  return { kind: end.kind, at: end.at, x: scale.x(end.at) + (shared ? RADIUS + 6 : 0) };
+/** A circle, until more stands on it than a circle holds. */
+function halfWidth(inscription: string): number {
+  return inscription.length > 2 ? Math.max(RADIUS, inscription.length * 3.2 + 4) : RADIUS;
 }
 
-function marble(label: string, { x, y }: Point): string[] {
+function marble(label: string, inscription: string, { x, y }: Point): string[] {
   const hue = hueOf(label);
-  const wide = Math.max(0, label.length - 2) * 7;
   const kind = isResult(label) ? 'result' : 'item';
+  const small = inscription.length > 2;
+  const half = halfWidth(inscription);
   const shape =
-    wide === 0
+    half === RADIUS
       ? element('circle', { class: `${kind} h${hue}`, cx: x, cy: y, r: RADIUS })
       : element('rect', {
           class: `${kind} h${hue}`,
-          x: x - RADIUS - wide / 2,
+          x: x - half,
           y: y - RADIUS,
-          width: 2 * RADIUS + wide,
+          width: 2 * half,
           height: 2 * RADIUS,
           rx: RADIUS,
         });
-  const ink = isResult(label) ? 'on' : `h${hue}`;
-  return [shape, element('text', { class: `letter ${ink}`, x, y: y + 4 }, label)];
+  const ink = `letter ${isResult(label) ? 'on' : `h${hue}`}${small ? ' small' : ''}`;
+  return [shape, element('text', { class: ink, x, y: small ? y + 3.5 : y + 4 }, inscription)];
 }
 
 function arrowAt({ x, y }: Point): string {
@@ -128,7 +140,7 @@ function arrowAt({ x, y }: Point): string {
 }
 
 /** A bar, a cross, or a circle struck through. */
-function endMark(kind: 'complete' | 'error' | 'unsubscribe', { x, y }: Point, half: number): string {
+function endMark(kind: End['kind'], { x, y }: Point, half: number): string {
   if (kind === 'complete')
     return element('path', { class: 'stop', d: path`M ${x} ${y - half} V ${y + half}` });
   if (kind === 'error') {
