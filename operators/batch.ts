@@ -23,8 +23,8 @@ export interface BatchOptions<T> {
  * Groups items by count, time and weight; never an empty group.
  *
  *     source  ab-c---|
- *     output  -x----y|      x: [a, b], y: [c]
- *     batch({ maxItems: 2, maxWaitMs: 3 })
+ *     output  -x----y|
+ *     batch({ maxItems: 2, maxWaitMs: 3 })      x: [a, b], y: [c]
  *
  * - **Emits when** a batch is full, its time is up, or what comes next would make it too heavy; while the stage below
  *   has no room it goes on filling up to `maxItems`, and leaves as soon as there is room.

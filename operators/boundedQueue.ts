@@ -26,11 +26,14 @@ export interface BoundedQueueOptions<T> {
 /**
  * Holds up to `capacity` items between a fast and a slow stage.
  *
- *     source  abcdef|
- *     a       --A|
- *     b         --B|
- *     output  --A-B-C-D-E-F|
- *     boundedQueue({ capacity: 4 }), poolMap(work, { concurrency: 1 })
+ *     source         abcd|
+ *     a              --A|
+ *     b                 --B|
+ *     c                    --C|
+ *     d                       --D|
+ *     output         --A--B--C--D|
+ *     queue.waiting  012---1--0
+ *     boundedQueue({ capacity: 4, name: 'queue' }), poolMap(work, { concurrency: 1 })
  *
  * - **Emits when** the stage below has room, the item that has waited longest first; at once where no stage is below.
  * - **Waits when** it holds `capacity` items: its demand is closed then.

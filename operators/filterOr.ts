@@ -19,9 +19,10 @@ export interface FilterOrOptions<T> {
 /**
  * Keeps what the predicate accepts; the rest goes to `rejected`.
  *
- *     source  abcd|
- *     output  a-c-|
- *     filterOr((value) => value === 'a' || value === 'c')
+ *     source    abcd|
+ *     output    a-c-|
+ *     rejected  -b-d
+ *     filterOr((value) => value === 'a' || value === 'c', { rejected })
  *
  * - **Emits when** the predicate accepts an item, in the order the items came, asynchronous answers included.
  * - **Waits when** the predicate is asynchronous and `concurrency` items are with it, or wait for earlier ones; a

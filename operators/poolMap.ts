@@ -22,11 +22,14 @@ export interface PoolMapOptions<T> {
 /**
  * Maps each value through `work` on a fixed pool of workers, with a bounded line in front of it.
  *
- *     source  ab-c|
- *     a       ----A|
- *     b        ------B|
- *     c            ---C|
- *     output  ----A--BC|
+ *     source   ab-c|
+ *     a        ----A|
+ *     b         ------B|
+ *     c             ---C|
+ *     output   ----A--BC|
+ *     active   12------10
+ *     waiting  0--1-0
+ *     demand   1--0-1
  *     poolMap(work, { concurrency: 2, maxWaiting: 1 })
  *
  * - **Emits when** work gives a result and the stage below has room: in the order results are ready, or, `ordered`, in

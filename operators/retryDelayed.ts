@@ -9,8 +9,8 @@ import { retryNotifier } from '../src/work/withRetry.ts';
  *
  *     source  -a#
  *     source       -b#
- *     source              -c|
- *     output  -a----b------c|
+ *     source             -c|
+ *     output  -a----b-----c|
  *     retryDelayed(delays([3, 4]))
  *
  * - **Emits when** the source emits. What it emitted before an error is not taken back: a source that starts from the

@@ -9,7 +9,7 @@ import { link } from '../src/rx/link.ts';
  * is meant, so that it is not warned of. It changes nothing else: what they do to the bound and to tickets stays.
  *
  *     source  abcd|
- *     output  --b-d|
+ *     output  -b-d|
  *     stage('every other', filter((value, index) => index % 2 === 1))
  *
  * - **Emits when** the operators emit. **Waits when** they wait. **Drops** what they drop; in an acknowledged flow

@@ -24,10 +24,10 @@ export interface StoreToOptions<T> {
  * Stores items in batches, and emits each one, singly, when the sink has confirmed it.
  *
  *     source  ab-c|
- *     store    ---|          x: [a, b]
- *     store       ---|       y: [c]
- *     output  ----(ab)-(c|)
- *     storeTo(store, { maxItems: 2, maxWaitMs: 1 })
+ *     ab       --|
+ *     c           ---|
+ *     output  ---(ab)(c|)
+ *     storeTo(sink, { maxItems: 2, maxWaitMs: 2 })
  *
  * - **Emits when** the sink has confirmed the batch of an item and the stage below has room.
  * - **Waits when** `maxItems × (concurrency + 1)` items are gathered, being stored, or confirmed and not delivered.

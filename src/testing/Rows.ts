@@ -112,6 +112,7 @@ class PulledRow<T> implements AsyncIterator<T> {
   readonly #turn: Turn;
   readonly #marks: Mark[];
   readonly #taken: () => void;
+  /** Ends a pull that is pending. */
   #stop = (): void => undefined;
 
   constructor(script: Script, turn: Turn, taken: () => void) {
@@ -124,6 +125,10 @@ class PulledRow<T> implements AsyncIterator<T> {
   next(): Promise<IteratorResult<T>> {
     return new Promise((resolve, reject) => {
       const mark = this.#marks.shift();
+      const none = (): void => {
+        resolve({ done: true, value: undefined });
+      };
+      this.#stop = none;
       if (!mark || mark.kind === 'unsubscribe') return; // nothing is ready any more
       const give = (): void => {
         this.#turn.perform(mark, {
@@ -132,15 +137,19 @@ class PulledRow<T> implements AsyncIterator<T> {
             resolve({ done: false, value: value as T });
           },
           error: reject,
-          complete: () => {
-            resolve({ done: true, value: undefined });
-          },
+          complete: none,
         });
       };
       const at = this.#turn.msOf(mark.at);
       const { clock } = this.#script;
       if (at <= clock.now) give();
-      else this.#stop = clock.at(at, `${this.#turn.row.name} is ready`, give);
+      else {
+        const cancel = clock.at(at, `${this.#turn.row.name} is ready`, give);
+        this.#stop = () => {
+          cancel();
+          none();
+        };
+      }
     });
   }
 

@@ -36,8 +36,11 @@ function draw(from: number, signs: readonly Sign[], time: Timeline, end: number 
     const column = time.columnAt(at);
     byColumn.set(column, (byColumn.get(column) ?? '') + sign);
   }
-  for (const [column, group] of byColumn) {
-    text = padded(text, column, time) + (group.length > 1 ? `(${group})` : group);
+  const columns = [...byColumn];
+  for (const [i, [column, group]] of columns.entries()) {
+    const room = (columns[i + 1]?.[0] ?? Infinity) - column;
+    const several = group.length + 2 <= room ? `(${group})` : '*'; // no room: the words below have it
+    text = padded(text, column, time) + (group.length > 1 ? several : group);
   }
   return end === undefined ? text : padded(text, time.columnAt(end) + 1, time);
 }

@@ -95,7 +95,7 @@ class Player {
       this.#act(script, name, () => void (name === 'drain' ? this.#run?.drain() : this.#run?.abort()));
     }
     let leave = (): void => undefined;
-    if (stops.length === 0)
+    if (stops.length === 0 && !this.#options.run)
       this.#act(script, 'output', () => {
         leave();
       });

@@ -16,6 +16,15 @@ const MIXED_RESULTS =
  * draining or abort. Work that returns an Observable is subscribed again by RxJS's `retry`: what it emitted before
  * the error is emitted twice.
  *
+ *     source         ab|
+ *     a              -#
+ *     a                 -A|
+ *     b               -B|
+ *     output         --B-A|
+ *     fetch.active   12-1-0
+ *     fetch.retried  0----1
+ *     poolMap(withRetry(work, delays([2])), { concurrency: 2, name: 'fetch' })
+ *
  * @throws `InvalidOptionError`, at call time, for something that is no policy.
  */
 export function withRetry<T, O extends ObservableInput<unknown>>(

@@ -15,6 +15,11 @@ export interface TimeoutOptions {
  * Bounds the time of `work`: after `timeoutMs` its signal is aborted and the result is a `TimeoutError`, which may be
  * retried. Inside `withRetry` it bounds an attempt, outside it the item with all its attempts and waits.
  *
+ *     source  a--!
+ *     a       ---!
+ *     output  ---#
+ *     poolMap(withTimeout(work, { timeoutMs: 3 }), { concurrency: 1 })
+ *
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
  */
 export function withTimeout<T, O extends ObservableInput<unknown>>(

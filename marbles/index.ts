@@ -1,0 +1,35 @@
+import type { Marble } from 'sluice/testing';
+import { batchMarbles } from './batch.marbles.ts';
+import { boundedQueueMarbles } from './boundedQueue.marbles.ts';
+import { dropsMarbles } from './drops.marbles.ts';
+import { filterOrMarbles } from './filterOr.marbles.ts';
+import { poolMapMarbles } from './poolMap.marbles.ts';
+import { retryDelayedMarbles } from './retryDelayed.marbles.ts';
+import { runFlowMarbles } from './runFlow.marbles.ts';
+import { stageMarbles } from './stage.marbles.ts';
+import { storeToMarbles } from './storeTo.marbles.ts';
+import { withRetryMarbles } from './withRetry.marbles.ts';
+import { withTimeoutMarbles } from './withTimeout.marbles.ts';
+
+/** What one word does. */
+export interface Chapter {
+  readonly word: string;
+  /** The file whose doc comment has the first picture. */
+  readonly file: string;
+  readonly marbles: readonly Marble[];
+}
+
+/** The picture book: each word of the vocabulary in pictures that run. */
+export const book: readonly Chapter[] = [
+  { word: 'poolMap', file: 'operators/poolMap.ts', marbles: poolMapMarbles },
+  { word: 'boundedQueue', file: 'operators/boundedQueue.ts', marbles: boundedQueueMarbles },
+  { word: 'filterOr', file: 'operators/filterOr.ts', marbles: filterOrMarbles },
+  { word: 'batch', file: 'operators/batch.ts', marbles: batchMarbles },
+  { word: 'storeTo', file: 'operators/storeTo.ts', marbles: storeToMarbles },
+  { word: 'retryDelayed', file: 'operators/retryDelayed.ts', marbles: retryDelayedMarbles },
+  { word: 'withRetry', file: 'src/work/withRetry.ts', marbles: withRetryMarbles },
+  { word: 'withTimeout', file: 'src/work/withTimeout.ts', marbles: withTimeoutMarbles },
+  { word: 'stage', file: 'operators/stage.ts', marbles: stageMarbles },
+  { word: 'drops', file: 'operators/drops.ts', marbles: dropsMarbles },
+  { word: 'runFlow', file: 'src/flow/runFlow.ts', marbles: runFlowMarbles },
+];
