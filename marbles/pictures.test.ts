@@ -31,6 +31,7 @@ test.each(book)('every picture of $word shows its wiring', ({ word, marbles }) =
 test('a wiring is shown as it is written, with the options of its marble', () => {
   const code = [
     "const flow: Wiring = ({ work }) => work('a');",
+    'const odd = filter((_, index) => index % 2 === 0);',
     'const marbles = [',
     "  { title: 'named', wiring: flow, options: { values: { x: 1 }, run: {",
     '    strict: true,',
@@ -38,14 +39,17 @@ test('a wiring is shown as it is written, with the options of its marble', () =>
     "  { title: 'block', wiring: ({ source, note }) => {",
     "    const dead = note('dead');",
     '    return source().pipe(',
-    '      tap(dead),',
+    '      odd,',
     '    );',
     '  } },',
     '];',
   ];
   expect([...wiringsOf(code.join('\n'))]).toEqual([
     ['named', "work('a')\n// run: { strict: true }"],
-    ['block', "const dead = note('dead');\nreturn source().pipe(\n  tap(dead),\n);"],
+    [
+      'block',
+      "const odd = filter((_, index) => index % 2 === 0);\nconst dead = note('dead');\nreturn source().pipe(\n  odd,\n);",
+    ],
   ]);
 });
 

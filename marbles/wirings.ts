@@ -1,21 +1,25 @@
 import ts from 'typescript';
 
 /**
- * The code of each wiring in a file of marbles, by the title of its marble, so that a picture shows what was run; with
- * its options, but for the values, which are on the marbles.
+ * The code of each wiring in a file of marbles, by the title of its marble, so that a picture shows what was run: with
+ * the constants that it uses, and its options, but for the values, which are on the marbles.
  */
 export function wiringsOf(code: string): Map<string, string> {
   const file = ts.createSourceFile('marbles.ts', code, ts.ScriptTarget.Latest, true);
-  const named = new Map<string, ts.Expression>();
+  const constants = constantsOf(file);
   const found = new Map<string, string>();
   const visit = (node: ts.Node): void => {
-    if (ts.isVariableDeclaration(node) && node.initializer) named.set(node.name.getText(), node.initializer);
     if (ts.isObjectLiteralExpression(node)) {
       const title = propertyOf(node, 'title');
-      const wiring = propertyOf(node, 'wiring', named);
-      const options = propertyOf(node, 'options');
-      if (title && ts.isStringLiteralLike(title) && wiring) {
-        found.set(title.text, [bodyOf(wiring), ...optionsOf(options)].join('\n'));
+      const given = propertyOf(node, 'wiring');
+      if (title && ts.isStringLiteralLike(title) && given) {
+        const wiring = constants.get(given.getText()) ?? given;
+        const lines = [
+          ...usedBy(wiring, constants),
+          bodyOf(wiring),
+          ...optionsOf(propertyOf(node, 'options')),
+        ];
+        found.set(title.text, lines.join('\n'));
       }
     }
     node.forEachChild(visit);
@@ -24,17 +28,28 @@ export function wiringsOf(code: string): Map<string, string> {
   return found;
 }
 
-function propertyOf(
-  node: ts.ObjectLiteralExpression,
-  name: string,
-  named?: ReadonlyMap<string, ts.Expression>,
-): ts.Expression | undefined {
-  for (const property of node.properties) {
-    if (property.name?.getText() !== name) continue;
-    const value = ts.isPropertyAssignment(property) ? property.initializer : property.name;
-    return named?.get(value.getText()) ?? (value as ts.Expression);
-  }
-  return undefined;
+function constantsOf(file: ts.SourceFile): Map<string, ts.Expression> {
+  const declarations = file.statements
+    .filter(ts.isVariableStatement)
+    .flatMap((s) => s.declarationList.declarations);
+  return new Map(
+    declarations.flatMap(({ name, initializer }) => (initializer ? [[name.getText(), initializer]] : [])),
+  );
+}
+
+function usedBy(wiring: ts.Expression, constants: ReadonlyMap<string, ts.Expression>): string[] {
+  const used = new Set<string>();
+  const visit = (node: ts.Node): void => {
+    if (ts.isIdentifier(node) && constants.has(node.text)) used.add(node.text);
+    node.forEachChild(visit);
+  };
+  visit(wiring);
+  return [...used].map((name) => `const ${name} = ${dedented(constants.get(name)!.getText())};`);
+}
+
+function propertyOf(node: ts.ObjectLiteralExpression, name: string): ts.Expression | undefined {
+  const property = node.properties.find((candidate) => candidate.name?.getText() === name);
+  return property && ts.isPropertyAssignment(property) ? property.initializer : undefined;
 }
 
 /** What a function does, without its parameters and brackets. */
@@ -55,11 +70,5 @@ function optionsOf(options: ts.Expression | undefined): string[] {
   if (!options || !ts.isObjectLiteralExpression(options)) return [];
   return options.properties
     .filter((property) => property.name?.getText() !== 'values')
-    .map(
-      (property) =>
-        `// ${property
-          .getText()
-          .replace(/\s*\n\s*/g, ' ')
-          .replace(/, }/g, ' }')}`,
-    );
+    .map((property) => `// ${property.getText().replace(/\s+/g, ' ').replace(/, }/g, ' }')}`);
 }
