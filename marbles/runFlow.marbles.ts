@@ -8,23 +8,23 @@ export const runFlowMarbles: readonly Marble[] = [
   {
     title: 'drain: takes in no more, and finishes what is inside',
     picture: `
-      source  abcd-!
+      source  abc!
       a       ----A|
       b        -----B|
       c            --C|
       output  ----A-BC|
-      drain   -----!
+      drain   ---!
     `,
     wiring: flow,
   },
   {
     title: 'abort: stops now, and hands back what is inside',
     picture: `
-      source  abcd-!
-      a       ----A!
-      b        ----!
-      output  ----A!
-      abort   -----!
+      source  abc!
+      a       -A-!
+      b        --!
+      output  -A-!
+      abort   ---!
     `,
     wiring: flow,
   },
@@ -53,9 +53,9 @@ export const runFlowMarbles: readonly Marble[] = [
   {
     title: 'an error: stages below finish what they hold',
     picture: `
-      source  ab!
+      source  ab-!
       a       -A|
-      b        -#
+      b        --#
       A        ---1|
       output  ----1#
     `,
@@ -65,11 +65,11 @@ export const runFlowMarbles: readonly Marble[] = [
   {
     title: "with onError: 'abort', an error stops everything at once",
     picture: `
-      source  ab!
+      source  ab-!
       a       -A|
-      b        -#
-      A        -!
-      output  --!
+      b        --#
+      A        --!
+      output  ---!
     `,
     wiring: ({ pulled, work }) =>
       pulled().pipe(poolMap(work, { concurrency: 2 }), poolMap(work, { concurrency: 2, name: 'save' })),

@@ -46,12 +46,12 @@ const CLOSE_TIMEOUT_MS = 1_000;
 /**
  * Runs a flow: subscribes at once, and gives a handle to watch it and to stop it.
  *
- *     source  abcd-!
+ *     source  abc!
  *     a       ----A|
  *     b        -----B|
  *     c            --C|
  *     output  ----A-BC|
- *     drain   -----!
+ *     drain   ---!
  *     runFlow(source.pipe(boundedQueue({ capacity: 1 }), poolMap(work, { concurrency: 2 }))).drain()
  *
  * Awaiting it gives the report; if the flow errored, it rejects with that error itself, and `report()` still tells.

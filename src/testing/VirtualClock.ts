@@ -15,8 +15,8 @@ export interface Job {
   cancelled: boolean;
 }
 
-/** Which of `jobs`, all due now and in the order in which they became so, goes first: its index. */
-export type Choose = (jobs: readonly Job[]) => number;
+/** Which of `jobs`, all due at a millisecond and in the order in which they became so, goes first: its index. */
+export type Choose = (jobs: readonly Job[], at: number) => number;
 
 type Callback = (...args: readonly unknown[]) => void;
 type Handle = ReturnType<Clock['setTimeout']>;
@@ -112,7 +112,7 @@ export class VirtualClock {
       this.#due = this.#due.filter(({ cancelled }) => !cancelled);
       if (this.#due.length === 0) return;
       if (jobs > JOBS_PER_MS) throw new MarblesError(`more than ${JOBS_PER_MS} timers in one millisecond`);
-      const [job] = this.#due.splice(this.#due.length > 1 ? this.#choose(this.#due) : 0, 1);
+      const [job] = this.#due.splice(this.#due.length > 1 ? this.#choose(this.#due, this.now) : 0, 1);
       if (job) this.#run(job);
       await this.#turn();
     }

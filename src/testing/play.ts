@@ -37,7 +37,11 @@ export interface MarblesOptions {
 export interface Play {
   /** Undefined: it is as the picture says. */
   readonly failure: string | undefined;
+  /** What is wrong whatever the picture says: something stayed behind, or was not asked for. */
+  readonly faults: readonly string[];
   readonly report: FlowReport;
+  /** The values that came out. */
+  readonly output: readonly unknown[];
 }
 
 let playing: Promise<unknown> = Promise.resolve();
@@ -215,7 +219,9 @@ class Player {
       faults,
       end: this.#end,
     });
-    return { failure, report };
+    const output = script.turns.find(({ played }) => played.role === 'output')?.played.happened ?? [];
+    const values = output.flatMap((happened) => (happened.kind === 'next' ? [happened.value] : []));
+    return { failure, faults, report, output: values };
   }
 
   /** Work that has not settled, but for rows that are drawn without an end. */
