@@ -191,7 +191,7 @@ export default tseslint.config(
     extends: [tseslint.configs.strictTypeChecked, rxjsX.configs.strict],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
   },
-  { files: ['**/*.js', '**/*.mjs'], languageOptions: { globals: globals.node } },
+  { files: ['**/*.{js,mjs,cjs}'], languageOptions: { globals: globals.node } },
   judgement,
   softer,
   // Benchmarks have a package.json of their own, and are linted without its installation: no types, no typed rules.

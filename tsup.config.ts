@@ -46,6 +46,10 @@ export default defineConfig([
     ...shared,
     format: 'cjs',
     entry: entries,
+    // What is loaded at need is required: jest's CommonJS has no `import()`.
+    esbuildOptions(options) {
+      options.supported = { ...options.supported, 'dynamic-import': false };
+    },
     dts: { entry: entries },
   },
 ]);

@@ -70,7 +70,7 @@ describe('the snippets of the README', () => {
     async ({ line, code, output = '' }) => {
       const printed: string[] = [];
       vi.spyOn(console, 'log').mockImplementation(
-        (...args: unknown[]) => void printed.push(args.map(shown).join(' ')),
+        (...args: unknown[]) => void printed.push(...args.map(shown).join(' ').split('\n')),
       );
       const warned = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
       const file = join(folder, `line-${line}.ts`);

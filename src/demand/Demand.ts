@@ -103,7 +103,8 @@ export class Demand {
     try {
       let outlet: Outlet<never> | undefined;
       while ((outlet = this.#first) !== undefined && this.held < this.limit && this.emitting === 0) {
-        if (this.#budget.spent()) {
+        // One alone has a budget of its own, or gives no more than its stage holds.
+        if (outlet.behind !== undefined && this.#budget.spent()) {
           this.#pause();
           return;
         }

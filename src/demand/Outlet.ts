@@ -67,7 +67,7 @@ export class Outlet<T> {
     const { demand } = this;
     const myTurn = this.#turn;
     this.#turn = false;
-    if (demand.open && (myTurn || (demand.firstInLine(this) && !this.#held()))) return true;
+    if (demand.open && (myTurn || this.#mayGoFirst())) return true;
     demand.joinLine(this);
     return false;
   }
@@ -88,15 +88,11 @@ export class Outlet<T> {
     this.#emitter.stop();
   }
 
-  /** Emits one item under its ticket, of which the caller keeps its reference. */
+  /** Emits one item under its ticket, of which the caller keeps its reference; then looks what became of it. */
   emit(value: T, ticket: Ticket): void {
-    if (ticket === NONE) this.#call(value, NONE);
-    else this.#emitTicketed(value, ticket);
-  }
-
-  #call(value: T, ticket: Ticket): void {
     const { demand } = this;
     const { claims, inner } = demand;
+    const { claims: ticketClaims, drops } = ticket;
     const outerTicket = current.ticket;
     current.ticket = ticket;
     demand.inner = true;
@@ -109,17 +105,16 @@ export class Outlet<T> {
       current.ticket = outerTicket;
     }
     if (demand.claims === claims && demand.owner !== undefined) this.#unclaimed();
+    if (ticket !== NONE) this.#emitted(ticket, ticket.claims !== ticketClaims, ticket.drops !== drops);
   }
 
-  /** The same for an item of an acknowledged flow: looks what became of it. */
-  #emitTicketed(value: T, ticket: Ticket): void {
-    const { claims, drops } = ticket;
-    this.#call(value, ticket);
-    if (ticket.claims !== claims) {
+  /** What became of the ticket of an item during its call. */
+  #emitted(ticket: Ticket, claimed: boolean, dropped: boolean): void {
+    if (claimed) {
       if (this.waiting.size > 0) ticket.carry(this.waiting.take());
       // Left in the middle of a batch that a native operator takes apart: nobody knows which of its items got through.
       if (ticket.size > 1 && this.closed) ticket.hold().release(this.#left());
-    } else if (ticket.drops === drops && this.demand.ticketed) this.wait(ticket);
+    } else if (!dropped && this.demand.ticketed) this.wait(ticket);
   }
 
   /** Completes, under a ticket that carries those still waiting: `reduce` and its like emit inside this call. */
@@ -161,9 +156,11 @@ export class Outlet<T> {
     if (this.waiting.size > 0) for (const ticket of this.waiting.take()) ticket.release(reason);
   }
 
-  /** While the stage below is still subscribing, an emitter whose item was held lets the others be subscribed. */
-  #held(): boolean {
-    return this.demand.subscribing && this.#row > 0 && this.#claimsAtRow === this.demand.claims;
+  /** Nobody else waits; while the stage below is subscribing, one whose item was held lets others be subscribed. */
+  #mayGoFirst(): boolean {
+    const { demand } = this;
+    if (!demand.firstInLine(this)) return false;
+    return !(demand.subscribing && this.#row > 0 && this.#claimsAtRow === demand.claims);
   }
 
   /** A terminal call counts as one towards the Demand, so that what it subscribes waits for its turn. */

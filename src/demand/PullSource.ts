@@ -142,7 +142,7 @@ export class PullSource<T> implements Emitter {
   /** A synchronous input: a loop of pulls, each delivered at once. */
   #pullNow(iterator: Iterator<T, unknown>): void {
     const out = this.#out;
-    while (!this.#done && !this.#stopping && !this.#windowFull() && out.ready()) {
+    while (!this.#done && !this.#stopping && (this.#pending < this.#window || this.#urge()) && out.ready()) {
       if (this.#budget.spent()) {
         this.#pause();
         return;
@@ -177,7 +177,7 @@ export class PullSource<T> implements Emitter {
       this.#finish();
       return;
     }
-    if (this.#windowFull() || !out.ready()) return;
+    if ((this.#pending >= this.#window && !this.#urge()) || !out.ready()) return;
     if (this.#budget.spent()) {
       this.#pause();
       return;
@@ -253,11 +253,10 @@ export class PullSource<T> implements Emitter {
     return new Ticket(1, settle, this.#book);
   }
 
-  /** At its window the source asks those below to let go of what they only gather, so that it cannot stall. */
-  #windowFull(): boolean {
-    if (this.#pending < this.#window) return false;
+  /** At its window the source asks those below to let go of what they only gather; answers whether it has room now. */
+  #urge(): boolean {
     this.#out.demand.owner?.urge();
-    return this.#pending >= this.#window;
+    return this.#pending < this.#window;
   }
 
   #ended(): void {

@@ -217,17 +217,6 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     this.out.pass();
   }
 
-  /** Whether a result that has just become ready may leave at once: `ready` others are ready before it. */
-  protected mayDeliver(ready: number): boolean {
-    return ready === 0 && !this.delivering && this.out.ready();
-  }
-
-  /** After a delivery outside the loop: the loop goes on with what became ready meanwhile. */
-  protected delivered(ready: number): void {
-    if (ready > 0 || this.inputDone) this.deliver();
-    else this.out.pass();
-  }
-
   /** Hands an item back: it has no outcome, and stays in the ledger as held. */
   protected leave(value: unknown, ticket: Ticket, reason: unknown): void {
     this.run?.left.push({ stage: this.name, value });

@@ -44,13 +44,16 @@ export interface Play {
   readonly output: readonly unknown[];
 }
 
-let playing: Promise<unknown> = Promise.resolve();
+let playing: Promise<unknown> | undefined;
 
 /** Plays a picture; there is one clock, so one at a time. */
 export function play(text: string, wiring: Wiring, options: MarblesOptions, choose: Choose): Promise<Play> {
-  const turn = playing.then(() => new Player(text, wiring, options).play(choose));
-  playing = turn.catch(() => undefined);
-  return turn;
+  const mine = (async () => {
+    await playing;
+    return new Player(text, wiring, options).play(choose);
+  })();
+  playing = mine.catch(() => undefined);
+  return mine;
 }
 
 class Player {

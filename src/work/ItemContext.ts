@@ -3,6 +3,10 @@ import type { WorkContext } from './Work.ts';
 
 /** What a context holds only once somebody asks for it: most items never do. */
 interface Live {
+  /** Attempts made so far, those of forks included. */
+  attempts: number;
+  /** Debug mode: told of each attempt beyond the first. */
+  onRetry: ((attempt: number) => void) | undefined;
   controller: AbortController | undefined;
   aborted: { readonly reason: unknown } | undefined;
   child: ItemContext | undefined;
@@ -17,10 +21,6 @@ export class ItemContext implements WorkContext {
   readonly index: number;
   readonly worker: number;
   readonly attempt: number;
-  /** Attempts made so far, those of forks included. */
-  attempts: number;
-  /** Debug mode: told of each attempt beyond the first. */
-  onRetry: ((attempt: number) => void) | undefined = undefined;
   readonly #demand: Demand | undefined;
   readonly #parent: ItemContext | undefined;
   #live: Live | undefined = undefined;
@@ -29,9 +29,18 @@ export class ItemContext implements WorkContext {
     this.index = index;
     this.worker = worker;
     this.attempt = attempt;
-    this.attempts = attempt;
     this.#demand = demand;
     this.#parent = parent;
+  }
+
+  /** Attempts made so far, those of forks included. */
+  get attempts(): number {
+    return this.#live?.attempts ?? this.attempt;
+  }
+
+  /** Debug mode: `told` hears of each attempt beyond the first. */
+  watchRetries(told: (attempt: number) => void): void {
+    this.#state().onRetry = told;
   }
 
   get signal(): AbortSignal {
@@ -111,13 +120,21 @@ export class ItemContext implements WorkContext {
   }
 
   #state(): Live {
-    return (this.#live ??= { controller: undefined, aborted: undefined, child: undefined, stops: new Set() });
+    return (this.#live ??= {
+      attempts: this.attempt,
+      onRetry: undefined,
+      controller: undefined,
+      aborted: undefined,
+      child: undefined,
+      stops: new Set(),
+    });
   }
 
   #count(attempt: number): void {
-    if (attempt > this.attempts) {
-      this.attempts = attempt;
-      this.onRetry?.(attempt);
+    const live = this.#state();
+    if (attempt > live.attempts) {
+      live.attempts = attempt;
+      live.onRetry?.(attempt);
     }
     if (this.#parent) this.#parent.#count(attempt);
   }

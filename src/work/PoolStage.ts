@@ -1,7 +1,7 @@
 import { from, type Observable, type ObservableInput, type Subscriber } from 'rxjs';
 import { now } from '../clock.ts';
 import { fromPull } from '../demand/fromPull.ts';
-import { leaveQuietly } from '../flow/Run.ts';
+import { leaveQuietly, type Run } from '../flow/Run.ts';
 import { Stage } from '../demand/Stage.ts';
 import { StageMeter, type StageIdentity } from '../metrics/StageMeter.ts';
 import { KeyedLine, PlainLine, type Line } from '../pool/lines.ts';
@@ -47,6 +47,8 @@ export class Job<T, R> {
   /** How many items this one stands for where time is measured; 0: it is not timed. */
   weight = 0;
   since = 0;
+  /** The next one that is to be used again. */
+  next: Job<T, R> | undefined = undefined;
   readonly fulfilled: (result: R) => void;
   readonly rejected: (error: unknown) => void;
 
@@ -57,6 +59,13 @@ export class Job<T, R> {
     this.rejected = (error) => {
       pool.failed(this, error);
     };
+  }
+
+  /** Forgets what most items never have. */
+  clear(): void {
+    this.key = this.result = this.outbox = this.inner = undefined;
+    this.hasResult = false;
+    this.outcome = 'out';
   }
 }
 
@@ -69,9 +78,12 @@ export class PoolStage<T, R> extends Stage<T, R> {
   readonly #ready = new RingQueue<Job<T, R>>();
   /** Ordered: every job that was accepted and is not finished. */
   readonly #order = new RingQueue<Job<T, R>>();
-  readonly #workers: (Job<T, R> | undefined)[] = [];
+  /** Whom each worker works for, or did last. */
+  readonly #workers: Job<T, R>[] = [];
   readonly #freeWorkers: number[] = [];
-  readonly #spare: Job<T, R>[] = [];
+  /** Jobs to be used again, each of which knows the next. */
+  #spare: Job<T, R> | undefined = undefined;
+  #spares = 0;
   readonly #concurrency: number;
   readonly #ordered: boolean;
   /** No order to keep, and no keys. */
@@ -105,7 +117,12 @@ export class PoolStage<T, R> extends Stage<T, R> {
   }
 
   protected override accept(value: T, ticket: Ticket): void {
-    const job = this.#spare.pop() ?? new Job(this);
+    let job = this.#spare;
+    if (job === undefined) job = new Job(this);
+    else {
+      this.#spare = job.next;
+      this.#spares--;
+    }
     job.value = value;
     job.ticket = ticket;
     job.index = this.#index++;
@@ -123,8 +140,9 @@ export class PoolStage<T, R> extends Stage<T, R> {
   /** A promise of work has its result. */
   fulfilled(job: Job<T, R>, result: R): void {
     if (this.dead || job.state !== 'working') return;
-    this.#worked(job);
-    if (this.#ordered || !this.mayDeliver(this.#ready.size)) {
+    job.state = 'done';
+    if (this.run !== undefined) this.#worked(job, this.run);
+    if (this.#ordered || this.#ready.size > 0 || this.delivering || !this.out.ready()) {
       this.settle(job, result);
       this.#done(job);
       return;
@@ -137,12 +155,14 @@ export class PoolStage<T, R> extends Stage<T, R> {
     } finally {
       this.delivering = false;
     }
-    this.delivered(this.#ready.size);
+    if (this.#ready.size > 0 || this.inputDone) this.deliver();
+    else this.out.pass();
   }
 
   failed(job: Job<T, R>, error: unknown): void {
     if (this.dead || job.state !== 'working') return;
-    this.#worked(job);
+    job.state = 'done';
+    if (this.run !== undefined) this.#worked(job, this.run);
     const { onFailure } = this.#settings;
     if (onFailure === 'fail') {
       this.#fail(job, error);
@@ -184,7 +204,8 @@ export class PoolStage<T, R> extends Stage<T, R> {
   /** An Observable of work has completed, and given back what it held. */
   completed(job: Job<T, R>): void {
     if (this.dead || job.state !== 'working') return;
-    this.#worked(job);
+    job.state = 'done';
+    if (this.run !== undefined) this.#worked(job, this.run);
     this.#done(job);
   }
 
@@ -230,7 +251,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
   protected override abandon(reason: unknown, keepFinished: boolean): void {
     for (const job of this.#line.clear()) this.#leaveJob(job, reason);
     for (const job of this.#workers) {
-      if (job?.state !== 'working' && job?.state !== 'settling') continue;
+      if (job.state !== 'working' && job.state !== 'settling') continue;
       if (job === this.#emitting && !keepFinished) this.#stopWork(job, reason);
       else this.#leaveJob(job, reason);
     }
@@ -280,7 +301,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
     job.state = 'working';
     const context = new ItemContext(job.index, worker, this.demand);
     job.context = context;
-    if (this.run !== undefined) this.#clockIn(job);
+    if (this.run !== undefined) this.#clockIn(job, this.run);
     const outer = current.ticket;
     current.ticket = NONE;
     try {
@@ -313,9 +334,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
   }
 
   /** Work is over: its time is counted, and its retries. */
-  #worked(job: Job<T, R>): void {
-    job.state = 'done';
-    if (this.run === undefined) return;
+  #worked(job: Job<T, R>, run: Run): void {
     const attempts = job.context?.attempts ?? 1;
     if (attempts > 1) this.meter.retried += attempts - 1;
     if (job.weight > 0) {
@@ -323,7 +342,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
       this.meter.busyMs += (at - job.since) * job.weight;
       job.since = at;
     }
-    if (this.run.trace) this.tell('finished', job.value, job.worker, attempts);
+    if (run.trace) this.tell('finished', job.value, job.worker, attempts);
   }
 
   /** The job has its outcome: it is finished when what it still has to emit is delivered. */
@@ -352,8 +371,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
   #finish(job: Job<T, R>): void {
     const { ticket } = job;
     if (job.outcome === 'out') this.meter.out++;
-    else this.meter[job.outcome]++;
-    if (this.run?.trace && job.outcome !== 'out') this.tell(job.outcome, job.value, job.worker);
+    else this.#withoutResult(job, job.outcome);
     if (this.dead) {
       if (ticket !== NONE) ticket.release(); // it was on the stack when the flow ended below: delivered
       return;
@@ -365,9 +383,13 @@ export class PoolStage<T, R> extends Stage<T, R> {
     this.demand.release();
   }
 
+  #withoutResult(job: Job<T, R>, outcome: Exclude<Outcome, 'out'>): void {
+    this.meter[outcome]++;
+    if (this.run?.trace) this.tell(outcome, job.value, job.worker);
+  }
+
   /** The worker is free, and so is the key. */
   #vacate(job: Job<T, R>): void {
-    this.#workers[job.worker] = undefined;
     this.#freeWorkers.push(job.worker);
     this.#working--;
     if (!this.#plain) this.#line.done(job);
@@ -375,11 +397,13 @@ export class PoolStage<T, R> extends Stage<T, R> {
 
   #recycle(job: Job<T, R>): void {
     job.value = undefined as T;
+    job.context = undefined;
     job.ticket = NONE;
-    job.key = job.context = job.result = job.outbox = job.inner = undefined;
-    job.hasResult = false;
-    job.outcome = 'out';
-    if (this.#spare.length < this.demand.limit) this.#spare.push(job);
+    if (job.hasResult || job.inner !== undefined || job.key !== undefined || job.outcome !== 'out') job.clear();
+    if (this.#spares >= this.demand.limit) return;
+    job.next = this.#spare;
+    this.#spare = job;
+    this.#spares++;
   }
 
   /** The stage fails with what failed this item, which is handed back last: its settlement may wake the source. */
@@ -415,15 +439,15 @@ export class PoolStage<T, R> extends Stage<T, R> {
     const { context, value, worker } = job;
     this.tell('started', value, worker, 1);
     if (!context) return;
-    context.onRetry = (attempt) => {
+    context.watchRetries((attempt) => {
       this.tell('retried', value, worker, attempt);
-    };
+    });
   }
 
-  #clockIn(job: Job<T, R>): void {
+  #clockIn(job: Job<T, R>, run: Run): void {
     job.weight = StageMeter.weight(job.index);
     if (job.weight > 0) job.since = now();
-    if (this.run?.trace) this.#traceWork(job);
+    if (run.trace) this.#traceWork(job);
   }
 }
 
