@@ -14,13 +14,13 @@ export const batchMarbles: readonly Marble[] = [
     options: { values },
   },
   {
-    title: 'the time starts with the first item of a batch, and not with the source',
+    title: 'the time starts with the first item of a batch; those that follow do not prolong it',
     picture: `
-      source  ---c--------d|
-      output  -------y-----(z|)
-      waiting 0--1---0----10
+      source   ---c-d-----|
+      output   -------w---|
+      waiting  0--1-2-0
     `,
-    wiring: ({ source }) => source().pipe(batch({ maxItems: 2, maxWaitMs: 4 })),
+    wiring: ({ source }) => source().pipe(batch({ maxItems: 3, maxWaitMs: 4 })),
     options: { values },
   },
   {
@@ -62,6 +62,17 @@ export const batchMarbles: readonly Marble[] = [
       output         ----A---B|
       batch.waiting  012340
       batch.demand   1---01
+    `,
+    wiring: ({ pulled, work }) =>
+      pulled().pipe(batch({ maxItems: 4, maxWaitMs: 0 }), poolMap(work, { concurrency: 1 })),
+  },
+  {
+    title: 'the source ends while the stage below has no room: the last batch waits for it',
+    picture: `
+      source   abc|
+      a        ----A|
+      bc            --B|
+      output   ----A--B|
     `,
     wiring: ({ pulled, work }) =>
       pulled().pipe(batch({ maxItems: 4, maxWaitMs: 0 }), poolMap(work, { concurrency: 1 })),

@@ -1,0 +1,264 @@
+import type { Sabotage } from '../support/mutant.ts';
+
+/** A fault that is put into an operator, and that its pictures have to find. */
+export interface Fault extends Sabotage {
+  readonly says: string;
+}
+
+const pool = 'src/work/PoolStage.ts';
+const queue = 'operators/boundedQueue.ts';
+const batch = 'operators/batch.ts';
+const policy = 'src/retry/RetryPolicy.ts';
+const retry = 'src/work/withRetry.ts';
+const timeout = 'src/work/withTimeout.ts';
+
+/** By the word whose pictures find them. Each `find` stands once in its file; a stale one fails loudly. */
+export const faults: Readonly<Record<string, readonly Fault[]>> = {
+  poolMap: [
+    {
+      says: 'one worker too many',
+      file: pool,
+      find: 'this.#concurrency = settings.concurrency;',
+      replace: 'this.#concurrency = settings.concurrency + 1;',
+    },
+    {
+      says: 'the limit is ignored on refill',
+      file: pool,
+      find: 'while (!this.dead && this.#working < this.#concurrency)',
+      replace: 'while (!this.dead)',
+    },
+    {
+      says: 'completes while busy',
+      file: pool,
+      find: 'return this.demand.held === 0;',
+      replace: 'return this.#line.size === 0;',
+    },
+    {
+      says: 'never completes',
+      file: pool,
+      find: 'return this.demand.held === 0;',
+      replace: 'return false;',
+    },
+    {
+      says: 'the order of the line is changed',
+      file: 'src/pool/lines.ts',
+      find: 'this.#queue.size > 0 ? this.#queue.take()',
+      replace: 'this.#queue.size > 0 ? this.#queue.takeLast()',
+    },
+    { says: 'a worker is never freed', file: pool, find: 'this.#working--;', replace: '' },
+    { says: 'works on after unsubscription', file: pool, find: 'inner.unsubscribe();', replace: '' },
+    {
+      says: 'demand is opened too early',
+      file: pool,
+      find: 'settings.concurrency + settings.maxWaiting',
+      replace: 'settings.concurrency + settings.maxWaiting + 1',
+    },
+    {
+      says: 'demand is never reopened',
+      file: pool,
+      find: 'this.demand.release();',
+      replace: 'this.demand.held--;',
+    },
+    {
+      says: 'ordered results leave when they are ready',
+      file: pool,
+      find: 'this.#ordered = settings.ordered;',
+      replace: 'this.#ordered = false;',
+    },
+    {
+      says: 'two items of a key at a time',
+      file: 'src/pool/lines.ts',
+      find: 'if (waiting.length === 1 && !this.#atWork.has(key))',
+      replace: 'if (waiting.length === 1)',
+    },
+    {
+      says: 'an error from above passes at once',
+      file: 'src/demand/Stage.ts',
+      find: 'this.#failure ??= { error };',
+      replace: 'this.out.error(error);',
+    },
+  ],
+  boundedQueue: [
+    {
+      says: 'one item too many',
+      file: queue,
+      find: 'super(identity, subscriber, capacity);',
+      replace: 'super(identity, subscriber, capacity + 1);',
+    },
+    {
+      says: 'last come, first served',
+      file: queue,
+      find: 'const value = this.#values.take();',
+      replace: 'const value = this.#values.takeLast();',
+    },
+    {
+      says: 'completes before it is empty',
+      file: queue,
+      find: 'return this.#values.size === 0;',
+      replace: 'return true;',
+    },
+    {
+      says: 'never completes',
+      file: queue,
+      find: 'return this.#values.size === 0;',
+      replace: 'return false;',
+    },
+    {
+      says: 'demand is never reopened',
+      file: queue,
+      find: 'if (!this.dead) this.demand.release();',
+      replace: 'if (!this.dead) this.demand.held--;',
+    },
+    {
+      says: 'dropOldest and dropNewest are mixed up',
+      file: queue,
+      find: 'const dropped = oldest ?',
+      replace: 'const dropped = !oldest ?',
+    },
+    { says: 'drops are not counted', file: queue, find: 'this.meter.dropped++;', replace: '' },
+    {
+      says: 'the queue overflows in silence',
+      file: queue,
+      find: 'if (demand.held > demand.limit && pushed && !this.dead) this.#overflows();',
+      replace: '',
+    },
+  ],
+  batch: [
+    {
+      says: 'time is never up',
+      file: batch,
+      find: 'if (this.#values.length === 1) this.#startTimer();',
+      replace: '',
+    },
+    {
+      says: 'each item starts the time again',
+      file: batch,
+      find: 'if (this.#values.length === 1) this.#startTimer();',
+      replace: 'this.#startTimer();',
+    },
+    {
+      says: 'the last batch is lost',
+      file: batch,
+      find: 'return this.#values.length === 0;',
+      replace: 'return true;',
+    },
+    {
+      says: 'nothing leaves before it is full',
+      file: batch,
+      find: 'this.#due = this.#values.length;',
+      replace: 'this.#due = 0;',
+    },
+    {
+      says: 'a batch is too heavy by one item',
+      file: batch,
+      find: 'return Math.max(1, i);',
+      replace: 'return Math.max(1, i + 1);',
+    },
+    {
+      says: 'demand is opened too early',
+      file: batch,
+      find: 'super(identity, subscriber, bounds.maxItems);',
+      replace: 'super(identity, subscriber, bounds.maxItems + 1);',
+    },
+    { says: 'demand is never reopened', file: batch, find: 'this.demand.held -= size;', replace: '' },
+    {
+      says: 'emits into closed demand',
+      file: batch,
+      find: 'if (size === 0 || !this.out.ready()) return false;',
+      replace: 'if (size === 0) return false;',
+    },
+  ],
+  retryDelayed: [
+    {
+      says: 'tries again at once',
+      file: policy,
+      find: 'const wait = delayMs(++this.#retry, this.#previousMs);',
+      replace: 'const wait = delayMs(++this.#retry, this.#previousMs) && 0;',
+    },
+    { says: 'one retry too few', file: policy, find: 'waits[retry - 1]', replace: 'waits[retry]' },
+    {
+      says: 'one retry too many',
+      file: policy,
+      find: 'waits[retry - 1]',
+      replace: 'waits[Math.max(0, retry - 2)]',
+    },
+    {
+      says: 'what is not retryable is tried again',
+      file: policy,
+      find: 'if (!isRetryable(error)) return undefined;',
+      replace: '',
+    },
+    {
+      says: 'retryAfterMs is ignored',
+      file: policy,
+      find: 'floor > wait ? floor : wait',
+      replace: 'floor > wait ? wait : wait',
+    },
+    {
+      says: 'draining does not end the wait',
+      file: 'operators/retryDelayed.ts',
+      find: 'demand?.whenDraining(stop) ??',
+      replace: '',
+    },
+    {
+      says: 'the wait goes on after unsubscription',
+      file: retry,
+      find: `  return () => {
+    timer.unsubscribe();
+    forget();
+  };`,
+      replace: '  return () => {\n    forget();\n  };',
+    },
+  ],
+  withTimeout: [
+    { says: 'work goes on after its time', file: timeout, find: 'item.abort(error);', replace: '' },
+    {
+      says: 'one millisecond late',
+      file: timeout,
+      find: 'after(timeoutMs, () => {',
+      replace: 'after(timeoutMs + 1, () => {',
+    },
+  ],
+  filterOr: [
+    {
+      says: 'what is rejected is told to nobody',
+      file: 'operators/filterOr.ts',
+      find: "typeof rejected === 'object' ?",
+      replace: "typeof rejected === 'function' ? () => undefined : typeof rejected === 'object' ?",
+    },
+  ],
+  storeTo: [
+    {
+      says: 'emits before the sink has confirmed',
+      file: 'src/work/StoreStage.ts',
+      find: 'await under(NONE, () => this.#sink.store(values, forked));',
+      replace: 'void under(NONE, () => this.#sink.store(values, forked));',
+    },
+    {
+      says: 'bad data is not cut in halves',
+      file: 'src/work/StoreStage.ts',
+      find: "if (kind === 'data' && entries.length > 1) {",
+      replace: 'if (entries.length > 99) {',
+    },
+    {
+      says: 'time is never up',
+      file: 'src/work/StoreStage.ts',
+      find: 'else if (!this.#timer && this.#settings.maxWaitMs !== Infinity) this.#startTimer();',
+      replace: '',
+    },
+  ],
+  runFlow: [
+    {
+      says: 'draining aborts',
+      file: 'src/demand/Stage.ts',
+      find: '    this.demand.drain();\n    this.flush();',
+      replace: '    this.fail(new Error());\n    this.flush();',
+    },
+    {
+      says: 'draining does not reach the source',
+      file: 'src/demand/Demand.ts',
+      find: 'if (!outlet.inner) outlet.stop();',
+      replace: '',
+    },
+  ],
+};
