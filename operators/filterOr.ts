@@ -32,7 +32,7 @@ export interface FilterOrOptions<T> {
  * - **Completes when** the source has completed and every answer is delivered.
  * - **Errors when** the source errors, or the predicate or `rejected` throws; so does a promise of `rejected`, which
  *   is not waited for.
- * - **Unsubscribing** aborts the signals of predicates that are busy, and hands back what they look at.
+ * - **Unsubscribing** hands back what predicates look at; their answers are not heard.
  *
  * @param predicate Synchronous, or asynchronous with `concurrency` given.
  * @throws `InvalidOptionError`, at call time, for an option outside its range.

@@ -71,7 +71,7 @@ export const cornerLaws: readonly Law[] = [
         const log: Log = [];
         await run(sluice, acknowledged(sluice, log, items(3)).pipe(operator));
         assert.deepEqual(settled(log, 'ack'), [], name);
-        assert.notDeepEqual(settled(log, 'nak'), [], name);
+        assert.ok(settled(log, 'nak').length > 0, name);
       }
       const log: Log = [];
       const broken = function* (): Generator<string> {
