@@ -152,5 +152,6 @@ class FilterStage<T> extends PoolStage<T, T> {
     const reject = this.#reject;
     if (reject) under(NONE, () => toldOf(reject, job.value, (error) => this.fail(error)));
     job.outcome = 'rejected';
+    job.more = true;
   }
 }

@@ -18,6 +18,9 @@ export interface DemandOwner {
   complain(error: Error, fatal: boolean): void;
 }
 
+/** No limit: the greatest small integer of every engine, since a comparison with `Infinity` is one of doubles. */
+export const UNLIMITED = 2 ** 30 - 1;
+
 export type Complaint = 'cut' | 'overrun' | 'unclaimed' | 'late' | 'ticket';
 
 /**
@@ -30,7 +33,7 @@ export class Demand {
   /** Calls towards it on the stack. While there are any it counts as closed: delivery is never re-entered. */
   emitting = 0;
   /**
-   * Whose item is on its way. A source that is subscribed meanwhile works on that item, which was accepted: it is
+   * Whose item is on its way, while `emitting` is above 0. A source that is subscribed meanwhile works on that item, which was accepted: it is
    * _inner_, and does not obey `draining`. Not where the emitter has been left: then it takes the emitter's place.
    */
   emitter: Outlet<never> | undefined = undefined;
@@ -84,7 +87,7 @@ export class Demand {
   /** Whether a source that is subscribed now works on an item already accepted. */
   get inner(): boolean {
     const { emitter } = this;
-    return emitter !== undefined && (emitter.inner || !emitter.closed);
+    return this.emitting > 0 && emitter !== undefined && (emitter.inner || !emitter.closed);
   }
 
   /** Sets another limit; those who wait go on if there is room now. */
@@ -183,6 +186,7 @@ export class Demand {
 
   detach(outlet: Outlet<never>): void {
     this.leaveLine(outlet);
+    if (this.emitter === outlet && this.emitting === 0) this.emitter = undefined;
     if (!this.outlets.delete(outlet)) return;
     if (outlet.parked) this.#parked--;
     this.#lingering.delete(outlet);

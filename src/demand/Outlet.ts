@@ -10,11 +10,11 @@ import { demandBelow, operatorsOnStack } from '../rx/chain.ts';
 import { current, NONE } from '../tickets/current.ts';
 import { Ticket } from '../tickets/Ticket.ts';
 import { WaitingTickets } from '../tickets/WaitingTickets.ts';
-import { Demand } from './Demand.ts';
+import { Demand, UNLIMITED } from './Demand.ts';
 
 /** Who emits through an Outlet: a source or a stage. Neither call may throw. */
 export interface Emitter {
-  /** Demand is open and it is this one's turn: emit, begin a pull or finish, then `pass`. */
+  /** Demand is open and it is this one's turn: emit, begin a pull or finish. */
   resume(): void;
   /** Draining begins. */
   stop(): void;
@@ -60,7 +60,7 @@ export class Outlet<T> {
     this.#emitter = emitter;
     const below = demandBelow(subscriber);
     this.linked = below !== undefined;
-    this.demand = below ?? new Demand(Infinity);
+    this.demand = below ?? new Demand(UNLIMITED);
     this.inner = below?.inner ?? false;
     if (below?.owner && !this.inner) this.#subscribedAt = operatorsOnStack.capture();
     this.demand.attach(this);
@@ -74,7 +74,7 @@ export class Outlet<T> {
   ready(): boolean {
     const { demand } = this;
     const myTurn = this.#turn;
-    this.#turn = false;
+    if (myTurn) this.#turn = false;
     if (demand.open && (myTurn || this.#mayGoFirst())) return true;
     demand.joinLine(this);
     return false;
@@ -102,31 +102,35 @@ export class Outlet<T> {
 
   /** Emits one item under its ticket, of which the caller keeps its reference; then looks what became of it. */
   emit(value: T, ticket: Ticket): void {
+    if (ticket === NONE) this.#call(value, NONE);
+    else this.#emitTicketed(value, ticket);
+  }
+
+  #call(value: T, ticket: Ticket): void {
     const { demand } = this;
     const { claims, emitter } = demand;
-    const { claims: ticketClaims, drops } = ticket;
     const outerTicket = current.ticket;
-    current.ticket = ticket;
-    demand.emitter = this;
+    if (outerTicket !== ticket) current.ticket = ticket;
+    if (emitter !== this) demand.emitter = this;
     demand.emitting++;
     try {
       this.#subscriber.next(value);
     } finally {
       demand.emitting--;
-      demand.emitter = emitter;
-      current.ticket = outerTicket;
+      if (emitter !== this && demand.emitting > 0) demand.emitter = emitter;
+      if (outerTicket !== ticket) current.ticket = outerTicket;
     }
     if (demand.claims === claims && demand.owner !== undefined) this.#unclaimed(value);
-    if (ticket !== NONE) this.#emitted(ticket, ticket.claims !== ticketClaims, ticket.drops !== drops);
   }
 
-  /** What became of the ticket of an item during its call. */
-  #emitted(ticket: Ticket, claimed: boolean, dropped: boolean): void {
-    if (claimed) {
+  #emitTicketed(value: T, ticket: Ticket): void {
+    const { claims, drops } = ticket;
+    this.#call(value, ticket);
+    if (ticket.claims !== claims) {
       if (this.waiting.size > 0) ticket.carry(this.waiting.take());
       // Left in the middle of a batch that a native operator takes apart: nobody knows which of its items got through.
       if (ticket.size > 1 && this.closed) ticket.hold().release(this.#left());
-    } else if (!dropped && this.demand.ticketed) this.wait(ticket);
+    } else if (ticket.drops === drops && this.demand.ticketed) this.wait(ticket);
   }
 
   /** Completes, under a ticket that carries those still waiting: `reduce` and its like emit inside this call. */

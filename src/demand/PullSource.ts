@@ -5,6 +5,7 @@ import { waitForClosing, type Run } from '../flow/Run.ts';
 import { endOfChain } from '../rx/chain.ts';
 import { current, NONE, under } from '../tickets/current.ts';
 import { Ticket, type TicketBook } from '../tickets/Ticket.ts';
+import { UNLIMITED } from './Demand.ts';
 import { Outlet, type Emitter } from './Outlet.ts';
 import { openPull, type Pull, type PullInput } from './pullInput.ts';
 import { subscribingStage } from './Stage.ts';
@@ -20,7 +21,7 @@ export interface Settlement<T> {
 export interface PullSettings<T> {
   readonly name: string;
   readonly onSettled: ((settlement: Settlement<T>) => void) | undefined;
-  /** Items without an outcome at any time; `Infinity`: as many as there is demand. */
+  /** Items without an outcome at any time; `UNLIMITED`: as many as there is demand. */
   readonly window: number;
   readonly onDrain: (() => void) | undefined;
   /** The run that it was read in is over. */
@@ -74,7 +75,7 @@ export class PullSource<T> implements Emitter {
     this.#onOver = onOver;
     this.#book = {
       waiting: 0,
-      maxWaiting: window === Infinity ? MAX_WAITING_TICKETS : Math.floor(window / 2),
+      maxWaiting: window === UNLIMITED ? MAX_WAITING_TICKETS : Math.floor(window / 2),
     };
     this.#out = new Outlet(subscriber, this);
     this.#run = this.#out.inner ? undefined : this.#out.demand.owner?.run;
@@ -103,7 +104,7 @@ export class PullSource<T> implements Emitter {
     if (this.#onSettled) demand.announce();
     if (this.#onOver) this.#run?.whenOver(this.#onOver);
     if (draining) this.stop(); // what the input accepted before is given all the same
-    this.resume();
+    this.#step();
   }
 
   resume(): void {
@@ -120,6 +121,11 @@ export class PullSource<T> implements Emitter {
     } finally {
       this.#running = false;
     }
+  }
+
+  /** A turn that nobody gave: those that wait have theirs afterwards. */
+  #step(): void {
+    this.resume();
     this.#out.pass();
   }
 
@@ -204,7 +210,7 @@ export class PullSource<T> implements Emitter {
   /** Goes on when the event loop has turned. Apart, since a closure would cost its caller a context a call. */
   #pause(): void {
     after(0, () => {
-      this.resume();
+      this.#step();
     });
   }
 
@@ -219,7 +225,7 @@ export class PullSource<T> implements Emitter {
       return;
     }
     this.#inHand = { value: result.value };
-    this.resume();
+    this.#step();
   };
 
   readonly #pullFailed = (error: unknown): void => {
@@ -286,7 +292,7 @@ export class PullSource<T> implements Emitter {
     void Promise.resolve().then(() => {
       this.#reopening = false;
       if (this.#pending < this.#window) this.#urge(-1);
-      this.resume();
+      this.#step();
     });
   }
 

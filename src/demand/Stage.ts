@@ -42,6 +42,8 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   #failure: { readonly error: unknown } | undefined;
   protected delivering = false;
   #failing = false;
+  /** Debug mode is on. */
+  readonly #traced: boolean;
   /** A stage is below, and cannot be seen from here. */
   readonly #cut: boolean;
   #inlet: Inlet<T> | undefined;
@@ -50,6 +52,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     this.out = new Outlet(subscriber, this);
     const below = this.out.demand;
     this.run = below.owner?.run;
+    this.#traced = this.run?.trace !== undefined;
     this.meter = this.run?.meter(identity, this.out.inner) ?? new StageMeter(identity);
     this.demand = new Demand(limit, this);
     this.demand.draining = below.draining && !this.out.inner;
@@ -127,7 +130,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     const { demand } = this;
     demand.claims++;
     const plain = current.ticket === NONE && demand.emitting > 0 && demand.held < demand.limit;
-    if (!plain || this.inputDone || this.run?.trace) {
+    if (!plain || this.inputDone || this.#traced) {
       this.#receiveWithCare(value);
       return;
     }

@@ -1,5 +1,6 @@
 import { Observable } from 'rxjs';
 import { callable, wholeNumber } from '../options.ts';
+import { UNLIMITED } from './Demand.ts';
 import type { PullInput } from './pullInput.ts';
 import { PullSource, type Settlement } from './PullSource.ts';
 
@@ -39,7 +40,7 @@ export function fromPull<T>(input: PullInput<T>, options: FromPullOptions<T> = {
   if (onSettled !== undefined) callable('fromPull: onSettled', onSettled);
   if (maxPending !== undefined) wholeNumber('fromPull: maxPending', maxPending, 1);
   if (onDrain !== undefined) callable('fromPull: onDrain', onDrain);
-  const settings = { name, onSettled, window: maxPending ?? Infinity, onDrain };
+  const settings = { name, onSettled, window: maxPending ?? UNLIMITED, onDrain };
   const source = new Observable<T>((subscriber) => {
     new PullSource(input, subscriber, source, settings).start();
   });

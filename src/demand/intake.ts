@@ -2,6 +2,7 @@ import { Observable } from 'rxjs';
 import { HandedBackError, InvalidOptionError, SourceUsedError } from '../errors.ts';
 import { wholeNumber } from '../options.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
+import { UNLIMITED } from './Demand.ts';
 import { PullSource } from './PullSource.ts';
 
 export interface IntakeOptions {
@@ -130,7 +131,7 @@ export function intake<T>({ capacity }: IntakeOptions): Intake<T> {
     return { [Symbol.asyncIterator]: iterator };
   };
 
-  const settings = { name: 'intake', onSettled: undefined, window: Infinity, onDrain: drain, onOver: over };
+  const settings = { name: 'intake', onSettled: undefined, window: UNLIMITED, onDrain: drain, onOver: over };
   const items$ = new Observable<T>((subscriber) => {
     new PullSource<T>(open, subscriber, items$, settings).start();
   });

@@ -11,7 +11,7 @@ import {
   type Subscription,
 } from 'rxjs';
 import { after, now } from '../clock.ts';
-import { Demand, type DemandOwner } from '../demand/Demand.ts';
+import { Demand, UNLIMITED, type DemandOwner } from '../demand/Demand.ts';
 import { HandedBackError, InvalidOptionError, reasonOf, TicketLostError } from '../errors.ts';
 import { atLeast, callable, oneOf } from '../options.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
@@ -231,7 +231,7 @@ class FlowEnd implements DemandOwner, Receiver<unknown> {
   constructor(run: Run, over: (how: { readonly error: unknown } | undefined) => void) {
     this.run = run;
     this.#over = over;
-    this.demand = new Demand(Infinity, this);
+    this.demand = new Demand(UNLIMITED, this);
     run.fail = (error) => {
       this.fail(error);
     };

@@ -14,18 +14,18 @@ export interface Line<T> {
 
 /** First come, first served. */
 export class PlainLine<T> implements Line<T> {
+  size = 0;
   readonly #queue = new RingQueue<T>();
-
-  get size(): number {
-    return this.#queue.size;
-  }
 
   push(entry: T): void {
     this.#queue.push(entry);
+    this.size++;
   }
 
   take(): T | undefined {
-    return this.#queue.size > 0 ? this.#queue.take() : undefined;
+    if (this.size === 0) return undefined;
+    this.size--;
+    return this.#queue.take();
   }
 
   done(): void {
@@ -35,6 +35,7 @@ export class PlainLine<T> implements Line<T> {
   clear(): T[] {
     const all: T[] = [];
     while (this.#queue.size > 0) all.push(this.#queue.take());
+    this.size = 0;
     return all;
   }
 }

@@ -38,6 +38,8 @@ export class Job<T, R> {
   worker = -1;
   state: JobState = 'waiting';
   outcome: Outcome = 'out';
+  /** It has what most items never have: a key, a result that waits, an Observable, another outcome than `out`. */
+  more = false;
   context: ItemContext | undefined = undefined;
   /** The result of a promise, its only one. */
   result: R | undefined = undefined;
@@ -65,7 +67,7 @@ export class Job<T, R> {
   /** Forgets what most items never have. */
   clear(): void {
     this.key = this.result = this.outbox = this.inner = undefined;
-    this.hasResult = false;
+    this.hasResult = this.more = false;
     this.outcome = 'out';
   }
 }
@@ -175,6 +177,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
       return;
     }
     job.outcome = onFailure === 'drop' ? 'dropped' : 'dead';
+    job.more = true;
     if (onFailure === 'drop') {
       this.#done(job);
       return;
@@ -219,6 +222,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
   protected settle(job: Job<T, R>, result: R): void {
     job.result = result;
     job.hasResult = true;
+    job.more = true;
   }
 
   protected override emitNext(): boolean {
@@ -275,6 +279,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
     current.ticket = NONE;
     try {
       job.key = by(job.value);
+      job.more = true;
       if (!this.over) return true;
       this.#leaveJob(job, new HandedBackError(this.name, 'the flow was stopped while its key was asked for'));
       return false;
@@ -340,6 +345,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
       },
     );
     job.inner = inner;
+    job.more = true;
     streamOf(result).subscribe(inner);
   }
 
@@ -409,8 +415,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
     job.value = undefined as T;
     job.context = undefined;
     job.ticket = NONE;
-    if (job.hasResult || job.inner !== undefined || job.key !== undefined || job.outcome !== 'out')
-      job.clear();
+    if (job.more) job.clear();
     if (this.#spares >= this.demand.limit) return;
     job.next = this.#spare;
     this.#spare = job;

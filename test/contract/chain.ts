@@ -148,7 +148,7 @@ export const chainLaws: readonly Law[] = [
       const { values, completed } = watch(sluice.fromPull(upTo(500)));
       assert.deepEqual([values.length, completed], [500, true]);
     },
-    sabotage: [without(OUTLET, 'below ?? new Demand(Infinity)', 'below ?? new Demand(0)')],
+    sabotage: [without(OUTLET, 'below ?? new Demand(UNLIMITED)', 'below ?? new Demand(0)')],
   },
   {
     rule: 'D2',

@@ -285,7 +285,7 @@ const breaks: Record<string, Law['sabotage']> = {
   dropping: [
     without(
       'src/demand/Outlet.ts',
-      'else if (!dropped && this.demand.ticketed) this.wait(ticket);',
+      'else if (ticket.drops === drops && this.demand.ticketed) this.wait(ticket);',
       'else ticket.hold();',
     ),
   ],
@@ -295,7 +295,10 @@ const breaks: Record<string, Law['sabotage']> = {
       'if (this.waiting.size > 0) ticket.carry(this.waiting.take());',
       'for (const rider of this.waiting.take()) rider.release();',
     ),
-    without('src/demand/Outlet.ts', 'else if (!dropped && this.demand.ticketed) this.wait(ticket);'),
+    without(
+      'src/demand/Outlet.ts',
+      'else if (ticket.drops === drops && this.demand.ticketed) this.wait(ticket);',
+    ),
   ],
   'holding for a time': [
     without('src/demand/PullSource.ts', 'if (this.#onSettled) demand.announce();'),

@@ -76,7 +76,7 @@ export const unclaimedLaws: readonly Law[] = [
       assert.ok(below.includes('nak i3'), below.join());
     },
     sabotage: [
-      without(OUTLET, 'else if (!dropped && this.demand.ticketed) this.wait(ticket);'),
+      without(OUTLET, 'else if (ticket.drops === drops && this.demand.ticketed) this.wait(ticket);'),
       without(
         OUTLET,
         'if (this.#subscriber.closed) {\n      ticket.hold().release(this.#left());',
