@@ -1,9 +1,14 @@
 import { spawn } from 'node:child_process';
 import { createServer, connect, type AddressInfo, type Socket } from 'node:net';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { fromPull, poolMap, runFlow, withTimeout, type WorkContext } from 'sluice';
 import { classifyPostgresError, PostgresConnections, postgresTable } from 'sluice/postgres';
 import { startEmbeddedPostgres } from '../../examples/support/embeddedPostgres.ts';
 import { openTestDatabase, type TestDatabase } from './servers/postgres.ts';
@@ -226,7 +231,7 @@ describe('postgresTable', () => {
     const reason = new Error('stopped');
     controller.abort(reason);
     expect(await stored).toBe(reason);
-    expect(db.stats.total - db.stats.idle).toBe(0);
+    await expect.poll(() => db.stats.total - db.stats.idle).toBe(0);
     await database.admin.query('ROLLBACK');
     expect(await failure(sink.store([{ id: 2 }], { attempt: 1, signal }))).toBe(reason);
     await sink.store([{ id: 3 }], context);
@@ -520,6 +525,101 @@ describe('PostgresConnections', () => {
     expect((await one.query('SHOW transaction_isolation')).rows).toHaveLength(1);
   });
 
+  /** How often the server was seen with more backends of this name than `max`, and the most that were seen. */
+  async function backendsDuring(name: string, work: () => Promise<unknown>): Promise<number> {
+    let most = 0;
+    let working = true;
+    const watching = (async () => {
+      while (working) {
+        const [row] = await rowsOf(
+          `SELECT count(*)::int AS count FROM pg_stat_activity WHERE application_name = '${name}'`,
+        );
+        most = Math.max(most, row!['count'] as number);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    })();
+    await work();
+    working = false;
+    await watching;
+    return most;
+  }
+
+  test('max holds at the server, too, when statements are aborted or take too long', async () => {
+    await using two = open({ max: 2, pool: { application_name: 'aborted' } });
+    const sleep = withTimeout(
+      (_: number, { signal }: WorkContext) => two.query('SELECT pg_sleep(2)', [], { signal }),
+      { timeoutMs: 50 },
+    );
+    const flow = fromPull(numbers(20)).pipe(poolMap(sleep, { concurrency: 2, onFailure: 'drop' }));
+    expect(await backendsDuring('aborted', async () => runFlow(flow))).toBe(2);
+    // Aborted at the very moment at which it is sent: the server hears of the cancellation before it hears of the statement.
+    const atOnce = numbers(10).map(async (i) => {
+      const controller = new AbortController();
+      const slept = failure(
+        two.withClient((client) => {
+          const sleeping = client.query('SELECT pg_sleep(2)');
+          controller.abort(i);
+          return sleeping;
+        }, controller),
+      );
+      expect(await slept).toBe(i);
+    });
+    expect(await backendsDuring('aborted', () => Promise.all(atOnce))).toBeLessThanOrEqual(2);
+
+    const options = { max: 1, statementTimeoutMs: 100 };
+    await using late = open({ ...options, pool: { application_name: 'late', statement_timeout: false } });
+    expect(
+      await backendsDuring('late', async () => {
+        expect(await failure(late.query('SELECT pg_sleep(9)'))).toMatchObject({ code: 'TIMEOUT' });
+        await late.query('SELECT 1');
+      }),
+    ).toBe(1);
+    expect(await rowsOf("SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'")).toEqual([]);
+  });
+
+  test('what is cancelled changes nothing, and the next one does not wait for it', async () => {
+    const name = await table('id int PRIMARY KEY');
+    await using one = open({ max: 1 });
+    const controller = new AbortController();
+    const inserted = failure(
+      one.query(`INSERT INTO ${name} SELECT 1 FROM pg_sleep(1)`, [], { signal: controller.signal }),
+    );
+    await expect
+      .poll(() => rowsOf("SELECT 1 FROM pg_stat_activity WHERE query LIKE 'INSERT%'"))
+      .toHaveLength(1);
+    controller.abort(undefined);
+    expect(await inserted).toMatchObject({ name: 'AbortError' });
+    expect(await elapsedMs(() => one.query('SELECT 1'))).toBeLessThan(500);
+    expect(await rowsOf(`SELECT * FROM ${name}`)).toEqual([]);
+  });
+
+  test('over a Unix socket, too', async () => {
+    const proxy = await startProxy(database.connectionString, true);
+    await using one = open({ connectionString: proxy.connectionString, max: 1 });
+    const before = await pid(one);
+    const controller = new AbortController();
+    const slept = failure(one.query('SELECT pg_sleep(9)', [], { signal: controller.signal }));
+    await expect
+      .poll(() => rowsOf("SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(9)'"))
+      .toHaveLength(1);
+    controller.abort('enough');
+    expect(await slept).toBe('enough');
+    expect(await pid(one)).not.toBe(before);
+    expect(await rowsOf(`SELECT 1 FROM pg_stat_activity WHERE pid = ${before}`)).toEqual([]);
+    await one.close();
+    await proxy.stop();
+  });
+
+  test('whatever is thrown, the connection comes back', async () => {
+    await using one = open({ max: 1, acquireTimeoutMs: 2_000 });
+    for (const thrown of [undefined, null, 'text', 0, Symbol('s')]) {
+      const promise = one.withClient(() => Promise.reject(thrown as unknown as Error));
+      expect(await promise.catch((error: unknown) => error)).toBe(thrown);
+    }
+    expect(await pid(one)).toBeGreaterThan(0);
+    expect(one.stats).toEqual({ total: 1, idle: 1, waiting: 0 });
+  });
+
   test('a network that swallows everything: the deadline holds, the connection is not used again', async () => {
     const proxy = await startProxy(database.connectionString);
     const swallowed = open({ connectionString: proxy.connectionString, max: 1, statementTimeoutMs: 200 });
@@ -665,9 +765,10 @@ describe('a lost connection', () => {
   });
 });
 
-/** A proxy that can swallow everything, both ways. */
+/** A proxy that can swallow everything, both ways; on a TCP port, or on a Unix socket. */
 async function startProxy(
   connectionString: string,
+  onUnixSocket = false,
 ): Promise<{ connectionString: string; swallow(on: boolean): void; stop(): Promise<void> }> {
   const url = new URL(connectionString);
   const target = { port: Number(url.port || 5_432), host: url.hostname };
@@ -692,9 +793,17 @@ async function startProxy(
     pass(client, upstream);
     pass(upstream, client);
   });
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  url.hostname = '127.0.0.1';
-  url.port = String((server.address() as AddressInfo).port);
+  if (onUnixSocket) {
+    const folder = await mkdtemp(join(tmpdir(), 'sluice-socket-'));
+    server.on('close', () => rmSync(folder, { recursive: true }));
+    await once(server.listen(join(folder, '.s.PGSQL.5432')), 'listening');
+    url.port = '5432';
+    url.searchParams.set('host', folder);
+  } else {
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    url.hostname = '127.0.0.1';
+    url.port = String((server.address() as AddressInfo).port);
+  }
   return {
     connectionString: url.href,
     swallow: (on) => void (swallowing = on),
