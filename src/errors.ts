@@ -241,18 +241,16 @@ export class HttpBodyError extends SluiceError implements HttpRequestFacts {
   }
 }
 
-/** A row cannot be sent to PostgreSQL: its key is missing, or a value has no representation. */
+/** A row cannot be sent to PostgreSQL: it is no object, its key is missing, or a value has no representation. */
 export class PostgresRowError extends SluiceError {
   override readonly name = 'PostgresRowError';
   readonly code = 'POSTGRES_ROW';
   readonly retryable = false;
-  /** Name of the property that is at fault. */
-  readonly property: string;
-  constructor(table: string, property: string, fault: string, cause?: unknown) {
-    super(
-      `postgresTable: ${table}: property '${property}' ${fault}`,
-      cause === undefined ? undefined : { cause },
-    );
+  /** Name of the property that is at fault; absent where the row as a whole is. */
+  readonly property: string | undefined;
+  constructor(table: string, property: string | undefined, fault: string, cause?: unknown) {
+    const what = property === undefined ? 'a row' : `property '${property}'`;
+    super(`postgresTable: ${table}: ${what} ${fault}`, cause === undefined ? undefined : { cause });
     this.property = property;
   }
 }

@@ -8,7 +8,7 @@ import {
 import { columnValues } from '../connectors/postgres/rows.ts';
 import type { PostgresConnections } from '../connectors/postgres.ts';
 import { classifyPostgresError, postgresTable } from '../connectors/postgres.ts';
-import { InvalidOptionError } from '../errors.ts';
+import { InvalidOptionError, PostgresRowError } from '../errors.ts';
 import type { Sink } from '../work/Sink.ts';
 import type { CollectSettings } from './arguments.ts';
 import { BadRecordError, reason, RunError, UsageError } from './failures.ts';
@@ -115,6 +115,10 @@ export class Target {
       property ?? Object.keys(record).find((name) => this.#columns.get(name)?.name === column) ?? column;
     if (field === undefined && code?.startsWith('22') === true && this.#inquiries++ < maxInquiries) {
       field = await this.#refusedField(record);
+    }
+    if (error instanceof PostgresRowError) {
+      const [, fault = reason(error)] = /^postgresTable: .*?: property '.*?' (.*)/.exec(error.message) ?? [];
+      return new BadRecordError(fault, field);
     }
     if (field === undefined) return new BadRecordError(`the database refuses it: ${reason(error)}`);
     return new BadRecordError(`is refused by the database: ${reason(error)}`, field);

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { fromPull, poolMap, runFlow, withTimeout, type WorkContext } from 'sluice';
+import { fromPull, poolMap, runFlow, storeTo, withTimeout, type DeadLetter, type WorkContext } from 'sluice';
 import { classifyPostgresError, PostgresConnections, postgresTable } from 'sluice/postgres';
 import { startEmbeddedPostgres } from '../../examples/support/embeddedPostgres.ts';
 import { openTestDatabase, type TestDatabase } from './servers/postgres.ts';
@@ -399,6 +399,52 @@ describe('errors', () => {
     );
     await database.admin.query(`CREATE TRIGGER refuse BEFORE INSERT ON ${name} EXECUTE FUNCTION refuse()`);
     expect(sink.classify(await failure(sink.store([{ id: 1 }], context)))).toBe('data');
+  });
+
+  test('of data: what is no object, and two properties for one column', async () => {
+    const name = await table('id int PRIMARY KEY, created_at text');
+    const sink = postgresTable<Record<string, unknown>>(db, name, { key: ['id'] });
+    for (const [row, kind] of [
+      [null, 'null'],
+      [undefined, 'undefined'],
+      [5, 'number'],
+      ['text', 'string'],
+    ] as const) {
+      const error = await failure(sink.store([row as unknown as Record<string, unknown>], context));
+      expect(error).toMatchObject({
+        code: 'POSTGRES_ROW',
+        property: undefined,
+        message: `postgresTable: ${name}: a row must be an object, got ${kind}`,
+      });
+      expect(sink.classify(error)).toBe('data');
+    }
+    const twice = { id: 1, created_at: 'a', createdAt: 'b' };
+    const error = await failure(sink.store([twice], context));
+    expect(error).toMatchObject({
+      code: 'POSTGRES_ROW',
+      property: 'created_at',
+      message: `postgresTable: ${name}: property 'created_at' and 'createdAt' both go to column "created_at"; give one of them`,
+    });
+    expect(sink.classify(error)).toBe('data');
+    const chosen = postgresTable<typeof twice>(db, name, {
+      key: ['id'],
+      columns: ['created_at', 'createdAt'],
+    });
+    expect(await failure(chosen.store([twice], context))).toMatchObject({
+      code: 'INVALID_OPTION',
+      message: expect.stringContaining('both go to column'),
+    });
+
+    // In a flow the others are stored.
+    const dead: unknown[] = [];
+    const rows = [{ id: 1, createdAt: 'x' }, null, { id: 2, created_at: 'y' }, twice] as Record<
+      string,
+      unknown
+    >[];
+    const onFailure = ({ value }: DeadLetter<unknown>): void => void dead.push(value);
+    const report = await runFlow(fromPull(rows).pipe(storeTo(sink, { onFailure })));
+    expect(report).toMatchObject({ stored: 2, dead: 2 });
+    expect(dead).toEqual([null, twice]);
   });
 
   test('fatal: no table, no column, no unique index; and the table may be mended', async () => {
