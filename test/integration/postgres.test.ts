@@ -7,10 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { fromPull, poolMap, runFlow, storeTo, withTimeout, type DeadLetter, type WorkContext } from 'sluice';
 import { classifyPostgresError, PostgresConnections, postgresTable } from 'sluice/postgres';
 import { startEmbeddedPostgres } from '../../examples/support/embeddedPostgres.ts';
+import { withExplicitTls } from '../../src/connectors/postgres/address.ts';
 import { openTestDatabase, type TestDatabase } from './servers/postgres.ts';
 
 let database: TestDatabase;
@@ -483,6 +484,42 @@ describe('errors', () => {
     ).toThrow(/types/);
     expect(() => new PostgresConnections({ max: 0 })).toThrow(/PostgresConnections: max/);
     expect(() => new PostgresConnections({ acquireTimeoutMs: NaN })).toThrow(/acquireTimeoutMs/);
+  });
+
+  test('an address that cannot be read is refused at once, and not shown', () => {
+    for (const connectionString of [
+      'postgres://us%e9er:geheim@host/d',
+      'postgres://user:geh/eim@host/d',
+      'postgres://user:geheim@host/d?sslrootcert=/no/such/file',
+    ]) {
+      const make = (): PostgresConnections => new PostgresConnections({ connectionString });
+      expect(make).toThrow(/^PostgresConnections: connectionString cannot be read: /);
+      expect(make).not.toThrow(/geh/);
+    }
+  });
+
+  test('sslmode: certificates are checked as pg does it, and nothing is printed', async () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    const client = (parameters: string): pg.Client =>
+      new pg.Client({ connectionString: withExplicitTls(`postgres://host/d?${parameters}`) });
+    for (const mode of ['prefer', 'require', 'verify-ca', 'verify-full']) {
+      expect(client(`sslmode=${mode}`), mode).toMatchObject({ ssl: {} });
+      const url = new URL(database.connectionString);
+      url.searchParams.set('sslmode', mode);
+      await using refused = new PostgresConnections({ connectionString: url.href });
+      // The server of the tests has no TLS: without it nothing is said.
+      expect((await failure(refused.query('SELECT 1'))).message, mode).toMatch(/not support SSL/);
+    }
+    expect(client('a=b&sslmode=require&c=d#e')).toMatchObject({
+      ssl: {},
+      connectionParameters: { database: 'd' },
+    });
+    expect(client('sslmode=disable')).toMatchObject({ ssl: false });
+    expect(client('sslmode=no-verify')).toMatchObject({ ssl: { rejectUnauthorized: false } });
+    for (const order of ['uselibpqcompat=true&sslmode=require', 'sslmode=require&uselibpqcompat=true'])
+      expect(client(order)).toMatchObject({ ssl: { rejectUnauthorized: false } });
+    expect(warned).not.toHaveBeenCalled();
+    warned.mockRestore();
   });
 
   test('the table of classes', () => {

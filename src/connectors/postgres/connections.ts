@@ -2,11 +2,18 @@ import pg, { type PoolClient, type PoolConfig, type QueryResult, type QueryResul
 import { ConnectionsClosedError, TimeoutError } from '../../errors.ts';
 import { atLeast, wholeNumber } from '../../options.ts';
 import { WaitingLine } from '../WaitingLine.ts';
+import { checkAddress, withExplicitTls } from './address.ts';
 import { Checkout, guard, translateTimeout, type PostgresContext } from './clients.ts';
 import { within } from './retire.ts';
 
 export interface PostgresConnectionsOptions {
-  /** `postgres://user:password@host:port/database`. Absent: pg's environment variables (`PGHOST` …). */
+  /**
+   * `postgres://user:password@host:port/database`. Absent: pg's environment variables (`PGHOST` …).
+   *
+   * `?sslmode=verify-full` asks for TLS, with the server's certificate and name checked; so do `require`, `prefer` and
+   * `verify-ca`, which are weaker in libpq only (`uselibpqcompat=true&sslmode=…` has its meanings). `sslrootcert=FILE`
+   * names an authority of your own, `no-verify` checks nothing, and `disable`, the default, is without TLS.
+   */
   readonly connectionString?: string;
   /**
    * Connections at most, as the server counts them: one that is given up keeps its place until the server has ended it, or
@@ -100,6 +107,8 @@ export class PostgresConnections {
     wholeNumber(`${owner}: statementTimeoutMs`, statementTimeoutMs, 1);
     atLeast(`${owner}: idleTimeoutMs`, idleTimeoutMs, 1);
     atLeast(`${owner}: closeTimeoutMs`, closeTimeoutMs, 0);
+    const address = connectionString === undefined ? undefined : withExplicitTls(connectionString);
+    if (address !== undefined) checkAddress(`${owner}: connectionString`, address);
     this.#max = max;
     this.#acquireTimeoutMs = acquireTimeoutMs;
     this.#statementTimeoutMs = statementTimeoutMs;
@@ -109,7 +118,7 @@ export class PostgresConnections {
       idleTimeoutMillis: idleTimeoutMs,
       statement_timeout: statementTimeoutMs,
       ...pool,
-      ...(connectionString === undefined ? {} : { connectionString }),
+      ...(address === undefined ? {} : { connectionString: address }),
       max,
       connectionTimeoutMillis: connectTimeoutMs,
       query_timeout: statementTimeoutMs + graceMs,
