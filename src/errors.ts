@@ -203,18 +203,19 @@ export class HttpTimeoutError extends TimeoutError implements HttpRequestFacts {
 }
 
 /**
- * The body of a successful answer cannot be used: `'truncated'` (it ended early), `'json'` (it is not JSON),
- * `'encoding'` (it cannot be decompressed), `'tooLarge'` (more than `maxBodyBytes`). Only `'truncated'` is retryable.
+ * The body of a successful answer cannot be used: `'truncated'` (it ended early), `'json'` (it is not JSON), `'charset'`
+ * (it is not UTF-8, or not in the character set that it names), `'encoding'` (it cannot be decompressed), `'tooLarge'`
+ * (more than `maxBodyBytes`). Only `'truncated'` is retryable.
  */
 export class HttpBodyError extends SluiceError implements HttpRequestFacts {
   override readonly name = 'HttpBodyError';
   readonly code = 'HTTP_BODY';
-  readonly reason: 'truncated' | 'json' | 'encoding' | 'tooLarge';
+  readonly reason: 'truncated' | 'json' | 'charset' | 'encoding' | 'tooLarge';
   readonly retryable: boolean;
   readonly method: string;
   readonly origin: string;
   readonly url: string;
-  /** For `ndjson`: the line that is not JSON, from 1. */
+  /** For `lines` and `ndjson`: the line that is at fault, from 1. */
   readonly line: number | undefined;
   constructor(
     request: HttpRequestFacts,
@@ -224,6 +225,7 @@ export class HttpBodyError extends SluiceError implements HttpRequestFacts {
     const what = {
       truncated: 'the body ended early',
       json: 'the body is not JSON',
+      charset: 'the body is not UTF-8, nor in a character set that it names',
       encoding: 'the body cannot be decompressed',
       tooLarge: 'the body is larger than maxBodyBytes',
     }[reason];

@@ -1,7 +1,8 @@
 import { open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
+import type { HttpConnections } from '../connectors/http.ts';
 import { RunError, UsageError, reason, withoutPassword } from './failures.ts';
-import { cutLines, maxLineBytes, nonBlank, type Line } from './lines.ts';
+import { cutLines, type Line } from './lines.ts';
 
 /** Where the records come from: read once, line by line, no faster than the lines are taken. */
 export class Input implements AsyncIterableIterator<Line> {
@@ -94,19 +95,19 @@ function ofStream(name: string, stream: Readable): Input {
 
 async function openHttp(address: string): Promise<Input> {
   const { HttpConnections } = await import('../connectors/http.ts');
-  const http = new HttpConnections({ maxConnections: 1, maxBodyBytes: maxLineBytes, closeTimeoutMs: 0 });
-  const texts = http.lines(address);
-  async function* lines(): AsyncGenerator<Line, undefined> {
-    let number = 0;
-    for await (const text of texts) {
-      const line = nonBlank(++number, text);
-      if (line) yield line;
-    }
-    return undefined;
-  }
+  const http = new HttpConnections({ maxConnections: 1, closeTimeoutMs: 0 });
+  const chunks = chunksOf(http, address);
   const { origin, pathname } = new URL(address);
-  return new Input(withoutPassword(origin + pathname), lines(), async () => {
-    await texts.return?.();
+  return new Input(withoutPassword(origin + pathname), cutLines(chunks), async () => {
+    await chunks.return?.();
     await http.close();
   });
+}
+
+function chunksOf(http: HttpConnections, address: string): AsyncIterableIterator<Uint8Array> {
+  try {
+    return http.bytes(address);
+  } catch (error) {
+    throw new UsageError(`--input: ${reason(error).replace(/^HttpConnections: /, '')}`);
+  }
 }

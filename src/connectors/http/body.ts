@@ -28,8 +28,12 @@ function decoded(request: PreparedRequest, body: Readable, contentEncoding: unkn
   return pipeline(body, decoder, () => undefined);
 }
 
-/** Reads the whole body as UTF-8 text. */
-export async function readText(request: PreparedRequest, body: Readable, maxBytes: number): Promise<string> {
+/** Reads the whole body. */
+export async function readBytes(
+  request: PreparedRequest,
+  body: Readable,
+  maxBytes: number,
+): Promise<Uint8Array> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of body as AsyncIterable<Buffer>) {
@@ -37,7 +41,33 @@ export async function readText(request: PreparedRequest, body: Readable, maxByte
     if (bytes > maxBytes) throw new HttpBodyError(request, 'tooLarge');
     chunks.push(chunk);
   }
-  return new TextDecoder().decode(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, bytes));
+  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes);
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+const utf8WithMark = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** The text of UTF-8, or `undefined` for bytes that are not. A byte order mark is left out where it is the `beginning`. */
+export function decode(bytes: Uint8Array, beginning: boolean): string | undefined {
+  try {
+    return (beginning ? utf8 : utf8WithMark).decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The text of a whole body, in `charset`: what is not in it is an error, and not replaced in silence. */
+export function textOf(request: PreparedRequest, bytes: Uint8Array, charset = 'utf-8'): string {
+  try {
+    return new TextDecoder(charset, { fatal: true }).decode(bytes);
+  } catch {
+    throw new HttpBodyError(request, 'charset');
+  }
+}
+
+/** What a `Content-Type` says of the character set. */
+export function charsetOf(contentType: string | string[] | undefined): string | undefined {
+  return /;\s*charset\s*=\s*"?([^\s";]+)/i.exec(String(contentType))?.[1];
 }
 
 /**
