@@ -1,7 +1,11 @@
-import { open } from 'node:fs/promises';
+import { constants, open as openFd } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
+import { isatty, ReadStream } from 'node:tty';
+import { promisify } from 'node:util';
 import type { HttpConnections } from '../connectors/http.ts';
-import { RunError, UsageError, reason, withoutPassword } from './failures.ts';
+import { codeOf, RunError, UsageError, reason, withoutPassword } from './failures.ts';
 import { cutLines, type Line } from './lines.ts';
 
 /** Where the records come from: read once, line by line, no faster than the lines are taken. */
@@ -61,7 +65,7 @@ export class Input implements AsyncIterableIterator<Line> {
   }
 
   #explained(error: unknown): Error {
-    const { retryable } = error as { retryable?: unknown };
+    const { retryable } = (error ?? {}) as { retryable?: unknown };
     const what = `${this.name}: ${reason(error)}`;
     return retryable === true ? new RunError(what, { cause: error }) : new UsageError(what, { cause: error });
   }
@@ -80,13 +84,27 @@ export async function openInput(input: string): Promise<Input> {
 
 async function openFile(path: string): Promise<Readable> {
   try {
+    const kind = await stat(path);
+    if (kind.isDirectory()) throw new Error('it is a directory');
+    if (kind.isFIFO()) return await openPipe(path);
     const file = await open(path);
-    if ((await file.stat()).isDirectory()) throw new Error('it is a directory');
-    return file.createReadStream();
+    return isatty(file.fd) ? new ReadStream(file.fd) : file.createReadStream();
   } catch (error) {
-    const { code } = error as { code?: unknown };
-    throw new UsageError(`--input ${path}: ${code === 'ENOENT' ? 'there is no such file' : reason(error)}`);
+    throw new UsageError(
+      `--input ${path}: ${codeOf(error) === 'ENOENT' ? 'there is no such file' : reason(error)}`,
+    );
   }
+}
+
+/**
+ * A named pipe, or `<(command)`. As a stream of files it would be read by a thread that waits for the writer, and for which
+ * the process waits when it exits; as a socket, the event loop waits. Nor does opening wait for a writer, on Linux, where a
+ * pipe that has had none is silent; elsewhere it might look ended.
+ */
+async function openPipe(path: string): Promise<Readable> {
+  const waits = process.platform === 'linux' ? constants.O_NONBLOCK : 0;
+  const fd = await promisify(openFd)(path, constants.O_RDONLY | waits);
+  return new Socket({ fd, readable: true, writable: false });
 }
 
 function ofStream(name: string, stream: Readable): Input {
