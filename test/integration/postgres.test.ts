@@ -657,7 +657,9 @@ describe('PostgresConnections', () => {
         await late.query('SELECT 1');
       }),
     ).toBe(1);
-    expect(await rowsOf("SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'")).toEqual([]);
+    expect(
+      await rowsOf("SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%'"),
+    ).toEqual([]);
   });
 
   test('what is cancelled changes nothing, and the next one does not wait for it', async () => {
@@ -668,7 +670,9 @@ describe('PostgresConnections', () => {
       one.query(`INSERT INTO ${name} SELECT 1 FROM pg_sleep(1)`, [], { signal: controller.signal }),
     );
     await expect
-      .poll(() => rowsOf("SELECT 1 FROM pg_stat_activity WHERE query LIKE 'INSERT%'"))
+      .poll(() =>
+        rowsOf(`SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'INSERT INTO ${name}%'`),
+      )
       .toHaveLength(1);
     controller.abort(undefined);
     expect(await inserted).toMatchObject({ name: 'AbortError' });
@@ -683,7 +687,9 @@ describe('PostgresConnections', () => {
     const controller = new AbortController();
     const slept = failure(one.query('SELECT pg_sleep(9)', [], { signal: controller.signal }));
     await expect
-      .poll(() => rowsOf("SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(9)'"))
+      .poll(() =>
+        rowsOf("SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep(9)'"),
+      )
       .toHaveLength(1);
     controller.abort('enough');
     expect(await slept).toBe('enough');
