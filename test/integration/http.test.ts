@@ -3,7 +3,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { inspect } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { HttpConnections, type HttpConnectionsOptions } from 'sluice/http';
+import { HttpConnections, type HttpConnectionsOptions, type HttpTarget } from 'sluice/http';
 import { startHttpServer, type HttpServer } from './servers/httpServer.ts';
 import { startRawServer } from './servers/rawServer.ts';
 
@@ -157,10 +157,13 @@ describe('requests', () => {
         'orders/1',
         'ftp://host/x',
         '',
+        undefined,
+        null,
+        {},
         'http://us%er:geheim@host/',
         'http://us:geh%e9eim@host/',
       ]) {
-        const error = await failure(http.text(() => target)(0));
+        const error = await failure(http.text(() => target as HttpTarget)(0));
         expect(error).toMatchObject({ code: 'INVALID_OPTION', retryable: false });
         expect(inspect(error)).not.toMatch(/geh.*eim/);
       }

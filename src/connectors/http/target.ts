@@ -34,7 +34,8 @@ export function prepare(
   ...defaults: Readonly<Record<string, string>>[]
 ): PreparedRequest {
   const request = typeof target === 'string' || target instanceof URL ? { url: target } : target;
-  const url = typeof request.url === 'string' ? URL.parse(request.url) : request.url;
+  // What a function of the user's has returned may be anything.
+  const url = URL.parse(String((request as Partial<HttpRequest> | null | undefined)?.url));
   if (url === null || !/^https?:$/.test(url.protocol)) {
     throw new InvalidOptionError('HttpConnections: the url must be an absolute http or https address');
   }
