@@ -2,8 +2,9 @@ import { ConnectionsClosedError } from '../errors.ts';
 import { atLeast, callable, wholeNumber } from '../options.ts';
 import { acceptedEncodings, charsetOf, parseJson, readBytes, textOf, wantedBody } from './http/body.ts';
 import { Exchange } from './http/exchange.ts';
-import { LineCutter, streamBody, uncut, type Cutter } from './http/lines.ts';
+import { LineCutter } from './http/LineCutter.ts';
 import { HttpSockets } from './http/sockets.ts';
+import { streamBody, uncut, type Cutter } from './http/streamBody.ts';
 import { prepare, type HttpTarget, type PreparedRequest } from './http/target.ts';
 
 export {

@@ -44,18 +44,6 @@ export async function readBytes(
   return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes);
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true });
-const utf8WithMark = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-/** The text of UTF-8, or `undefined` for bytes that are not. A byte order mark is left out where it is the `beginning`. */
-export function decode(bytes: Uint8Array, beginning: boolean): string | undefined {
-  try {
-    return (beginning ? utf8 : utf8WithMark).decode(bytes);
-  } catch {
-    return undefined;
-  }
-}
-
 /** The text of a whole body, in `charset`: what is not in it is an error, and not replaced in silence. */
 export function textOf(request: PreparedRequest, bytes: Uint8Array, charset = 'utf-8'): string {
   try {

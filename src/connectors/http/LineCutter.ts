@@ -1,69 +1,6 @@
-import { ConnectionsClosedError, HttpBodyError } from '../../errors.ts';
-import { decode, wantedBody } from './body.ts';
-import type { Exchange } from './exchange.ts';
+import { HttpBodyError } from '../../errors.ts';
+import type { Cutter } from './streamBody.ts';
 import type { PreparedRequest } from './target.ts';
-
-/** Makes values of chunks. */
-export interface Cutter<R> {
-  push(chunk: Uint8Array): Iterable<R>;
-  /** What is left after the last chunk. */
-  end(): Iterable<R>;
-}
-
-/** How a body is to be read piece by piece. */
-export interface BodyReading<R> {
-  readonly request: PreparedRequest;
-  /** Called at the first `next`, so that what is never read costs nothing. */
-  readonly begin: () => Exchange;
-  readonly end: (exchange: Exchange) => Promise<void>;
-  readonly cutter: () => Cutter<R>;
-}
-
-/**
- * The values of a body, pulled: while nobody asks, nothing is read beyond one chunk and what the socket's buffers hold. The
- * deadline of the exchange counts only while more is waited for.
- */
-export function streamBody<R>(reading: BodyReading<R>): AsyncIterableIterator<R> {
-  let exchange: Exchange | undefined;
-  let left = false;
-  const values = valuesOf({ ...reading, begin: () => (exchange = reading.begin()) });
-  const next = (): Promise<IteratorResult<R>> =>
-    values.next().catch((error: unknown) => {
-      if (left) return { done: true, value: undefined };
-      throw error;
-    });
-  const leave = (): Promise<IteratorResult<R>> => {
-    left = true;
-    // A generator that waits hears `return` only after its wait: so the wait is ended first.
-    exchange?.stop(new ConnectionsClosedError('HttpConnections.lines'));
-    return values.return(undefined).catch(() => ({ done: true, value: undefined }));
-  };
-  const iterator: AsyncIterableIterator<R> = { [Symbol.asyncIterator]: () => iterator, next, return: leave };
-  return iterator;
-}
-
-async function* valuesOf<R>({ request, begin, end, cutter }: BodyReading<R>): AsyncGenerator<R, undefined> {
-  const exchange = begin();
-  try {
-    const cut = cutter();
-    const body = await wantedBody(request, await exchange.open());
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      exchange.pauseDeadline();
-      yield* cut.push(chunk);
-      exchange.resumeDeadline();
-    }
-    exchange.pauseDeadline();
-    yield* cut.end();
-  } catch (error) {
-    throw exchange.failure(error);
-  } finally {
-    await end(exchange);
-  }
-  return undefined;
-}
-
-/** The chunks as they come. */
-export const uncut: Cutter<Uint8Array> = { push: (chunk) => [chunk], end: () => [] };
 
 const newline = 10;
 
@@ -75,6 +12,9 @@ export class LineCutter<R> implements Cutter<R> {
   readonly #request: PreparedRequest;
   readonly #maxBytes: number;
   readonly #read: (line: string, number: number) => R | undefined;
+  /** Leaves out a byte order mark, which stands at the beginning of the body and nowhere else. */
+  readonly #beginning = new TextDecoder('utf-8', { fatal: true });
+  readonly #further = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   #parts: Uint8Array[] = [];
   #bytes = 0;
   #number = 0;
@@ -118,7 +58,7 @@ export class LineCutter<R> implements Cutter<R> {
 
   /** Decodes all of them at once, and one by one where this fails: the whole ones before the fault count. */
   *#lines(bytes: Uint8Array): Generator<R, void> {
-    const text = decode(bytes, this.#number === 0);
+    const text = this.#decode(bytes);
     if (text === undefined) {
       yield* this.#linesOneByOne(bytes);
       return;
@@ -135,10 +75,19 @@ export class LineCutter<R> implements Cutter<R> {
     for (let start = 0; start <= bytes.length;) {
       const newlineAt = bytes.indexOf(newline, start);
       const end = newlineAt < 0 ? bytes.length : newlineAt;
-      const line = decode(bytes.subarray(start, end), this.#number === 0);
+      const line = this.#decode(bytes.subarray(start, end));
       if (line === undefined) throw new HttpBodyError(this.#request, 'charset', { line: this.#number + 1 });
       yield* this.#value(line);
       start = end + 1;
+    }
+  }
+
+  /** The text, or `undefined` for what is not UTF-8. */
+  #decode(bytes: Uint8Array): string | undefined {
+    try {
+      return (this.#number === 0 ? this.#beginning : this.#further).decode(bytes);
+    } catch {
+      return undefined;
     }
   }
 
