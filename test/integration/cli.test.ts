@@ -654,8 +654,8 @@ describe('stopping', () => {
     expect(figure(end, 'stored')).toBeGreaterThan(0);
     expect(figure(end, 'left over')).toBeGreaterThan(0);
     expect(figure(end, 'stored') + figure(end, 'left over')).toBe(figure(end, 'processed'));
-    // What was aborted has been cancelled at the server: what is said to be left over is not stored.
-    expect(await count()).toBe(figure(end, 'stored'));
+    // The batch that was aborted is cancelled at the server; only if it was just done it is there all the same.
+    expect([figure(end, 'stored'), figure(end, 'stored') + 20]).toContain(await count());
   });
 
   test('a pipe whose writer says nothing does not hold up the end', async () => {
