@@ -227,18 +227,19 @@ export class HttpTimeoutError extends TimeoutError implements HttpRequestFacts {
 }
 
 /**
- * The body of a successful answer cannot be used: `'truncated'` (it ended early), `'json'` (it is not JSON),
- * `'encoding'` (it cannot be decompressed), `'tooLarge'` (more than `maxBodyBytes`). Only `'truncated'` is retryable.
+ * The body of a successful answer cannot be used: `'truncated'` (it ended early), `'json'` (it is not JSON), `'charset'`
+ * (it is not UTF-8, or not in the character set that it names), `'encoding'` (it cannot be decompressed), `'tooLarge'`
+ * (more than `maxBodyBytes`). Only `'truncated'` is retryable.
  */
 export class HttpBodyError extends SluiceError implements HttpRequestFacts {
   override readonly name = 'HttpBodyError';
   readonly code = 'HTTP_BODY';
-  readonly reason: 'truncated' | 'json' | 'encoding' | 'tooLarge';
+  readonly reason: 'truncated' | 'json' | 'charset' | 'encoding' | 'tooLarge';
   readonly retryable: boolean;
   readonly method: string;
   readonly origin: string;
   readonly url: string;
-  /** For `ndjson`: the line that is not JSON, from 1. */
+  /** For `lines` and `ndjson`: the line that is at fault, from 1. */
   readonly line: number | undefined;
   constructor(
     request: HttpRequestFacts,
@@ -248,6 +249,7 @@ export class HttpBodyError extends SluiceError implements HttpRequestFacts {
     const what = {
       truncated: 'the body ended early',
       json: 'the body is not JSON',
+      charset: 'the body is not UTF-8, nor in a character set that it names',
       encoding: 'the body cannot be decompressed',
       tooLarge: 'the body is larger than maxBodyBytes',
     }[reason];
@@ -265,18 +267,16 @@ export class HttpBodyError extends SluiceError implements HttpRequestFacts {
   }
 }
 
-/** A row cannot be sent to PostgreSQL: its key is missing, or a value has no representation. */
+/** A row cannot be sent to PostgreSQL: it is no object, its key is missing, or a value has no representation. */
 export class PostgresRowError extends SluiceError {
   override readonly name = 'PostgresRowError';
   readonly code = 'POSTGRES_ROW';
   readonly retryable = false;
-  /** Name of the property that is at fault. */
-  readonly property: string;
-  constructor(table: string, property: string, fault: string, cause?: unknown) {
-    super(
-      `postgresTable: ${table}: property '${property}' ${fault}`,
-      cause === undefined ? undefined : { cause },
-    );
+  /** Name of the property that is at fault; absent where the row as a whole is. */
+  readonly property: string | undefined;
+  constructor(table: string, property: string | undefined, fault: string, cause?: unknown) {
+    const what = property === undefined ? 'a row' : `property '${property}'`;
+    super(`postgresTable: ${table}: ${what} ${fault}`, cause === undefined ? undefined : { cause });
     this.property = property;
   }
 }

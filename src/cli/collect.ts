@@ -3,7 +3,7 @@ import { debugLine } from '../flow/debug.ts';
 import { runFlow } from '../flow/runFlow.ts';
 import type { CollectSettings } from './arguments.ts';
 import { BadRecords } from './badRecords.ts';
-import { BadRecordError, UsageError } from './failures.ts';
+import { BadRecordError, reason, UsageError } from './failures.ts';
 import { openInput, type Input } from './input.ts';
 import type { Interrupts } from './interrupts.ts';
 import { pipeline, readable, type ReadRow } from './pipeline.ts';
@@ -20,12 +20,7 @@ const maxBadAtStart = 100;
 export async function collect(settings: CollectSettings, interrupts: Interrupts): Promise<number> {
   const where: Where = settings.where === undefined ? () => true : compileWhere(settings.where);
   await using input = await openInput(settings.input);
-  await using database = new PostgresConnections({
-    connectionString: settings.database,
-    max: 2,
-    closeTimeoutMs: 1_000,
-    pool: { application_name: 'sluice' },
-  });
+  await using database = connect(settings.database);
   const stopAtBad = new AbortController();
   const prepare = async () => {
     const target = await Target.open(database, settings);
@@ -72,6 +67,17 @@ export async function collect(settings: CollectSettings, interrupts: Interrupts)
   const report = run.report();
   process.stdout.write(summary(report, report.explain()));
   return verdict(report, failure, { bad, input, settings, interrupted: interrupts.drain.aborted });
+}
+
+function connect(connectionString: string): PostgresConnections {
+  try {
+    const pool = { application_name: 'sluice' };
+    return new PostgresConnections({ connectionString, max: 2, closeTimeoutMs: 1_000, pool });
+  } catch (error) {
+    throw new UsageError(
+      `--database: ${reason(error).replace(/^PostgresConnections: connectionString /, 'it ')}`,
+    );
+  }
 }
 
 /** Checks the first record, before anything is written. Bad ones before it count only where one bad record is the end. */

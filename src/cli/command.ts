@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { collectSettings, usage } from './arguments.ts';
-import { Interrupted, reason, UsageError } from './failures.ts';
+import { codeOf, Interrupted, reason, UsageError } from './failures.ts';
 import { Interrupts } from './interrupts.ts';
 
 /** Runs the command, and gives its exit code. */
@@ -55,8 +55,8 @@ function argumentsOfCollect(args: readonly string[]): readonly string[] {
 
 /** The drivers are optional for who uses the library, and so may not be installed. */
 function withoutDriver(error: unknown): never {
-  const { code, message } = error as { code?: unknown; message: string };
-  const name = code === 'ERR_MODULE_NOT_FOUND' ? /'(pg|undici|rxjs)'/.exec(message)?.[1] : undefined;
+  const missing = codeOf(error) === 'ERR_MODULE_NOT_FOUND';
+  const name = missing ? /'(pg|undici|rxjs)'/.exec(reason(error))?.[1] : undefined;
   if (name !== undefined) throw new UsageError(`the package ${name} is not installed: npm install ${name}`);
   throw error;
 }

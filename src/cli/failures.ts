@@ -24,12 +24,17 @@ export class BadRecordError extends Error {
   }
 }
 
+/** The code of an error of Node, of PostgreSQL or of ours. Anything may be thrown. */
+export function codeOf(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  return typeof code === 'string' ? code : undefined;
+}
+
 /** What went wrong, in one line, for people. Errors of connections may come without a message, but with a code. */
 export function reason(error: unknown): string {
   if (!(error instanceof Error)) return withoutPassword(String(error));
   if (error instanceof UsageError || error instanceof RunError) return error.message; // our own words
-  const { code } = error as { code?: string };
-  const text = error.message === '' ? (code ?? error.name) : error.message;
+  const text = error.message === '' ? (codeOf(error) ?? error.name) : error.message;
   return withoutPassword(text.split('\n', 1)[0] ?? '');
 }
 

@@ -1,7 +1,12 @@
-import { open } from 'node:fs/promises';
+import { constants, open as openFd } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-import { RunError, UsageError, reason, withoutPassword } from './failures.ts';
-import { cutLines, maxLineBytes, nonBlank, type Line } from './lines.ts';
+import { isatty, ReadStream } from 'node:tty';
+import { promisify } from 'node:util';
+import type { HttpConnections } from '../connectors/http.ts';
+import { codeOf, RunError, UsageError, reason, withoutPassword } from './failures.ts';
+import { cutLines, type Line } from './lines.ts';
 
 /** Where the records come from: read once, line by line, no faster than the lines are taken. */
 export class Input implements AsyncIterableIterator<Line> {
@@ -60,7 +65,7 @@ export class Input implements AsyncIterableIterator<Line> {
   }
 
   #explained(error: unknown): Error {
-    const { retryable } = error as { retryable?: unknown };
+    const { retryable } = (error ?? {}) as { retryable?: unknown };
     const what = `${this.name}: ${reason(error)}`;
     return retryable === true ? new RunError(what, { cause: error }) : new UsageError(what, { cause: error });
   }
@@ -79,13 +84,27 @@ export async function openInput(input: string): Promise<Input> {
 
 async function openFile(path: string): Promise<Readable> {
   try {
+    const kind = await stat(path);
+    if (kind.isDirectory()) throw new Error('it is a directory');
+    if (kind.isFIFO()) return await openPipe(path);
     const file = await open(path);
-    if ((await file.stat()).isDirectory()) throw new Error('it is a directory');
-    return file.createReadStream();
+    return isatty(file.fd) ? new ReadStream(file.fd) : file.createReadStream();
   } catch (error) {
-    const { code } = error as { code?: unknown };
-    throw new UsageError(`--input ${path}: ${code === 'ENOENT' ? 'there is no such file' : reason(error)}`);
+    throw new UsageError(
+      `--input ${path}: ${codeOf(error) === 'ENOENT' ? 'there is no such file' : reason(error)}`,
+    );
   }
+}
+
+/**
+ * A named pipe, or `<(command)`. As a stream of files it would be read by a thread that waits for the writer, and for which
+ * the process waits when it exits; as a socket, the event loop waits. Nor does opening wait for a writer, on Linux, where a
+ * pipe that has had none is silent; elsewhere it might look ended.
+ */
+async function openPipe(path: string): Promise<Readable> {
+  const waits = process.platform === 'linux' ? constants.O_NONBLOCK : 0;
+  const fd = await promisify(openFd)(path, constants.O_RDONLY | waits);
+  return new Socket({ fd, readable: true, writable: false });
 }
 
 function ofStream(name: string, stream: Readable): Input {
@@ -94,19 +113,19 @@ function ofStream(name: string, stream: Readable): Input {
 
 async function openHttp(address: string): Promise<Input> {
   const { HttpConnections } = await import('../connectors/http.ts');
-  const http = new HttpConnections({ maxConnections: 1, maxBodyBytes: maxLineBytes, closeTimeoutMs: 0 });
-  const texts = http.lines(address);
-  async function* lines(): AsyncGenerator<Line, undefined> {
-    let number = 0;
-    for await (const text of texts) {
-      const line = nonBlank(++number, text);
-      if (line) yield line;
-    }
-    return undefined;
-  }
+  const http = new HttpConnections({ maxConnections: 1, closeTimeoutMs: 0 });
+  const chunks = chunksOf(http, address);
   const { origin, pathname } = new URL(address);
-  return new Input(withoutPassword(origin + pathname), lines(), async () => {
-    await texts.return?.();
+  return new Input(withoutPassword(origin + pathname), cutLines(chunks), async () => {
+    await chunks.return?.();
     await http.close();
   });
+}
+
+function chunksOf(http: HttpConnections, address: string): AsyncIterableIterator<Uint8Array> {
+  try {
+    return http.bytes(address);
+  } catch (error) {
+    throw new UsageError(`--input: ${reason(error).replace(/^HttpConnections: /, '')}`);
+  }
 }

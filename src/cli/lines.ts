@@ -66,7 +66,7 @@ function lineOf(number: number, bytes: Uint8Array): Line | undefined {
 }
 
 /** The line, unless nothing is on it. */
-export function nonBlank(number: number, text: string): Line | undefined {
+function nonBlank(number: number, text: string): Line | undefined {
   const line = text.endsWith('\r') ? text.slice(0, -1) : text;
   return line.trim() === '' ? undefined : { number, text: line };
 }

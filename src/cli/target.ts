@@ -8,10 +8,10 @@ import {
 import { columnValues } from '../connectors/postgres/rows.ts';
 import type { PostgresConnections } from '../connectors/postgres.ts';
 import { classifyPostgresError, postgresTable } from '../connectors/postgres.ts';
-import { InvalidOptionError } from '../errors.ts';
+import { InvalidOptionError, PostgresRowError } from '../errors.ts';
 import type { Sink } from '../work/Sink.ts';
 import type { CollectSettings } from './arguments.ts';
-import { BadRecordError, reason, RunError, UsageError } from './failures.ts';
+import { BadRecordError, codeOf, reason, RunError, UsageError } from './failures.ts';
 import type { JsonRecord } from './record.ts';
 
 /** Refused rows for which the database is asked which field it was; the rest say what the database said. */
@@ -110,11 +110,15 @@ export class Target {
 
   /** What is wrong with a record that the database refuses. */
   async refusal(error: unknown, record: JsonRecord): Promise<BadRecordError> {
-    const { code, property, column } = error as { code?: string; property?: string; column?: string };
+    const { property, column } = (error ?? {}) as { property?: string; column?: string };
     let field =
       property ?? Object.keys(record).find((name) => this.#columns.get(name)?.name === column) ?? column;
-    if (field === undefined && code?.startsWith('22') === true && this.#inquiries++ < maxInquiries) {
+    if (field === undefined && codeOf(error)?.startsWith('22') === true && this.#inquiries++ < maxInquiries) {
       field = await this.#refusedField(record);
+    }
+    if (error instanceof PostgresRowError) {
+      const [, fault = reason(error)] = /^postgresTable: .*?: property '.*?' (.*)/.exec(error.message) ?? [];
+      return new BadRecordError(fault, field);
     }
     if (field === undefined) return new BadRecordError(`the database refuses it: ${reason(error)}`);
     return new BadRecordError(`is refused by the database: ${reason(error)}`, field);
@@ -172,10 +176,9 @@ export class Target {
 
 function unreachable(address: string, error: unknown): Error {
   const { host, pathname } = new URL(address);
-  const { code } = error as { code?: unknown };
   const what = `--database ${host}${pathname}: ${reason(error)}`;
   // Who may come in (28) and which databases there are (3D) is the user's business; the rest may mend itself.
-  return /^(28|3D)/.test(String(code)) ? new UsageError(what) : new RunError(what, { cause: error });
+  return /^(28|3D)/.test(codeOf(error) ?? '') ? new UsageError(what) : new RunError(what, { cause: error });
 }
 
 /** What the checks say, in the words of the command. */

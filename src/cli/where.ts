@@ -49,7 +49,7 @@ export function compileWhere(expression: string): Where {
       throw explained(error, expression, fields);
     }
     if (typeof kept === 'boolean') return kept;
-    throw new BadRecordError(`--where '${expression}' gives ${kindOf(kept)}, not true or false`);
+    throw new BadRecordError(`--where ${quoted(expression)} gives ${kindOf(kept)}, not true or false`);
   };
 }
 
@@ -59,7 +59,9 @@ function compiled(cel: Environment, text: string, expression: string): (fields: 
     const { valid, type, error } = program.check();
     if (!valid) throw error ?? new Error('not valid');
     if (type !== 'bool' && type !== 'dyn') {
-      throw new UsageError(`--where '${expression}' gives a ${type ?? 'value'}, and must give true or false`);
+      throw new UsageError(
+        `--where ${quoted(expression)} gives a ${type ?? 'value'}, and must give true or false`,
+      );
     }
     return (fields) => program(fields) as unknown;
   } catch (error) {
@@ -67,7 +69,7 @@ function compiled(cel: Environment, text: string, expression: string): (fields: 
     const { summary, range } = error as { summary?: string; range?: { readonly start: number } };
     const at = range === undefined ? '' : ` (character ${range.start + 1})`;
     throw new UsageError(
-      `--where '${expression}' cannot be read: ${summary ?? (error as Error).message}${at}`,
+      `--where ${quoted(expression, range?.start)} cannot be read: ${summary ?? (error as Error).message}${at}`,
     );
   }
 }
@@ -113,19 +115,31 @@ function visible(record: Fields, asksForRecord: boolean): Fields {
 
 function explained(error: unknown, expression: string, fields: Fields): BadRecordError {
   if (!(error instanceof EvaluationError)) {
-    return new BadRecordError(`--where '${expression}' fails: ${(error as Error).message}`);
+    return new BadRecordError(`--where ${quoted(expression)} fails: ${(error as Error).message}`);
   }
   const { node, summary, code } = error;
   if (code === 'unknown_variable' && node?.op === 'id') {
-    return new BadRecordError(`is not there, and --where '${expression}' asks for it`, node.args);
+    return new BadRecordError(`is not there, and --where ${quoted(expression)} asks for it`, node.args);
   }
   if (code === 'no_such_key' && node?.op === '.') {
-    return new BadRecordError(`is not there, and --where '${expression}' asks for it`, node.args[1]);
+    return new BadRecordError(`is not there, and --where ${quoted(expression)} asks for it`, node.args[1]);
   }
   const field = node && everyNode(node).flatMap(({ op, args }) => (op === 'id' ? [args] : []))[0];
-  if (field === undefined) return new BadRecordError(`--where '${expression}' fails: ${summary}`);
-  const what = `is ${kindOf(fields[field])}, which --where '${expression}' cannot use (${summary.replaceAll(/dyn<(\w+)>/g, '$1')})`;
+  if (field === undefined) return new BadRecordError(`--where ${quoted(expression)} fails: ${summary}`);
+  const what = `is ${kindOf(fields[field])}, which --where ${quoted(expression)} cannot use (${summary.replaceAll(/dyn<(\w+)>/g, '$1')})`;
   return new BadRecordError(what, field);
+}
+
+/** Characters of an expression that a message shows. */
+const maxShown = 80;
+
+/** The expression; of a long one, the part around `at`. */
+function quoted(expression: string, at = 0): string {
+  if (expression.length <= maxShown) return `'${expression}'`;
+  const start = Math.max(0, Math.min(at - maxShown / 2, expression.length - maxShown));
+  const end = start + maxShown;
+  const dots = [start > 0 ? '…' : '', end < expression.length ? '…' : ''];
+  return `'${dots[0]}${expression.slice(start, end)}${dots[1]}'`;
 }
 
 function kindOf(value: unknown): string {

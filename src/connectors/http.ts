@@ -1,9 +1,10 @@
 import { ConnectionsClosedError } from '../errors.ts';
 import { atLeast, callable, wholeNumber } from '../options.ts';
-import { acceptedEncodings, parseJson, readText, wantedBody } from './http/body.ts';
+import { acceptedEncodings, charsetOf, parseJson, readBytes, textOf, wantedBody } from './http/body.ts';
 import { Exchange } from './http/exchange.ts';
-import { streamLines } from './http/lines.ts';
+import { LineCutter } from './http/LineCutter.ts';
 import { HttpSockets } from './http/sockets.ts';
+import { streamBody, uncut, type Cutter } from './http/streamBody.ts';
 import { prepare, type HttpTarget, type PreparedRequest } from './http/target.ts';
 
 export {
@@ -30,7 +31,7 @@ export interface HttpConnectionsOptions {
   readonly maxPerHost?: number;
   /**
    * Milliseconds for a whole attempt: waiting for a connection, connecting, headers and body. 1 or more.
-   * For `lines` and `ndjson`: up to the headers, and then for each wait for more of the body.
+   * For `lines`, `ndjson` and `bytes`: up to the headers, and then for each wait for more of the body.
    * @defaultValue 30_000
    */
   readonly timeoutMs?: number;
@@ -141,22 +142,32 @@ export class HttpConnections {
     callable(`${owner}.json: target`, target);
     return async (value, context) => {
       const request = prepare(target(value), { accept: 'application/json' }, this.#headers);
-      return parseJson(request, await this.#fetch(request, context?.signal));
+      const { bytes } = await this.#fetch(request, context?.signal);
+      return parseJson(request, textOf(request, bytes));
     };
   }
 
-  /** Makes work that fetches UTF-8 text. */
+  /**
+   * Makes work that fetches text, in the character set that the answer names, else UTF-8. Bytes that are not in it are an
+   * `HttpBodyError`, and not replaced in silence.
+   */
   text<T>(target: (value: T) => HttpTarget): HttpWork<T, string> {
     callable(`${owner}.text: target`, target);
-    return async (value, context) => this.#fetch(prepare(target(value), this.#headers), context?.signal);
+    return async (value, context) => {
+      const request = prepare(target(value), this.#headers);
+      const { bytes, charset } = await this.#fetch(request, context?.signal);
+      return textOf(request, bytes, charset);
+    };
   }
 
   /**
-   * Reads a text line by line, as fast as the lines are taken and no faster: where the reader pauses, the server is made
-   * to wait. A body that ends early is an error, never an end. Leaving the loop destroys the connection at once.
+   * Reads UTF-8 text line by line, as fast as the lines are taken and no faster: where the reader pauses, the server is made
+   * to wait. A body that ends early is an error, never an end; so is a line that is not UTF-8, with its number. Leaving the
+   * loop destroys the connection at once.
    */
   lines(target: HttpTarget, { signal }: HttpContext = {}): AsyncIterableIterator<string> {
-    return this.#stream(prepare(target, this.#headers), signal, (line) => line);
+    const request = prepare(target, this.#headers);
+    return this.#stream(request, signal, () => new LineCutter(request, this.#maxBodyBytes, (line) => line));
   }
 
   /**
@@ -165,9 +176,14 @@ export class HttpConnections {
    */
   ndjson<R>(target: HttpTarget, { signal }: HttpContext = {}): AsyncIterableIterator<R> {
     const request = prepare(target, { accept: 'application/x-ndjson' }, this.#headers);
-    return this.#stream(request, signal, (line, number) =>
-      line.trim() === '' ? undefined : (parseJson(request, line, number) as R),
-    );
+    const read = (line: string, number: number): R | undefined =>
+      line.trim() === '' ? undefined : (parseJson(request, line, number) as R);
+    return this.#stream(request, signal, () => new LineCutter(request, this.#maxBodyBytes, read));
+  }
+
+  /** Reads a body chunk by chunk, as `lines` does; for what is not text, or not UTF-8. */
+  bytes(target: HttpTarget, { signal }: HttpContext = {}): AsyncIterableIterator<Uint8Array> {
+    return this.#stream(prepare(target, this.#headers), signal, () => uncut);
   }
 
   /**
@@ -183,11 +199,16 @@ export class HttpConnections {
     return this.close();
   }
 
-  async #fetch(request: PreparedRequest, signal: AbortSignal | undefined): Promise<string> {
+  async #fetch(
+    request: PreparedRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<{ bytes: Uint8Array; charset: string | undefined }> {
     const exchange = this.#begin(request, signal);
     try {
-      const body = await wantedBody(request, await exchange.open());
-      return await readText(request, body, this.#maxBodyBytes);
+      const response = await exchange.open();
+      const body = await wantedBody(request, response);
+      const bytes = await readBytes(request, body, this.#maxBodyBytes);
+      return { bytes, charset: charsetOf(response.headers['content-type']) };
     } catch (error) {
       throw exchange.failure(error);
     } finally {
@@ -198,11 +219,11 @@ export class HttpConnections {
   #stream<R>(
     request: PreparedRequest,
     signal: AbortSignal | undefined,
-    read: (line: string, number: number) => R | undefined,
+    cutter: () => Cutter<R>,
   ): AsyncIterableIterator<R> {
     const begin = (): Exchange => this.#begin(request, signal);
     const end = (exchange: Exchange): Promise<void> => this.#end(exchange);
-    return streamLines({ request, begin, end, maxLength: this.#maxBodyBytes, read });
+    return streamBody({ request, begin, end, cutter });
   }
 
   #begin(request: PreparedRequest, signal: AbortSignal | undefined): Exchange {

@@ -5,7 +5,10 @@ export type FailureClass = 'retry' | 'data' | 'fatal';
 export interface SinkContext {
   /** 1 for the first attempt at these items. */
   readonly attempt: number;
-  /** Aborted when the flow is stopped. */
+  /**
+   * Aborted when the flow is stopped. The items are handed back at once; what was begun may still take effect, so they may
+   * be stored although they were handed back, and stored again in the next run (at least once). Stop at it where you can.
+   */
   readonly signal: AbortSignal;
 }
 

@@ -1,4 +1,6 @@
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createWriteStream, existsSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -85,6 +87,13 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
   }
 }
 
+async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
+  const late = sleep(ms, undefined, { ref: false }).then(() =>
+    Promise.reject(new Error('it takes too long')),
+  );
+  return Promise.race([promise, late]);
+}
+
 /** Each row takes this long to be stored. */
 async function slowDown(ms: number): Promise<void> {
   await db.query(`CREATE OR REPLACE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
@@ -101,6 +110,12 @@ async function withServer(listener: RequestListener, body: (origin: string) => P
     http.closeAllConnections();
     http.close();
   }
+}
+
+async function namedPipe(name: string): Promise<string> {
+  const path = join(folder, `${name}.pipe`);
+  execFileSync('mkfifo', [path]);
+  return path;
 }
 
 describe('input', () => {
@@ -170,6 +185,44 @@ describe('input', () => {
         expect(ended.stderr).not.toContain('geheim');
       },
     );
+  });
+
+  test('a pipe with a name, whose writer comes late, and one without', async () => {
+    const pipe = await namedPipe('read');
+    const reading = collect(['--input', pipe]);
+    await sleep(300);
+    await writeFile(pipe, ndjson(orders(2_000)));
+    expect(await reading).toMatchObject({ code: 0, stderr: '' });
+    expect(await count()).toBe(2_000);
+
+    // What `<(command)` stands for. The writer is gone before it is read.
+    const script = `{ printf '%s' "$INPUT"; } | { sleep 0.3; exec "$@"; }`;
+    const args = ['-c', script, 'sh', process.execPath, cli, ...target(), '--input', '/dev/fd/0'];
+    const env = { ...process.env, ...withoutDefaults, INPUT: ndjson([{ id: 9_999, value: 1 }]) };
+    const child = spawn('sh', args, { env, stdio: ['ignore', 'ignore', 'inherit'] });
+    expect(await once(child, 'close')).toEqual([0, null]);
+    expect(await count()).toBe(2_001);
+  });
+
+  test('bytes that are not UTF-8 are a bad record over http as in a file', async () => {
+    const bytes = Buffer.from(
+      '{"id":1,"value":1}\n{"id":2,"value":2,"source":"\xff"}\n{"id":3,"value":3}\n',
+      'latin1',
+    );
+    await withServer(
+      (_request, response) => response.end(bytes),
+      async (origin) => {
+        const strict = await collect(['--input', `${origin}/orders.ndjson`]);
+        expect(strict.code).toBe(2);
+        expect(strict.stderr).toContain('/orders.ndjson:2: it is not UTF-8');
+        const lenient = await collect(['--input', `${origin}/orders.ndjson`, '--on-bad-record', 'skip']);
+        expect(lenient.code).toBe(0);
+      },
+    );
+    expect(await select('id::int, source')).toEqual([
+      { id: 1, source: null },
+      { id: 3, source: null },
+    ]);
   });
 
   test('blank lines, \\r\\n and a last line without its end are read; an empty input is no error', async () => {
@@ -324,6 +377,16 @@ describe('what is wrong is found before anything is written', () => {
       '--database must be',
     ],
     [
+      'a database that cannot be read',
+      ['--input', '-', '--database', 'postgres://us%e9r:geheim@h/d', '--table', 't', '--key', 'i'],
+      '--database: it cannot be read: in a user, password or name, the characters %',
+    ],
+    [
+      'an input that cannot be read',
+      ['--input', 'http://us%er:geheim@h/f', '--database', 'postgres://h/d', '--table', 't', '--key', 'i'],
+      '--input: the url has a user or password that cannot be read',
+    ],
+    [
       'another protocol',
       ['--input', 'ftp://h/f', '--database', 'postgres://h/d', '--table', 't', '--key', 'i'],
       '--input must be',
@@ -332,6 +395,7 @@ describe('what is wrong is found before anything is written', () => {
     const ended = await run(cli, args, { env: withoutDefaults });
     expect(ended).toMatchObject({ code: 2, stdout: '' });
     expect(ended.stderr).toContain(message);
+    expect(ended.stderr).not.toContain('geheim');
   });
 
   test.each([
@@ -356,7 +420,7 @@ describe('what is wrong is found before anything is written', () => {
     [
       'the file for bad records',
       ['--input', '-', '--on-bad-record', '/no/such/folder/bad'],
-      '--on-bad-record: ENOENT',
+      '--on-bad-record /no/such/folder/bad: ENOENT',
     ],
   ])('%s', async (_name, args, message) => {
     const ended = await collect(args, { input: ndjson(orders(3)) });
@@ -402,6 +466,22 @@ describe('what is wrong is found before anything is written', () => {
     const misplaced = await run(cli, ['collect', url.href], { env: withoutDefaults });
     for (const { stdout, stderr } of [denied, refused, misplaced])
       expect(stdout + stderr).not.toContain('geheim');
+  });
+
+  test('of a long --where only the place is shown', async () => {
+    const where = `${Array.from({ length: 2_000 }, (_, i) => `id == ${i}`).join(' || ')} || id = 5 || true`;
+    const ended = await collect(['--input', '-', '--where', where], { input: ndjson(orders(1)) });
+    expect(ended.code).toBe(2);
+    expect(ended.stderr).toMatch(/--where '….*\|\| id = 5 \|\| true' cannot be read: .* \(character \d+\)/);
+    expect(ended.stderr.length).toBeLessThan(400);
+  });
+
+  test('sslmode asks for TLS, and no driver warns of it', async () => {
+    const ended = await collect(['--input', '-', '--database', `${server.connectionString}?sslmode=require`]);
+    expect(ended.code).toBe(1);
+    expect(ended.stderr).toMatch(
+      /^sluice: --database .*: The server does not support SSL connections\n.*\n$/,
+    );
   });
 
   test('an old Node is told what is needed', async () => {
@@ -488,6 +568,13 @@ describe('a bad record later on', () => {
     expect(at(707).error).toBe('it is not UTF-8');
   });
 
+  test.runIf(existsSync('/dev/full'))('a file that cannot be written to is named', async () => {
+    const ended = await collect(['--input', await file(records), '--on-bad-record', '/dev/full']);
+    expect(ended.code).toBe(1);
+    expect(ended.stderr).toContain('--on-bad-record /dev/full: ENOSPC');
+    expect(ended.stderr).toContain('safe to run the same again');
+  });
+
   test('the file for bad records is not the input', async () => {
     const input = await file(orders(3));
     const ended = await collect(['--input', input, '--on-bad-record', input]);
@@ -545,6 +632,51 @@ describe('stopping', () => {
       /left over: \d+ records that were read are not stored, between lines \d+ and \d+/,
     );
     expect(figure(end, 'stored') + figure(end, 'left over')).toBe(figure(end, 'processed'));
+  });
+
+  test('of an input that goes on, too: the first signal finishes what was read, the second stops that', async () => {
+    await slowDown(20);
+    const { child, ended } = start(cli, ['collect', ...target(), '--input', '-', '--batch', '20'], {
+      env: withoutDefaults,
+    });
+    child.stdin!.write(ndjson(orders(150)));
+    await until(async () => (await count()) > 0);
+    child.kill('SIGINT');
+    await sleep(400);
+    expect(child.exitCode).toBeNull();
+    child.kill('SIGINT');
+    const killedAt = performance.now();
+    const end = await ended;
+    expect(performance.now() - killedAt).toBeLessThan(1_500);
+    expect(end.code).toBe(130);
+    expect(end.stderr).toContain('stopping: finishing what was read; once more stops at once');
+    expect(end.stderr).toMatch(/left over: \d+ records .*, between lines \d+ and \d+/);
+    expect(figure(end, 'stored')).toBeGreaterThan(0);
+    expect(figure(end, 'left over')).toBeGreaterThan(0);
+    expect(figure(end, 'stored') + figure(end, 'left over')).toBe(figure(end, 'processed'));
+    // The batch that was aborted is cancelled at the server; only if it was just done it is there all the same.
+    expect([figure(end, 'stored'), figure(end, 'stored') + 20]).toContain(await count());
+  });
+
+  test('a pipe whose writer says nothing does not hold up the end', async () => {
+    const pipe = await namedPipe('silent');
+    const before = start(cli, ['collect', ...target(), '--input', pipe], { env: withoutDefaults });
+    await sleep(1_000);
+    before.child.kill('SIGINT');
+    expect(await within(1_500, before.ended)).toMatchObject({
+      code: 130,
+      stderr: 'sluice: stopped before anything was written\n',
+    });
+
+    const { child, ended } = start(cli, ['collect', ...target(), '--input', pipe], { env: withoutDefaults });
+    const writer = createWriteStream(pipe);
+    writer.write(ndjson(orders(30)));
+    await until(async () => (await count()) === 30);
+    child.kill('SIGINT');
+    const end = await within(1_500, ended);
+    writer.on('error', () => undefined).destroy();
+    expect(end.code).toBe(130);
+    expect(end.stderr).toContain('30 records are stored');
   });
 
   test('a drain that takes longer than --drain-timeout ends with what is left', async () => {

@@ -1,4 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
+import { statSync, utimesSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runFlow } from 'sluice';
 import { HttpConnections } from 'sluice/http';
@@ -6,7 +8,7 @@ import { PostgresConnections, postgresTable } from 'sluice/postgres';
 import { startOrdersApi, type Order } from '../../examples/orders/api.ts';
 import { collectOrders, orderIds, type ProcessedOrder } from '../../examples/orders/pipeline.ts';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../examples/support/embeddedPostgres.ts';
-import { example, figure, freshBuild, run, start } from './programs.ts';
+import { cli, example, figure, freshBuild, root, run, start } from './programs.ts';
 
 let database: EmbeddedPostgres;
 beforeAll(async () => {
@@ -67,6 +69,24 @@ test('npm start passes arguments for the command on to it', async () => {
   expect(missing.code).toBe(2);
   expect(missing.stderr).toContain('--database is missing');
 });
+
+test('npm start builds what has changed, and leaves alone what has not', () => {
+  const prestart = (): void => {
+    const shell = process.platform === 'win32';
+    expect(spawnSync('npm', ['run', 'prestart', '--silent'], { cwd: root, shell })).toMatchObject({
+      status: 0,
+    });
+  };
+  const built = statSync(cli);
+  prestart();
+  expect(statSync(cli).ino).toBe(built.ino);
+  expect(statSync(cli).mtimeMs).toBe(built.mtimeMs);
+  const now = new Date();
+  utimesSync(`${root}src/cli/main.ts`, now, now);
+  prestart();
+  expect(statSync(cli).mtimeMs).toBeGreaterThan(built.mtimeMs);
+  expect(statSync(`${root}dist/THIRD-PARTY.txt`).mtimeMs).toBeGreaterThan(now.getTime());
+}, 120_000);
 
 test('50 runs on one server, with random delays and failures: every count is exact', async () => {
   const firstSeed = Number(process.env['SLUICE_SEED'] ?? randomInt(1_000_000));

@@ -3,7 +3,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { inspect } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { HttpConnections, type HttpConnectionsOptions } from 'sluice/http';
+import { HttpConnections, type HttpConnectionsOptions, type HttpTarget } from 'sluice/http';
 import { startHttpServer, type HttpServer } from './servers/httpServer.ts';
 import { startRawServer } from './servers/rawServer.ts';
 
@@ -153,11 +153,19 @@ describe('requests', () => {
 
   test('what cannot be a request is refused, and holds nothing', async () => {
     await using({}, async (http) => {
-      for (const target of ['orders/1', 'ftp://host/x', '']) {
-        expect(await failure(http.text(() => target)(0))).toMatchObject({
-          code: 'INVALID_OPTION',
-          retryable: false,
-        });
+      for (const target of [
+        'orders/1',
+        'ftp://host/x',
+        '',
+        undefined,
+        null,
+        {},
+        'http://us%er:geheim@host/',
+        'http://us:geh%e9eim@host/',
+      ]) {
+        const error = await failure(http.text(() => target as HttpTarget)(0));
+        expect(error).toMatchObject({ code: 'INVALID_OPTION', retryable: false });
+        expect(inspect(error)).not.toMatch(/geh.*eim/);
       }
       const bad = http.text(() => ({ url: at('/echo')(), headers: { 'not a name': 'x' } }));
       expect(await failure(bad(0))).toMatchObject({ code: 'INVALID_OPTION' });
@@ -308,6 +316,32 @@ describe('bodies that are of no use', () => {
         },
       );
     });
+  });
+
+  test('what is not in its character set is an error, and not replaced in silence', async () => {
+    const bytes = Buffer.from('"gr\xfc\xdfe"', 'latin1');
+    const sent = (type: string): Buffer =>
+      Buffer.concat([
+        Buffer.from(head('200 OK', `content-type: ${type}`, `content-length: ${bytes.length}`)),
+        bytes,
+      ]);
+    const expected = { code: 'HTTP_BODY', reason: 'charset', retryable: false };
+    let type = '';
+    await answering(
+      (socket) => socket.write(sent(type)),
+      async (origin) => {
+        await using({}, async (http) => {
+          const [json, text] = [http.json(() => origin), http.text(() => origin)];
+          // JSON is UTF-8, whatever is said of it.
+          for (type of ['application/json', 'application/json; charset=latin1'])
+            expect(await failure(json(0)), type).toMatchObject(expected);
+          for (type of ['text/plain', 'text/plain; charset=utf-8', 'text/plain; charset=klingon'])
+            expect(await failure(text(0)), type).toMatchObject(expected);
+          for (type of ['text/plain;charset=ISO-8859-1', 'text/plain; Charset = "latin1"; x=y'])
+            expect(await text(0), type).toBe('"grüße"');
+        });
+      },
+    );
   });
 
   test('gzip and brotli arrive whole, and so does a character cut in two', async () => {
@@ -483,6 +517,21 @@ describe('connection failures', () => {
       expect(http11).toMatchObject({ code: 'HTTP_CONNECTION', phase: 'headers', retryable: false });
     });
     ssh.close();
+  });
+
+  test('headers that are too large: no further attempt will mend it', async () => {
+    await answering(
+      (socket) => socket.write(head('200 OK', `x: ${'x'.repeat(100_000)}`)),
+      async (origin) => {
+        await using({}, async (http) => {
+          expect(await failure(http.text(() => origin)(0))).toMatchObject({
+            code: 'HTTP_CONNECTION',
+            retryable: false,
+            cause: { code: 'UND_ERR_HEADERS_OVERFLOW' },
+          });
+        });
+      },
+    );
   });
 
   test('the server closes an idle connection: the next request makes a new one', async () => {
@@ -662,6 +711,39 @@ describe('lines', () => {
         });
       },
     );
+  });
+
+  test('a line that is not UTF-8 is an error with its number, after the whole lines; bytes are bytes', async () => {
+    const bad = Buffer.concat([Buffer.from('"ä"\n\n"b"\n"c'), Buffer.from([0xff]), Buffer.from('"\n"d"\n')]);
+    const cut = Buffer.from('"a"\n"\xc3', 'latin1');
+    for (const [body, values, line] of [
+      [bad, ['ä', 'b'], 4],
+      [cut, ['a'], 2],
+    ] as const) {
+      for (const pieces of [1, body.length]) {
+        await answering(
+          (socket) => {
+            socket.setNoDelay(true);
+            socket.write(head('200 OK', `content-length: ${body.length}`));
+            const size = body.length / pieces;
+            for (let i = 0; i < pieces; i++)
+              setTimeout(() => socket.write(body.subarray(i * size, (i + 1) * size)), i * 2);
+          },
+          async (origin) => {
+            await using({}, async (http) => {
+              const seen: unknown[] = [];
+              const read = async (): Promise<void> => {
+                for await (const value of http.ndjson(origin)) seen.push(value);
+              };
+              expect(await failure(read())).toMatchObject({ reason: 'charset', retryable: false, line });
+              expect(seen).toEqual(values);
+              expect(await failure(collect(http.lines(origin)))).toMatchObject({ reason: 'charset', line });
+              expect(Buffer.concat(await collect(http.bytes(origin)))).toEqual(body);
+            });
+          },
+        );
+      }
+    }
   });
 
   test('a line that is not JSON is named, a line that is too long is refused', async () => {

@@ -1,24 +1,16 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { globSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
+export const root = fileURLToPath(new URL('../..', import.meta.url));
 
 export const cli = `${root}dist/cli.js`;
 export const example = `${root}examples/orders/main.ts`;
 
 /** Builds the package if a source is newer than what was built: programs are tested as users start them. */
 export function freshBuild(): void {
-  const changed = (path: string): number => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  const sources = globSync(['operators/**/*.ts', 'src/**/*.ts', 'tsup.config.ts'], { cwd: root });
-  const newest = Math.max(...sources.map((path) => changed(root + path)));
-  if (newest < changed(cli)) return;
-  const { status, stdout, stderr } = spawnSync('npm', ['run', 'build', '--silent'], {
-    cwd: root,
-    encoding: 'utf8',
-    shell: process.platform === 'win32',
-  });
+  const script = `${root}scripts/build-if-changed.mjs`;
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script], { encoding: 'utf8' });
   if (status !== 0) throw new Error(`the build fails:\n${stdout}${stderr}`);
 }
 

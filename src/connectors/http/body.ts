@@ -28,8 +28,12 @@ function decoded(request: PreparedRequest, body: Readable, contentEncoding: unkn
   return pipeline(body, decoder, () => undefined);
 }
 
-/** Reads the whole body as UTF-8 text. */
-export async function readText(request: PreparedRequest, body: Readable, maxBytes: number): Promise<string> {
+/** Reads the whole body. */
+export async function readBytes(
+  request: PreparedRequest,
+  body: Readable,
+  maxBytes: number,
+): Promise<Uint8Array> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of body as AsyncIterable<Buffer>) {
@@ -37,7 +41,21 @@ export async function readText(request: PreparedRequest, body: Readable, maxByte
     if (bytes > maxBytes) throw new HttpBodyError(request, 'tooLarge');
     chunks.push(chunk);
   }
-  return new TextDecoder().decode(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, bytes));
+  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes);
+}
+
+/** The text of a whole body, in `charset`: what is not in it is an error, and not replaced in silence. */
+export function textOf(request: PreparedRequest, bytes: Uint8Array, charset = 'utf-8'): string {
+  try {
+    return new TextDecoder(charset, { fatal: true }).decode(bytes);
+  } catch {
+    throw new HttpBodyError(request, 'charset');
+  }
+}
+
+/** What a `Content-Type` says of the character set. */
+export function charsetOf(contentType: string | string[] | undefined): string | undefined {
+  return /;\s*charset\s*=\s*"?([^\s";]+)/i.exec(String(contentType))?.[1];
 }
 
 /**

@@ -4,8 +4,12 @@ import type { PreparedRequest } from './target.ts';
 /** undici and its parser, where the answer stopped before its end. */
 const truncated = new Set(['UND_ERR_SOCKET', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'HPE_INVALID_EOF_STATE']);
 
-/** What no further attempt will mend: certificates, and a server that does not speak TLS. Nor one that speaks no HTTP. */
-const hopeless = /^(CERT_|ERR_TLS_|ERR_SSL_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_|HOSTNAME_MISMATCH|EPROTO)/;
+/**
+ * What no further attempt will mend: certificates, and a server that does not speak TLS, or whose headers are larger than
+ * we read. Nor one that speaks no HTTP.
+ */
+const hopeless =
+  /^(UND_ERR_HEADERS_OVERFLOW|CERT_|ERR_TLS_|ERR_SSL_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_|HOSTNAME_MISMATCH|EPROTO)/;
 
 /** Whether the other side has closed the connection. */
 export function isClosed(error: unknown): boolean {

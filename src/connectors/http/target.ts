@@ -27,22 +27,22 @@ const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE', 
 /**
  * Splits the target into what undici wants, with `headers` beneath its own.
  *
- * @throws `InvalidOptionError` for an address that is not an absolute http(s) URL.
+ * @throws `InvalidOptionError` for an address that is not an absolute http(s) URL, or whose credentials cannot be read.
  */
 export function prepare(
   target: HttpTarget,
   ...defaults: Readonly<Record<string, string>>[]
 ): PreparedRequest {
   const request = typeof target === 'string' || target instanceof URL ? { url: target } : target;
-  const url = typeof request.url === 'string' ? URL.parse(request.url) : request.url;
+  // What a function of the user's has returned may be anything.
+  const url = URL.parse(String((request as Partial<HttpRequest> | null | undefined)?.url));
   if (url === null || !/^https?:$/.test(url.protocol)) {
     throw new InvalidOptionError('HttpConnections: the url must be an absolute http or https address');
   }
 
   const headers: Record<string, string> = {};
   if (url.username !== '' || url.password !== '') {
-    const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
-    headers['authorization'] = `Basic ${Buffer.from(credentials).toString('base64')}`;
+    headers['authorization'] = `Basic ${Buffer.from(credentialsOf(url)).toString('base64')}`;
   }
   for (const [name, value] of [...defaults, request.headers ?? {}].flatMap(Object.entries<string>)) {
     headers[name.toLowerCase()] = value;
@@ -58,4 +58,15 @@ export function prepare(
     body: request.body ?? null,
     repeatable: idempotent.has(method) || 'idempotency-key' in headers,
   };
+}
+
+/** The message does not show them. */
+function credentialsOf({ username, password }: URL): string {
+  try {
+    return `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  } catch {
+    throw new InvalidOptionError(
+      'HttpConnections: the url has a user or password that cannot be read: a % is written %25',
+    );
+  }
 }

@@ -1,9 +1,10 @@
 import type { Pool, PoolClient } from 'pg';
 import { TimeoutError } from '../../errors.ts';
+import { retire } from './retire.ts';
 
 /** What `query` and `withClient` may be given besides. */
 export interface PostgresContext {
-  /** Destroys the client that works; the promise rejects with the signal's reason. */
+  /** Cancels what the server does and ends the connection; the promise rejects at once with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -31,17 +32,20 @@ export function guard(pool: Pool): () => void {
 }
 
 /**
- * Checks out a client of the pool for `work` and gives it back. One in any doubtful state is destroyed instead: after a
+ * Checks out a client of the pool for `work` and gives it back. One in any doubtful state is retired instead: after a
  * timeout or a lost connection, within a transaction, or stopped while it worked.
  */
 export class Checkout {
   readonly #pool: Pool;
+  readonly #onFree: () => void;
   #client: PoolClient | undefined;
   #stopped: { readonly reason: unknown } | undefined;
   #onStop: (reason: unknown) => void = ignore;
 
-  constructor(pool: Pool) {
+  /** @param onFree Called once, after `run`: the client is back in its pool, or out of it and gone from the server. */
+  constructor(pool: Pool, onFree: () => void = ignore) {
     this.#pool = pool;
+    this.#onFree = onFree;
   }
 
   async run<R>(work: (client: PoolClient) => Promise<R>): Promise<R> {
@@ -49,7 +53,6 @@ export class Checkout {
       this.#onStop = reject;
     });
     stopped.catch(ignore);
-    if (this.#stopped !== undefined) throw this.#stopped.reason;
     const result = this.#work(work);
     result.catch(ignore);
     return Promise.race([result, stopped]);
@@ -64,12 +67,12 @@ export class Checkout {
   }
 
   async #work<R>(work: (client: PoolClient) => Promise<R>): Promise<R> {
-    const client = await this.#pool.connect();
+    const client = await this.#connect();
+    this.#client = client;
     if (this.#stopped !== undefined) {
-      destroy(client);
+      this.#giveBack(client, true);
       throw this.#stopped.reason;
     }
-    this.#client = client;
     try {
       const result = await work(client);
       this.#giveBack(client, !isBetweenTransactions(client, true));
@@ -80,18 +83,29 @@ export class Checkout {
     }
   }
 
+  async #connect(): Promise<PoolClient> {
+    try {
+      if (this.#stopped !== undefined) throw this.#stopped.reason;
+      return await this.#pool.connect();
+    } catch (error) {
+      this.#onFree();
+      throw error;
+    }
+  }
+
   #giveBack(client: PoolClient, doubtful: boolean): void {
     if (this.#client === undefined) return;
     this.#client = undefined;
-    if (doubtful) destroy(client);
-    else client.release();
+    if (doubtful) {
+      retire(client, this.#pool).then(this.#onFree, this.#onFree);
+      return;
+    }
+    try {
+      client.release();
+    } finally {
+      this.#onFree();
+    }
   }
-}
-
-/** Takes a client out of its pool. Its socket goes at once: a polite end would wait for a server that may be gone. */
-function destroy(client: PoolClient): void {
-  client.release(true);
-  (client.connection as typeof client.connection | undefined)?.stream.destroy();
 }
 
 /** `otherwise` for a driver that does not tell (before pg 8.21). */
@@ -102,7 +116,7 @@ function isBetweenTransactions(client: PoolClient, otherwise: boolean): boolean 
 
 /** Whether an error leaves the client in doubt: all but the server's own, and of those the ones that end sessions. */
 function endsClient(error: unknown): boolean {
-  const { code, severity } = error as { code?: unknown; severity?: unknown };
+  const { code, severity } = (error ?? {}) as { code?: unknown; severity?: unknown };
   return (
     typeof code !== 'string' ||
     !/^[0-9A-Z]{5}$/.test(code) ||

@@ -2,13 +2,22 @@ import pg, { type PoolClient, type PoolConfig, type QueryResult, type QueryResul
 import { ConnectionsClosedError, TimeoutError } from '../../errors.ts';
 import { atLeast, wholeNumber } from '../../options.ts';
 import { WaitingLine } from '../WaitingLine.ts';
+import { checkAddress, withExplicitTls } from './address.ts';
 import { Checkout, guard, translateTimeout, type PostgresContext } from './clients.ts';
+import { within } from './retire.ts';
 
 export interface PostgresConnectionsOptions {
-  /** `postgres://user:password@host:port/database`. Absent: pg's environment variables (`PGHOST` …). */
+  /**
+   * `postgres://user:password@host:port/database`. Absent: pg's environment variables (`PGHOST` …).
+   *
+   * `?sslmode=verify-full` asks for TLS, with the server's certificate and name checked; so do `require`, `prefer` and
+   * `verify-ca`, which are weaker in libpq only (`uselibpqcompat=true&sslmode=…` has its meanings). `sslrootcert=FILE`
+   * names an authority of your own, `no-verify` checks nothing, and `disable`, the default, is without TLS.
+   */
   readonly connectionString?: string;
   /**
-   * Connections at most. A whole number of 1 or more.
+   * Connections at most, as the server counts them: one that is given up keeps its place until the server has ended it, or
+   * for a second. A whole number of 1 or more.
    * @defaultValue 20
    */
   readonly max?: number;
@@ -43,7 +52,7 @@ export interface PostgresConnectionsOptions {
 }
 
 export interface PostgresStats {
-  /** Connections, idle or in use. */
+  /** Connections: idle, in use, or being ended. */
   readonly total: number;
   readonly idle: number;
   /** Callers that wait for one. */
@@ -58,13 +67,15 @@ const graceMs = 1_000;
 /**
  * Keeps connections to one PostgreSQL database, on `pg.Pool`, with what the pool leaves open: a lost connection never ends
  * the process, every wait has a limit, and a connection in any doubtful state (after a timeout, a lost connection, an
- * abort, or in an open transaction) is destroyed, never used again.
+ * abort, or in an open transaction) is ended, never used again.
  *
  *     await using db = new PostgresConnections({ connectionString, max: 20 });
  *
  * - **Waits when** `max` connections are in use: first come, first served, within `acquireTimeoutMs`.
  * - **Errors when** PostgreSQL says so (pg's `DatabaseError`), the connection is lost (Node's or pg's error), or a wait is
  *   too long (`TimeoutError`). It never retries; `classifyPostgresError` says whether to.
+ * - **Aborting** the context's signal cancels the statement at the server, by a short connection of its own. It may have
+ *   been carried out all the same.
  *
  * @throws `InvalidOptionError` for an option outside its range.
  */
@@ -96,6 +107,8 @@ export class PostgresConnections {
     wholeNumber(`${owner}: statementTimeoutMs`, statementTimeoutMs, 1);
     atLeast(`${owner}: idleTimeoutMs`, idleTimeoutMs, 1);
     atLeast(`${owner}: closeTimeoutMs`, closeTimeoutMs, 0);
+    const address = connectionString === undefined ? undefined : withExplicitTls(connectionString);
+    if (address !== undefined) checkAddress(`${owner}: connectionString`, address);
     this.#max = max;
     this.#acquireTimeoutMs = acquireTimeoutMs;
     this.#statementTimeoutMs = statementTimeoutMs;
@@ -105,7 +118,7 @@ export class PostgresConnections {
       idleTimeoutMillis: idleTimeoutMs,
       statement_timeout: statementTimeoutMs,
       ...pool,
-      ...(connectionString === undefined ? {} : { connectionString }),
+      ...(address === undefined ? {} : { connectionString: address }),
       max,
       connectionTimeoutMillis: connectTimeoutMs,
       query_timeout: statementTimeoutMs + graceMs,
@@ -128,14 +141,20 @@ export class PostgresConnections {
 
   /**
    * Lends a connection to `work` until its promise settles; for transactions. If it rejects, or leaves a transaction open,
-   * the connection is destroyed, and the server rolls back. At an abort it is destroyed at once, under the work's hands.
+   * the connection is ended, and the server rolls back. At an abort it is ended at once, under the work's hands.
+   *
+   * What `work` changes of the session (`SET`, a temporary table, `LISTEN`) stays with the connection, for whoever has it
+   * next: use `SET LOCAL` in a transaction, or undo it.
    */
   async withClient<R>(
     work: (client: PoolClient) => Promise<R>,
     { signal }: PostgresContext = {},
   ): Promise<R> {
     await this.#enter(signal);
-    const checkout = new Checkout(this.#pool);
+    const checkout = new Checkout(this.#pool, () => {
+      this.#running.delete(checkout);
+      this.#leave();
+    });
     const stop = (): void => checkout.stop(signal?.reason);
     this.#running.add(checkout);
     signal?.addEventListener('abort', stop, { once: true });
@@ -146,8 +165,6 @@ export class PostgresConnections {
       throw translateTimeout(error, `${owner}: statement`, this.#statementTimeoutMs + graceMs);
     } finally {
       signal?.removeEventListener('abort', stop);
-      this.#running.delete(checkout);
-      this.#leave();
     }
   }
 
@@ -210,19 +227,12 @@ export class PostgresConnections {
     for (let waiting = this.#line.take(); waiting !== undefined; waiting = this.#line.take())
       waiting.refuse(reason);
     for (const checkout of this.#running) checkout.stop(reason);
-    // The pool waits for connections in the making, which nobody needs any more.
-    await within(graceMs, this.#pool.end());
+    // The pool waits for the server's end of these, and for connections in the making, which nobody needs any more.
+    await within(2 * graceMs, this.#pool.end());
   }
 }
 
 interface Waiting {
   readonly serve: () => void;
   readonly refuse: (reason: unknown) => void;
-}
-
-async function within(ms: number, promise: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
-  await Promise.race([promise, timeout]);
-  clearTimeout(timer);
 }

@@ -26,6 +26,10 @@ function keyPart(value: unknown): string {
 }
 
 function keyOf(row: Row, { key, table }: RowRules): string {
+  if (typeof row !== 'object' || (row as unknown) === null) {
+    const kind = (row as unknown) === null ? 'null' : typeof row;
+    throw new PostgresRowError(table, undefined, `must be an object, got ${kind}`);
+  }
   const parts = key.map((property) => {
     const value = row[property];
     if (value === undefined || value === null)

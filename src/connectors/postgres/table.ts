@@ -30,7 +30,8 @@ const queryTimeoutMs = 30_000;
 
 /**
  * Stores rows in a PostgreSQL table: one statement and one parameter a column for each batch, however large, that inserts
- * or updates by key. Storing the same rows again changes nothing, so a batch whose outcome is unknown may be retried.
+ * or updates by key. Storing the same rows again changes nothing, so a batch whose outcome is unknown may be retried. One
+ * that is aborted is cancelled at the server, which may have stored it all the same.
  *
  *     storeTo(postgresTable(db, 'orders', { key: ['id'] }), { maxItems: 500, maxWaitMs: 50 })
  *

@@ -1,3 +1,4 @@
+import { InvalidOptionError, PostgresRowError } from '../../errors.ts';
 import {
   columnOf,
   quote,
@@ -85,6 +86,7 @@ export class TableWriter {
   #compose(properties: readonly string[], catalogue: Catalogue): Statement {
     const { table, key, onConflict } = this.#rules;
     const columns = properties.map((property) => this.#typed(property, columnOf(catalogue, table, property)));
+    this.#requireOneEach(properties, columns);
     const keys = key.map((property) => columnOf(catalogue, table, property).name);
     const others = columns.filter(({ name }) => !keys.includes(name));
 
@@ -100,6 +102,20 @@ export class TableWriter {
       `INSERT INTO ${this.#table} (${names}) SELECT ${chosen} FROM unnest(${parameters}) AS rows (${aliases}) ` +
       `ON CONFLICT (${keys.map(quote).join(', ')}) ${action}`;
     return { text, columns };
+  }
+
+  /** Two properties can go to one column: `createdAt` and `created_at`. Which one is meant is not ours to say. */
+  #requireOneEach(properties: readonly string[], columns: readonly Column[]): void {
+    const { table, columns: chosen } = this.#rules;
+    const byColumn = new Map<string, string>();
+    for (const [i, { name }] of columns.entries()) {
+      const [property, other] = [properties[i]!, byColumn.get(name)];
+      byColumn.set(name, property);
+      if (other === undefined) continue;
+      const fault = `and '${other}' both go to column ${quote(name)}; give one of them`;
+      if (chosen === undefined) throw new PostgresRowError(table, property, fault);
+      throw new InvalidOptionError(`postgresTable: columns: '${property}' ${fault}`);
+    }
   }
 
   #typed(property: string, column: Column): Column {
