@@ -57,8 +57,8 @@ export const cellLaws: readonly Law[] = [
     sabotage: [
       without(
         OUTLET,
-        '      this.#subscriber.next(value);\n    } finally {\n      demand.emitting--;\n      demand.emitter = emitter;\n      current.ticket = outerTicket;\n    }\n    if',
-        '      this.#subscriber.next(value);\n    } finally {\n      demand.emitting--;\n      demand.emitter = emitter;\n    }\n    current.ticket = outerTicket;\n    if',
+        '      this.#subscriber.next(value);\n    } finally {\n      demand.emitting--;\n      if (emitter !== this && demand.emitting > 0) demand.emitter = emitter;\n      if (outerTicket !== ticket) current.ticket = outerTicket;\n    }',
+        '      this.#subscriber.next(value);\n    } finally {\n      demand.emitting--;\n      if (emitter !== this && demand.emitting > 0) demand.emitter = emitter;\n    }\n    if (outerTicket !== ticket) current.ticket = outerTicket;',
       ),
     ],
   },
@@ -183,8 +183,8 @@ export const cellLaws: readonly Law[] = [
     sabotage: [
       without(
         OUTLET,
-        '    current.ticket = ticket;\n    demand.emitter = this;',
-        '    current.ticket = ticket === NONE ? undefined : ticket;\n    demand.emitter = this;',
+        'if (outerTicket !== ticket) current.ticket = ticket;',
+        'if (outerTicket !== ticket) current.ticket = ticket === NONE ? undefined : ticket;',
       ),
       without(STAGE, 'under(waiting ?? ticket, () => source.subscribe(inlet))', 'source.subscribe(inlet)'),
     ],

@@ -80,11 +80,15 @@ export const waitingLaws: readonly Law[] = [
   },
   {
     rule: 'D4',
-    says: 'the stack is as deep with 200 sources waiting as with one',
+    says: 'the stack is as deep with 200 sources or stages waiting as with one',
     async check(sluice) {
       const depth = new StackMeter();
       const blocked = gate();
-      const sources = upTo(200).map((i) => sluice.fromPull([i, -i]).pipe(tap(depth.look)));
+      const queue = sluice.boundedQueue<number>({ capacity: 2 });
+      const sources = upTo(200).map((i) => {
+        const source = sluice.fromPull([i, -i]);
+        return (i % 2 === 0 ? source : source.pipe(queue)).pipe(tap(depth.look));
+      });
       const seen = watch(
         merge(...sources).pipe(
           sluice.batch({ maxItems: 100 }),

@@ -42,8 +42,8 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
     {
       says: 'the order of the line is changed',
       file: 'src/pool/lines.ts',
-      find: 'this.#queue.size > 0 ? this.#queue.take()',
-      replace: 'this.#queue.size > 0 ? this.#queue.takeLast()',
+      find: 'return this.#queue.take();',
+      replace: 'return this.#queue.takeLast();',
     },
     { says: 'a worker is never freed', file: pool, find: 'this.#working--;', replace: '' },
     { says: 'works on after unsubscription', file: pool, find: 'inner.unsubscribe();', replace: '' },
