@@ -36,7 +36,8 @@ export interface StoreToOptions<T> {
  * - **Errors when** the source errors, after the same; or an item could not be stored, under `onFailure: 'fail'`; or the
  *   sink calls an error `'fatal'`. Before it gives up, an error of class `'retry'` is tried again as `retry` says, and
  *   one of class `'data'` has the batch cut in halves until the bad item is alone: the others are stored.
- * - **Unsubscribing** aborts the signal of the batches being stored, and hands back all that is not confirmed.
+ * - **Unsubscribing** aborts the signal of the batches being stored, and hands back all that is not confirmed; a batch
+ *   that is being stored may still take effect (at least once).
  *
  * @param sink A sink, or its `store` function. Resolving means: all of these items are safe now.
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
