@@ -14,7 +14,7 @@ const { setTimeout: realTimeout, clearTimeout: clearReal } = globalThis;
 /** Absent in browsers. */
 const realImmediate = (globalThis as { setImmediate?: (run: () => void) => unknown }).setImmediate;
 /** Milliseconds on the real clock, whatever clock is installed. */
-export const realNow = performance.now.bind(performance);
+export const realNow = /* @__PURE__ */ (() => performance.now.bind(performance))();
 let clock: ReturnType<typeof install> | undefined;
 
 /** Runs a check. What nobody caught counts as a violation, and so do hanging and a current ticket that is left behind. */
