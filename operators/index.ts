@@ -26,6 +26,7 @@ export {
   type RetryOptions,
   type RetryPolicy,
 } from '../src/retry/RetryPolicy.ts';
+export { Concurrency, type Resizable } from '../src/work/Concurrency.ts';
 export { withRetry } from '../src/work/withRetry.ts';
 export { withTimeout, type TimeoutOptions } from '../src/work/withTimeout.ts';
 export type { DeadLetter, DeadLetterHandler, OnFailure } from '../src/work/DeadLetter.ts';

@@ -3,6 +3,7 @@ import { expectTypeOf, test } from 'vitest';
 import {
   batch,
   boundedQueue,
+  Concurrency,
   delays,
   drops,
   filterOr,
@@ -62,6 +63,18 @@ test('poolMap takes promises, Observables, iterables, and a union of them', () =
   expectTypeOf(
     orders.pipe(poolMap((order) => (order.id > 1 ? Promise.resolve('x') : of(1)), options)),
   ).toEqualTypeOf<Observable<string | number>>();
+});
+
+test('poolMap takes a number of workers, or a Concurrency', () => {
+  const workers = new Concurrency(3);
+  expectTypeOf(orders.pipe(poolMap(async ({ id }) => id, { concurrency: workers }))).toEqualTypeOf<
+    Observable<number>
+  >();
+  expectTypeOf(workers.limit).toBeNumber();
+  // @ts-expect-error it is set, not assigned
+  workers.limit = 4;
+  // @ts-expect-error a limit alone cannot be followed
+  poolMap(async () => 1, { concurrency: { limit: 3 } });
 });
 
 test('poolMap knows the item in each of its callbacks', () => {
