@@ -151,11 +151,11 @@ export const poolMapMarbles: readonly Marble[] = [
     title: 'a Concurrency that is raised: what waits starts at once',
     picture: `
       source   abc|
-      a        ------A|
+      a        -----A|
       b            --B|
-      c            ------C|
-      output   ------(AB)C|
-      active   1---3--1---0
+      c            ---C|
+      output   -----ABC|
+      active   1---3-210
       waiting  012-0
     `,
     wiring: ({ source, work }) => {

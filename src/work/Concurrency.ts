@@ -8,10 +8,18 @@ export interface Resizable {
 }
 
 /**
- * How many items a pool works on at once, to be changed while it runs: `poolMap(work, { concurrency: workers })`, and
- * `workers.set(10)` at any time. Each pool that it is given to has that many workers for itself. A raised limit starts
- * what waits at once; a lowered one lets running work finish, and nothing new starts until there are fewer. Nothing is
- * lost, aborted or reordered by either.
+ * How many items a pool works on at once, to be changed while it runs: `workers.set(10)`. Each pool that it is given to
+ * has that many workers for itself. A raised limit starts what waits at once; a lowered one lets running work finish,
+ * and nothing new starts until there are fewer. Nothing is lost, aborted or reordered by either.
+ *
+ *     source   abc|
+ *     a        -----A|
+ *     b            --B|
+ *     c            ---C|
+ *     output   -----ABC|
+ *     active   1---3-210
+ *     waiting  012-0
+ *     poolMap(work, { concurrency: workers, maxWaiting: 2 })    and at 4: workers.set(3)
  */
 export class Concurrency {
   #limit: number;

@@ -159,7 +159,7 @@ describe('a Concurrency', () => {
       };
     };
     fromPull([1, 2])
-      .pipe(poolMap(taking(0), { concurrency: workers }))
+      .pipe(poolMap((value) => [value], { concurrency: workers }))
       .subscribe();
     fromPull(new Pulls())
       .pipe(poolMap(taking(1), { concurrency: workers }))
