@@ -189,7 +189,34 @@ describe('a Concurrency', () => {
     expect(report.end).toBe('drained');
     expect(report.delivered).toBe(report.itemsIn);
     expect(report.leftOver).toBe(0);
-    expect(report.stages[0]?.slots).toBe(1);
+    expect(report.stages[0]).toMatchObject({ slots: 1, active: 0, waiting: 0 });
+  });
+
+  it('is seen in the figures: slots, those in use, and what waits', () => {
+    const workers = new Concurrency(3);
+    const seen: unknown[] = [];
+    virtual(({ flush }) => {
+      const pool = poolMap(taking<number>(10), { concurrency: workers, maxWaiting: 2 });
+      const run = runFlow(fromPull(new Pulls(5)).pipe(pool));
+      const look = (): void => {
+        const { slots, active, waiting } = run.report().stages[0]!;
+        seen.push([slots, active, waiting]);
+      };
+      timer(5).subscribe(look);
+      timer(6).subscribe(() => {
+        workers.set(1);
+        look();
+      });
+      timer(11).subscribe(look);
+      timer(21).subscribe(look);
+      flush();
+    });
+    expect(seen).toEqual([
+      [3, 3, 2],
+      [1, 3, 2],
+      [1, 1, 1],
+      [1, 1, 0],
+    ]);
   });
 
   it('refuses a limit that is none', () => {

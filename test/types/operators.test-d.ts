@@ -2,6 +2,7 @@ import { map, of, type MonoTypeOperatorFunction, type Observable, type OperatorF
 import { expectTypeOf, test } from 'vitest';
 import {
   batch,
+  adaptive,
   boundedQueue,
   Concurrency,
   delays,
@@ -70,6 +71,9 @@ test('poolMap takes a number of workers, or a Concurrency', () => {
   expectTypeOf(orders.pipe(poolMap(async ({ id }) => id, { concurrency: workers }))).toEqualTypeOf<
     Observable<number>
   >();
+  orders.pipe(poolMap(async ({ id }) => id, { concurrency: adaptive({ min: 1, max: 9 }) }));
+  // @ts-expect-error both bounds are required
+  adaptive({ min: 1 });
   expectTypeOf(workers.limit).toBeNumber();
   // @ts-expect-error it is set, not assigned
   workers.limit = 4;
