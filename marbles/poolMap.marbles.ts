@@ -1,4 +1,5 @@
-import { boundedQueue, delays, fromPush, poolMap, withRetry } from 'sluice';
+import { tap, timer } from 'rxjs';
+import { boundedQueue, Concurrency, delays, fromPush, poolMap, withRetry } from 'sluice';
 import type { Marble } from 'sluice/testing';
 
 export const poolMapMarbles: readonly Marble[] = [
@@ -145,5 +146,46 @@ export const poolMapMarbles: readonly Marble[] = [
       demand   0-------------1
     `,
     wiring: ({ source, work }) => fromPush(source()).pipe(poolMap(work, { concurrency: 1 })),
+  },
+  {
+    title: 'a Concurrency that is raised: what waits starts at once',
+    picture: `
+      source   abc|
+      a        -----A|
+      b            --B|
+      c            ---C|
+      output   -----ABC|
+      active   1---3-210
+      waiting  012-0
+    `,
+    wiring: ({ source, work }) => {
+      const workers = new Concurrency(1);
+      timer(4).subscribe(() => {
+        workers.set(3);
+      });
+      return source().pipe(poolMap(work, { concurrency: workers, maxWaiting: 2 }));
+    },
+  },
+  {
+    title: 'a Concurrency that is lowered: running work is finished, and less is started',
+    picture: `
+      source   abcd|
+      a        -----A|
+      b         ---B|
+      c          ----C|
+      d               --D|
+      output   ----BAC--D|
+      active   123--21---0
+      waiting  0--1---0
+    `,
+    wiring: ({ source, work }) => {
+      const workers = new Concurrency(3);
+      return source().pipe(
+        tap((letter) => {
+          if (letter === 'd') workers.set(1);
+        }),
+        poolMap(work, { concurrency: workers, maxWaiting: 3 }),
+      );
+    },
   },
 ];

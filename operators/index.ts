@@ -26,6 +26,8 @@ export {
   type RetryOptions,
   type RetryPolicy,
 } from '../src/retry/RetryPolicy.ts';
+export { adaptive, type AdaptiveOptions } from '../src/work/adaptive.ts';
+export { Concurrency, type Resizable } from '../src/work/Concurrency.ts';
 export { withRetry } from '../src/work/withRetry.ts';
 export { withTimeout, type TimeoutOptions } from '../src/work/withTimeout.ts';
 export type { DeadLetter, DeadLetterHandler, OnFailure } from '../src/work/DeadLetter.ts';

@@ -1,12 +1,13 @@
 import { Observable, type ObservableInput, type ObservedValueOf, type OperatorFunction } from 'rxjs';
 import { callable, nonEmpty, wholeNumber } from '../src/options.ts';
+import { concurrencyOf, type Concurrency } from '../src/work/Concurrency.ts';
 import { PoolStage } from '../src/work/PoolStage.ts';
 import { failurePolicy, type OnFailure } from '../src/work/DeadLetter.ts';
 import type { Work } from '../src/work/Work.ts';
 
 export interface PoolMapOptions<T> {
-  /** Items worked on at once. Whole number, 1 or more. */
-  readonly concurrency: number;
+  /** Items worked on at once. Whole number, 1 or more, or a `Concurrency` that may change while the pool runs. */
+  readonly concurrency: number | Concurrency;
   /** Items that may wait for a worker, beyond those at work. Whole number, 0 or more. @defaultValue 0 */
   readonly maxWaiting?: number;
   /** Results leave in the order in which the items came; those that are early count against the limit. @defaultValue false */
@@ -52,16 +53,27 @@ export function poolMap<T, O extends ObservableInput<unknown>>(
 ): OperatorFunction<T, ObservedValueOf<O>> {
   const { concurrency, maxWaiting = 0, ordered = false, by, onFailure = 'fail', name = 'poolMap' } = options;
   callable('poolMap: work', work);
-  wholeNumber('poolMap: concurrency', concurrency, 1);
+  const workers = concurrencyOf('poolMap: concurrency', concurrency);
   wholeNumber('poolMap: maxWaiting', maxWaiting, 0);
   if (by !== undefined) callable('poolMap: by', by);
   nonEmpty('poolMap: name', name);
-  const identity = { operator: 'poolMap', name, slots: concurrency };
-  const settings = { concurrency, maxWaiting, ordered, by, onFailure: failurePolicy('poolMap', onFailure) };
+  const identity = {
+    operator: 'poolMap',
+    name,
+    get slots() {
+      return workers.limit;
+    },
+  };
+  const settings = { maxWaiting, ordered, by, onFailure: failurePolicy('poolMap', onFailure) };
 
   return (source) =>
     new Observable((subscriber) => {
-      const start = work as Work<T, ObservableInput<ObservedValueOf<O>>>;
-      new PoolStage<T, ObservedValueOf<O>>(identity, subscriber, start, settings).connect(source, subscriber);
+      const start = workers.measured(work as Work<T, ObservableInput<ObservedValueOf<O>>>);
+      const pool = new PoolStage<T, ObservedValueOf<O>>(identity, subscriber, start, {
+        ...settings,
+        concurrency: workers.limit,
+      });
+      subscriber.add(workers.follow(pool));
+      pool.connect(source, subscriber);
     });
 }

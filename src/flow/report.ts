@@ -25,6 +25,10 @@ export interface StageStats {
   readonly late: number;
   /** Items that can be worked on at once; 0: the stage does no work of its own. */
   readonly slots: number;
+  /** Slots in use now: items at work, and results that keep their slot until they are delivered. */
+  readonly active: number;
+  /** Items that wait now, for a slot or for room below. */
+  readonly waiting: number;
   /** Share of its slots' time spent at work, 0 to 1. */
   readonly busyShare: number;
   /** Share of its slots' time in which finished results waited for the stage below, 0 to 1. */
@@ -107,6 +111,8 @@ function stageStats(meter: StageMeter, elapsedMs: number): StageStats {
     unclaimed: meter.unclaimed,
     late: meter.late,
     slots,
+    active: meter.active,
+    waiting: meter.waiting,
     busyShare: share(meter.busyMs),
     blockedShare: share(meter.blockedMs),
   };

@@ -13,7 +13,7 @@ export interface RetryPolicy {
 export interface RetryOptions {
   /** No retry starts later than this many milliseconds after the first attempt. @defaultValue Infinity */
   readonly maxElapsedMs?: number;
-  /** Whether trying again may help. @defaultValue not where `error.retryable === false` */
+  /** Whether trying again may help: an error says so by `retryable`, or by its HTTP `status`. @defaultValue not where the error says that it does not */
   readonly isRetryable?: (error: unknown) => boolean;
 }
 
@@ -24,8 +24,11 @@ export interface ExponentialOptions extends RetryOptions {
   readonly factor?: number;
   /** The longest wait, in milliseconds. @defaultValue 30_000 */
   readonly maxMs?: number;
-  /** `'full'`: anything between 0 and the wait; `'none'`: exactly the wait. @defaultValue 'full' */
-  readonly jitter?: 'full' | 'none';
+  /**
+   * `'full'`: anything between 0 and the wait; `'none'`: exactly the wait; `'decorrelated'`: anything between `initialMs`
+   * and three times the wait before, without `factor`. @defaultValue 'full'
+   */
+  readonly jitter?: 'full' | 'none' | 'decorrelated';
   /** Retries at most: 3 means 4 attempts. Whole number, 0 or more. */
   readonly maxRetries: number;
   /** Chance: a number from 0 up to 1. @defaultValue Math.random */
@@ -49,7 +52,7 @@ export function delays(delaysMs: readonly number[], options: RetryOptions = {}):
  * Waits that grow by `factor` from `initialMs` up to `maxMs`, with full jitter.
  *
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
- * @see M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015, for `'full'`.
+ * @see M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015, for `'full'` and `'decorrelated'`.
  */
 export function exponential(options: ExponentialOptions): RetryPolicy {
   const {
@@ -63,11 +66,15 @@ export function exponential(options: ExponentialOptions): RetryPolicy {
   atLeast('exponential: initialMs', initialMs, 0);
   atLeast('exponential: factor', factor, 1);
   atLeast('exponential: maxMs', maxMs, 0);
-  oneOf('exponential: jitter', jitter, ['full', 'none']);
+  oneOf('exponential: jitter', jitter, ['full', 'none', 'decorrelated']);
   wholeNumber('exponential: maxRetries', maxRetries, 0);
   callable('exponential: random', random);
-  const delayMs = (retry: number): number | undefined => {
+  const delayMs = (retry: number, previousMs: number): number | undefined => {
     if (retry > maxRetries) return undefined;
+    if (jitter === 'decorrelated') {
+      const most = Math.max(initialMs, previousMs) * 3;
+      return Math.min(maxMs, initialMs + random() * (most - initialMs));
+    }
     const growth = Math.min(factor ** (retry - 1), Number.MAX_VALUE); // 0 × Infinity would be no wait at all
     const wait = Math.min(maxMs, initialMs * growth);
     return jitter === 'full' ? wait * random() : wait;
@@ -82,8 +89,18 @@ function common(policy: string, options: RetryOptions): Omit<RetryPolicy, 'delay
   return { maxElapsedMs, isRetryable };
 }
 
-function retryableByDefault(error: unknown): boolean {
-  return (error as { retryable?: unknown } | null | undefined)?.retryable !== false;
+/** Statuses of HTTP that blame the request, and yet may be gone the next time. */
+const WORTH_RETRYING = [408, 425, 429];
+
+/**
+ * An error may say itself that it does not help, by `retryable: false`, or that it does, by `true`. Else its `status`
+ * tells, where it is a number (Angular's `HttpErrorResponse`, for one): 4xx is not tried again, but for 408, 425, 429.
+ */
+export function retryableByDefault(error: unknown): boolean {
+  const { retryable, status } = (error ?? {}) as { readonly retryable?: unknown; readonly status?: unknown };
+  if (typeof retryable === 'boolean') return retryable;
+  if (typeof status !== 'number') return true;
+  return status < 400 || status > 499 || WORTH_RETRYING.includes(status);
 }
 
 /** Checks an option that is to be a policy. */

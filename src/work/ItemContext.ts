@@ -1,12 +1,21 @@
 import type { Demand } from '../demand/Demand.ts';
 import type { WorkContext } from './Work.ts';
 
+/** Told of the attempts at an item. */
+export interface AttemptWatcher {
+  /** The next attempt starts. */
+  started(): void;
+  /** An attempt has failed, be it tried again or not. */
+  failed(error: unknown): void;
+}
+
 /** What a context holds only once somebody asks for it: most items never do. */
 interface Live {
   /** Attempts made so far, those of forks included. */
   attempts: number;
   /** Debug mode: told of each attempt beyond the first. */
   onRetry: ((attempt: number) => void) | undefined;
+  watcher: AttemptWatcher | undefined;
   controller: AbortController | undefined;
   aborted: { readonly reason: unknown } | undefined;
   child: ItemContext | undefined;
@@ -41,6 +50,17 @@ export class ItemContext implements WorkContext {
   /** Debug mode: `told` hears of each attempt beyond the first. */
   watchRetries(told: (attempt: number) => void): void {
     this.#state().onRetry = told;
+  }
+
+  /** `watcher` hears of each attempt beyond the first that starts, and of each that fails. */
+  watchAttempts(watcher: AttemptWatcher): void {
+    this.#state().watcher = watcher;
+  }
+
+  /** The attempt at work has failed. */
+  attemptFailed(error: unknown): void {
+    this.#live?.watcher?.failed(error);
+    this.#parent?.attemptFailed(error);
   }
 
   get signal(): AbortSignal {
@@ -123,6 +143,7 @@ export class ItemContext implements WorkContext {
     return (this.#live ??= {
       attempts: this.attempt,
       onRetry: undefined,
+      watcher: undefined,
       controller: undefined,
       aborted: undefined,
       child: undefined,
@@ -135,6 +156,7 @@ export class ItemContext implements WorkContext {
     if (attempt > live.attempts) {
       live.attempts = attempt;
       live.onRetry?.(attempt);
+      live.watcher?.started();
     }
     if (this.#parent) this.#parent.#count(attempt);
   }

@@ -87,7 +87,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
   /** Jobs to be used again, each of which knows the next. */
   #spare: Job<T, R> | undefined = undefined;
   #spares = 0;
-  readonly #concurrency: number;
+  #concurrency: number;
   readonly #ordered: boolean;
   /** No order to keep, and no keys. */
   readonly #plain: boolean;
@@ -117,6 +117,14 @@ export class PoolStage<T, R> extends Stage<T, R> {
 
   override get waiting(): number {
     return this.#line.size;
+  }
+
+  /** Sets another number of workers. A lowered one lets running work finish. */
+  resize(concurrency: number): void {
+    this.#concurrency = concurrency;
+    this.#freeWorkers.sort((a, b) => b - a);
+    this.#startNext();
+    this.demand.resize(concurrency + this.#settings.maxWaiting);
   }
 
   protected override accept(value: T, ticket: Ticket): void {
@@ -406,7 +414,9 @@ export class PoolStage<T, R> extends Stage<T, R> {
 
   /** The worker is free, and so is the key. */
   #vacate(job: Job<T, R>): void {
-    this.#freeWorkers.push(job.worker);
+    // After a lowered limit, the numbers above it are the last to be taken.
+    if (job.worker < this.#concurrency) this.#freeWorkers.push(job.worker);
+    else this.#freeWorkers.unshift(job.worker);
     this.#working--;
     if (!this.#plain) this.#line.done(job);
   }

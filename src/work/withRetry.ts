@@ -65,6 +65,7 @@ async function retryPromise(
       try {
         return await attempt;
       } catch (error) {
+        item.attemptFailed(error);
         await new Promise<void>((resolve, reject) => {
           waitForRetry(error, clock, stopping(item), resolve, () => {
             reject(error);
@@ -99,7 +100,14 @@ function retryStream(
       started = true;
       return from(attempt);
     })
-      .pipe(retry({ delay: (error) => retryNotifier(error, clock, stopping(item)) }))
+      .pipe(
+        retry({
+          delay: (error) => {
+            item.attemptFailed(error);
+            return retryNotifier(error, clock, stopping(item));
+          },
+        }),
+      )
       .subscribe(subscriber);
   });
 }

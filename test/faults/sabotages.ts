@@ -72,6 +72,18 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
       replace: 'if (waiting.length === 1)',
     },
     {
+      says: 'a raised limit waits for the next item',
+      file: pool,
+      find: 'this.#startNext();\n    this.demand.resize(',
+      replace: 'this.demand.resize(',
+    },
+    {
+      says: 'a lowered limit is not heard of',
+      file: pool,
+      find: 'this.#concurrency = concurrency;',
+      replace: 'if (concurrency > this.#concurrency) this.#concurrency = concurrency;',
+    },
+    {
       says: 'an error from above passes at once',
       file: 'src/demand/Stage.ts',
       find: 'this.#failure ??= { error };',

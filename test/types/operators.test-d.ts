@@ -2,7 +2,9 @@ import { map, of, type MonoTypeOperatorFunction, type Observable, type OperatorF
 import { expectTypeOf, test } from 'vitest';
 import {
   batch,
+  adaptive,
   boundedQueue,
+  Concurrency,
   delays,
   drops,
   filterOr,
@@ -62,6 +64,21 @@ test('poolMap takes promises, Observables, iterables, and a union of them', () =
   expectTypeOf(
     orders.pipe(poolMap((order) => (order.id > 1 ? Promise.resolve('x') : of(1)), options)),
   ).toEqualTypeOf<Observable<string | number>>();
+});
+
+test('poolMap takes a number of workers, or a Concurrency', () => {
+  const workers = new Concurrency(3);
+  expectTypeOf(orders.pipe(poolMap(async ({ id }) => id, { concurrency: workers }))).toEqualTypeOf<
+    Observable<number>
+  >();
+  orders.pipe(poolMap(async ({ id }) => id, { concurrency: adaptive({ min: 1, max: 9 }) }));
+  // @ts-expect-error both bounds are required
+  adaptive({ min: 1 });
+  expectTypeOf(workers.limit).toBeNumber();
+  // @ts-expect-error it is set, not assigned
+  workers.limit = 4;
+  // @ts-expect-error a limit alone cannot be followed
+  poolMap(async () => 1, { concurrency: { limit: 3 } });
 });
 
 test('poolMap knows the item in each of its callbacks', () => {

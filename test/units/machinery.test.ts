@@ -141,6 +141,27 @@ describe('retry policies', () => {
     expect([1, 2, 3].map((retry) => delayMs(retry, 0))).toEqual([0, 100, 100]);
   });
 
+  it('exponential, decorrelated: between the first wait and three times the last one, up to maxMs', () => {
+    const bounds = (chance: number, retries: number): number[] => {
+      const clock = new RetryClock(
+        exponential({
+          initialMs: 100,
+          maxMs: 1_000,
+          maxRetries: 9,
+          jitter: 'decorrelated',
+          random: () => chance,
+        }),
+        0,
+      );
+      return Array.from({ length: retries }, () => clock.waitMs({}, 0) ?? NaN);
+    };
+    expect(bounds(0, 3)).toEqual([100, 100, 100]);
+    expect(bounds(1, 4)).toEqual([300, 900, 1_000, 1_000]);
+    expect(bounds(0.5, 3)).toEqual([200, 350, 575]);
+    const wide = exponential({ initialMs: 100, maxMs: 50, maxRetries: 1, jitter: 'decorrelated' });
+    expect([wide.delayMs(1, 0), wide.delayMs(2, 50)]).toEqual([50, undefined]);
+  });
+
   it('exponential: never beyond its bounds', () => {
     fc.assert(
       fc.property(
@@ -176,7 +197,12 @@ describe('retry policies', () => {
 
   it('the clock: asks isRetryable, by default the error itself', () => {
     expect(new RetryClock(delays([1]), 0).waitMs({ retryable: false }, 0)).toBe(undefined);
-    for (const error of [{ retryable: true }, {}, undefined, null, 'x', 5]) {
+    for (const status of [400, 401, 404, 409, 422, 499]) {
+      expect(new RetryClock(delays([1]), 0).waitMs({ status }, 0)).toBe(undefined);
+    }
+    const statuses = [0, 200, 304, 408, 425, 429, 500, 503, '404', undefined].map((status) => ({ status }));
+    const said = { status: 404, retryable: true };
+    for (const error of [said, ...statuses, { retryable: true }, {}, undefined, null, 'x', 5]) {
       expect(new RetryClock(delays([1]), 0).waitMs(error, 0)).toBe(1);
     }
   });

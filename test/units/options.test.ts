@@ -217,7 +217,8 @@ describe('the documented default of each option', () => {
     '1 for each': '() => 1',
     'console.warn': '(message: string) => { console.warn(message); }',
     'a log on the console where SLUICE_DEBUG=1 is set': 'debugTracer()',
-    'not where `error.retryable === false`': 'retryableByDefault',
+    'not where the error says that it does not': 'retryableByDefault',
+    '`status` 429 or 503, a `retryAfterMs`, or a `TimeoutError`': 'pushbackByDefault',
   };
   /** Words that say that there is none. */
   const absent = ['no keys', 'nobody', 'never'];

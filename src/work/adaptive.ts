@@ -1,0 +1,124 @@
+import type { ObservableInput } from 'rxjs';
+import { now } from '../clock.ts';
+import { InvalidOptionError } from '../errors.ts';
+import { callable, wholeNumber } from '../options.ts';
+import { AdaptiveLimit } from '../pool/AdaptiveLimit.ts';
+import { Concurrency } from './Concurrency.ts';
+import { ItemContext, type AttemptWatcher } from './ItemContext.ts';
+import { watched, type OutcomeWatcher } from './watched.ts';
+import type { Work, WorkContext } from './Work.ts';
+
+export interface AdaptiveOptions {
+  /** Items worked on at once at least, and at first. Whole number, 1 or more. */
+  readonly min: number;
+  /** Items worked on at once at most. Whole number, `min` or more. */
+  readonly max: number;
+  /**
+   * Whether an error of an attempt says that the service has too much to do.
+   * @defaultValue `status` 429 or 503, a `retryAfterMs`, or a `TimeoutError`
+   */
+  readonly isPushback?: (error: unknown) => boolean;
+}
+
+/**
+ * Finds out how many items to work on at once, from `min` up: `poolMap(work, { concurrency: adaptive({ min: 1, max: 50 }) })`.
+ * It takes one step a round, which lasts as long as an attempt does on average:
+ *
+ * - **one more** where all workers were busy, and attempts were not slower than their moving average;
+ * - **a tenth less** where an attempt was pushed back (`isPushback`), or attempts were slower than their average by more
+ *   than 2.5 standard deviations;
+ * - **as many** otherwise.
+ *
+ * What is timed is an attempt that succeeds: from its start to the result of its promise, or the end of its Observable.
+ * Failures, and the waits between the attempts of `withRetry`, are not. A result that waits for the stage below
+ * occupies its worker, but does not count as busy. One that is given to several pools learns from all of them.
+ *
+ * It finds the throughput that a service can give, not the shortest queue in it: a service that lets requests wait
+ * without a word, with latencies that vary, may be driven up to `max`.
+ *
+ * @throws `InvalidOptionError`, at call time, for an option outside its range.
+ * @see Adaptive request concurrency of Vector, whose rules these are: https://vector.dev/docs/architecture/arc
+ */
+export function adaptive(options: AdaptiveOptions): Concurrency {
+  const { min, max, isPushback = pushbackByDefault } = options;
+  wholeNumber('adaptive: min', min, 1);
+  wholeNumber('adaptive: max', max, 1);
+  if (max < min) throw new InvalidOptionError(`adaptive: max must be min or more, got ${max} below ${min}`);
+  callable('adaptive: isPushback', isPushback);
+  return new AdaptiveConcurrency(min, new AdaptiveLimit(min, max), isPushback);
+}
+
+function pushbackByDefault(error: unknown): boolean {
+  const { status, code, retryAfterMs } = (error ?? {}) as {
+    readonly status?: unknown;
+    readonly code?: unknown;
+    readonly retryAfterMs?: unknown;
+  };
+  return status === 429 || status === 503 || code === 'TIMEOUT' || typeof retryAfterMs === 'number';
+}
+
+class AdaptiveConcurrency extends Concurrency {
+  readonly controller: AdaptiveLimit;
+  readonly isPushback: (error: unknown) => boolean;
+
+  constructor(min: number, controller: AdaptiveLimit, isPushback: (error: unknown) => boolean) {
+    super(min);
+    this.controller = controller;
+    this.isPushback = isPushback;
+  }
+
+  override measured<T, O extends ObservableInput<unknown>>(work: Work<T, O>): Work<T, O> {
+    const pool = { atWork: 0 };
+    return (value: T, context?: WorkContext) =>
+      ItemContext.with(context, (item, done) => {
+        const attempts = new Attempts(this, pool);
+        item.watchAttempts(attempts);
+        return watched(() => work(value, item), item, attempts, done);
+      });
+  }
+}
+
+/** The attempts at one item: at most one of them is at work. */
+class Attempts implements AttemptWatcher, OutcomeWatcher {
+  readonly #concurrency: AdaptiveConcurrency;
+  /** How many attempts of the same pool are at work. */
+  readonly #pool: { atWork: number };
+  #atWork = false;
+  #since = 0;
+
+  constructor(concurrency: AdaptiveConcurrency, pool: { atWork: number }) {
+    this.#concurrency = concurrency;
+    this.#pool = pool;
+    this.started();
+  }
+
+  started(): void {
+    this.left();
+    this.#atWork = true;
+    this.#since = now();
+    if (++this.#pool.atWork >= this.#concurrency.limit) this.#concurrency.controller.reached();
+  }
+
+  succeeded(): void {
+    if (!this.#atWork) return;
+    this.#concurrency.controller.sampled(now() - this.#since);
+    this.#ended();
+  }
+
+  failed(error: unknown): void {
+    if (!this.#atWork) return;
+    if (this.#concurrency.isPushback(error)) this.#concurrency.controller.pushedBack();
+    this.#ended();
+  }
+
+  /** It was stopped, and tells nothing. */
+  left(): void {
+    if (this.#atWork) this.#pool.atWork--;
+    this.#atWork = false;
+  }
+
+  #ended(): void {
+    this.left();
+    this.#concurrency.set(this.#concurrency.controller.next(this.#concurrency.limit, now()));
+  }
+}

@@ -1,0 +1,301 @@
+import { map, mergeMap, throwError, timer, type Observable } from 'rxjs';
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { adaptive, Concurrency, delays, fromPull, poolMap, withRetry, withTimeout, type Work } from 'sluice';
+import { mutant, removeMutants } from '../support/mutant.ts';
+import { frame, Pulls, virtual } from './virtualTime.ts';
+
+/** Milliseconds that a request takes, with `atWork` of them, this one included, at `at`. */
+type Latency = (atWork: number, at: number) => number;
+
+/** Numbers from 0 up to 1, the same for the same seed. */
+function chances(seed: number): () => number {
+  let state = seed * 7_919 + 1;
+  return () => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647;
+}
+
+/** So many servers behind one line. From `slow.at` on, fewer and slower ones. */
+function queueing(
+  servers: number,
+  ms: number,
+  slow?: { readonly at: number; readonly servers: number; readonly ms: number },
+): Latency {
+  let free = Array.from({ length: servers }, () => 0);
+  let took = ms;
+  return (_, at) => {
+    if (slow && at >= slow.at && took === ms) {
+      free = Array.from({ length: slow.servers }, () => at);
+      took = slow.ms;
+    }
+    const first = free.indexOf(Math.min(...free));
+    free[first] = Math.max(at, free[first]!) + took;
+    return free[first] - at;
+  };
+}
+
+/** Results a second, and the mean limit, in the second half of `ms` milliseconds of a source that never ends. */
+function trial(latency: Latency, concurrency: Concurrency, ms: number): { rate: number; limit: number } {
+  const random = chances(1);
+  const limits: number[] = [];
+  let atWork = 0;
+  let done = 0;
+  virtual(({ flush }) => {
+    const work = (value: number): Observable<number> =>
+      timer(latency(++atWork, frame()) * (0.9 + 0.2 * random())).pipe(
+        map(() => {
+          atWork--;
+          if (frame() > ms / 2) done++;
+          return value;
+        }),
+      );
+    const running = fromPull(new Pulls()).pipe(poolMap(work, { concurrency })).subscribe();
+    for (let at = ms / 2; at < ms; at += 100) timer(at).subscribe(() => limits.push(concurrency.limit));
+    timer(ms).subscribe(() => {
+      running.unsubscribe();
+    });
+    flush();
+  });
+  return { rate: (done * 2_000) / ms, limit: limits.reduce((a, b) => a + b) / limits.length };
+}
+
+const services: [name: string, make: () => Latency][] = [
+  ['a constant latency', () => () => 100],
+  ['a latency that grows with the load', () => (n) => 50 + 10 * n],
+  ['ten servers and a queue', () => queueing(10, 100)],
+  ['a sudden slowdown', () => queueing(20, 100, { at: 10_000, servers: 10, ms: 200 })],
+];
+
+describe('adaptive, against simulated services whose latencies vary by 10 %', () => {
+  it.each(services)('settles within a fifth of the best fixed limit: %s', (_name, make) => {
+    const best = Math.max(
+      ...[5, 10, 20, 30].map((limit) => trial(make(), new Concurrency(limit), 30_000).rate),
+    );
+    expect(best).toBeGreaterThan(45);
+    const { rate } = trial(make(), adaptive({ min: 1, max: 30 }), 30_000);
+    expect(rate / best).toBeGreaterThan(0.8);
+  });
+
+  it('a service that refuses what is over its capacity: hovers just below it', () => {
+    const limits: number[] = [];
+    let atWork = 0;
+    let refused = 0;
+    let done = 0;
+    virtual(({ flush }) => {
+      const workers = adaptive({ min: 1, max: 50 });
+      const work = (value: number): Observable<number> => {
+        const busy = ++atWork > 20;
+        return timer(busy ? 1 : 100).pipe(
+          map(() => {
+            atWork--;
+            if (busy) refused++;
+            else done++;
+            if (busy) throw Object.assign(new Error('busy'), { status: 429 });
+            return value;
+          }),
+        );
+      };
+      const running = fromPull(new Pulls())
+        .pipe(poolMap(withRetry(work, delays(Array<number>(20).fill(100))), { concurrency: workers }))
+        .subscribe();
+      for (let at = 5_000; at < 20_000; at += 50) timer(at).subscribe(() => limits.push(workers.limit));
+      timer(20_000).subscribe(() => {
+        running.unsubscribe();
+      });
+      flush();
+    });
+    const mean = limits.reduce((a, b) => a + b) / limits.length;
+    expect(mean).toBeGreaterThan(16);
+    expect(Math.max(...limits)).toBeLessThanOrEqual(21);
+    expect(refused / done).toBeLessThan(0.5);
+  });
+});
+
+/** Has a pool of `adaptive` do `work` on items that never end for `ms`, and tells its limits each 10 ms. */
+function limitsOf(
+  workers: Concurrency,
+  work: Work<number, Observable<number>>,
+  ms: number,
+  source = fromPull(new Pulls()),
+): number[] {
+  const limits: number[] = [];
+  virtual(({ flush }) => {
+    const running = source.pipe(poolMap(work, { concurrency: workers, onFailure: 'drop' })).subscribe();
+    for (let at = 1; at < ms; at += 10) timer(at).subscribe(() => limits.push(workers.limit));
+    timer(ms).subscribe(() => {
+      running.unsubscribe();
+    });
+    flush();
+  });
+  return limits;
+}
+const failing = (error: unknown, ms = 10): Observable<never> =>
+  timer(ms).pipe(mergeMap(() => throwError(() => error)));
+/** One success, which tells how long a round is; then failures. */
+const failingLater = (error: unknown): ((value: number) => Observable<number>) => {
+  return (value) => (value === 0 ? answering(5)(value) : failing(error, 7));
+};
+const answering = (ms: number): ((value: number) => Observable<number>) => {
+  return (value) => timer(ms).pipe(map(() => value));
+};
+
+describe('adaptive', () => {
+  it('takes one step a round: the first round is measured, then one more each', () => {
+    expect(limitsOf(adaptive({ min: 1, max: 5 }), answering(10), 80)).toEqual([1, 1, 2, 3, 4, 5, 5, 5]);
+  });
+
+  it('stays between min and max', () => {
+    expect(limitsOf(adaptive({ min: 3, max: 3 }), answering(10), 60)).toEqual(Array(6).fill(3));
+    const refused = limitsOf(adaptive({ min: 2, max: 9 }), () => failing({ status: 503 }), 60);
+    expect(refused).toEqual(Array(6).fill(2));
+  });
+
+  it('is not raised where there is not enough to do: nothing is known of more', () => {
+    const slowSource = timer(0, 20).pipe(map((n) => n));
+    const limits = limitsOf(adaptive({ min: 2, max: 9 }), answering(10), 200, slowSource);
+    expect(Math.max(...limits)).toBe(2);
+  });
+
+  it('is not raised while results wait for the stage below', () => {
+    const workers = adaptive({ min: 2, max: 9 });
+    virtual(({ flush }) => {
+      const running = fromPull(new Pulls())
+        .pipe(poolMap(answering(10), { concurrency: workers }), poolMap(answering(1_000), { concurrency: 1 }))
+        .subscribe();
+      timer(20_000).subscribe(() => {
+        running.unsubscribe();
+      });
+      flush();
+    });
+    expect(workers.limit).toBeLessThanOrEqual(3); // all were busy, once: with the first items
+  });
+
+  it.each([
+    ['status 429', { status: 429 }],
+    ['status 503', { status: 503 }],
+    ['retryAfterMs', { retryAfterMs: 1 }],
+    ['a timeout', { code: 'TIMEOUT' }],
+  ])('has a tenth less after %s', (_what, error) => {
+    const workers = adaptive({ min: 1, max: 99 });
+    workers.set(20);
+    limitsOf(workers, failingLater(error), 13);
+    expect(workers.limit).toBe(18);
+  });
+
+  it('takes no other failure for a latency, or for a pushback', () => {
+    const workers = adaptive({ min: 1, max: 99 });
+    workers.set(20);
+    const limits = limitsOf(
+      workers,
+      (value) => (value % 2 ? failing(new Error('bad data'), 1) : answering(10)(value)),
+      100,
+    );
+    // Rounds of 10 ms, as successes say; quick failures would end ten times as many.
+    expect(limits.at(-1)).toBeLessThanOrEqual(30);
+    expect(limits.at(-1)).toBeGreaterThan(22);
+    const none = adaptive({ min: 4, max: 99 });
+    limitsOf(none, () => failing(new Error('bad data')), 100);
+    expect(none.limit).toBe(4);
+  });
+
+  it('asks isPushback, where it is given', () => {
+    const workers = adaptive({ min: 1, max: 99, isPushback: (error) => error === 'slow down' });
+    workers.set(20);
+    limitsOf(workers, failingLater('slow down'), 13);
+    expect(workers.limit).toBe(18);
+    limitsOf(workers, () => failing({ status: 429 }, 5), 60);
+    expect(workers.limit).toBe(18);
+  });
+
+  it('hears of each attempt of withRetry, and does not time the waits between them', () => {
+    const workers = adaptive({ min: 1, max: 9 });
+    const failed = new Set<number>();
+    const work = withRetry(
+      (value: number) => {
+        if (failed.has(value)) return answering(10)(value);
+        failed.add(value);
+        return failing(new Error('x'));
+      },
+      { ...delays([1]), delayMs: () => 50 + ((failed.size * 37) % 400) },
+    );
+    const limits = limitsOf(workers, work, 5_000);
+    expect(limits.at(-1)).toBe(9);
+    expect(limits.toSorted((a, b) => a - b)).toEqual(limits);
+    const pushed = adaptive({ min: 1, max: 99 });
+    pushed.set(20);
+    virtual(({ flush }) => {
+      const running = fromPull(new Pulls())
+        .pipe(poolMap(withRetry(failingLater({ status: 429 }), delays([500])), { concurrency: pushed }))
+        .subscribe();
+      timer(13).subscribe(() => {
+        running.unsubscribe();
+      });
+      flush();
+    });
+    expect(pushed.limit).toBe(18);
+  });
+
+  it('refuses bounds that are none', () => {
+    expect(() => adaptive({ min: 0, max: 1 })).toThrow('adaptive: min must be a whole number of 1 or more');
+    expect(() => adaptive({ min: 1, max: Infinity })).toThrow('adaptive: max must be a whole number');
+    expect(() => adaptive({ min: 3, max: 2 })).toThrow('adaptive: max must be min or more, got 2 below 3');
+    expect(() => adaptive({ min: 1, max: 2, isPushback: 1 as never })).toThrow(
+      'isPushback must be a function',
+    );
+  });
+});
+
+describe('adaptive, of promises', () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it('is raised while they are quick, and lowered by their timeouts', async () => {
+    const workers = adaptive({ min: 1, max: 8 });
+    let ms = 10;
+    const work = withTimeout(
+      (value: number) => new Promise<number>((resolve) => setTimeout(resolve, ms, value)),
+      { timeoutMs: 50 },
+    );
+    const running = fromPull(new Pulls())
+      .pipe(poolMap(work, { concurrency: workers, onFailure: 'drop' }))
+      .subscribe();
+    await vi.advanceTimersByTimeAsync(200);
+    expect(workers.limit).toBe(8);
+    ms = 1_000;
+    await vi.advanceTimersByTimeAsync(400);
+    expect(workers.limit).toBeLessThan(5);
+    running.unsubscribe();
+  });
+});
+
+describe('a twin of adaptive is found out that', () => {
+  afterAll(removeMutants);
+  const file = 'src/pool/AdaptiveLimit.ts';
+
+  it.each([
+    ['never takes less', { file, find: 'const DECREASE = 0.9;', replace: 'const DECREASE = 1;' }],
+    ['takes more where nobody asked', { file, find: 'this.#reached && latency', replace: 'latency' }],
+    ['takes a step at each result', { file, find: 'at < this.#endsAt', replace: 'at < 0' }],
+  ])('%s', async (_says, sabotage) => {
+    const twin = await mutant<{ adaptive: typeof adaptive }>('operators/index.ts', sabotage);
+    const pushed = twin.adaptive({ min: 1, max: 99 });
+    pushed.set(20);
+    limitsOf(pushed, failingLater({ status: 429 }), 13);
+    const idle = twin.adaptive({ min: 2, max: 9 });
+    limitsOf(idle, answering(10), 200, timer(0, 20));
+    const busy = limitsOf(twin.adaptive({ min: 3, max: 99 }), answering(10), 80);
+    expect([pushed.limit, idle.limit, busy.at(-1)]).not.toEqual([18, 2, 9]);
+  });
+
+  it('has none of these faults', () => {
+    const pushed = adaptive({ min: 1, max: 99 });
+    pushed.set(20);
+    limitsOf(pushed, failingLater({ status: 429 }), 13);
+    const idle = adaptive({ min: 2, max: 9 });
+    limitsOf(idle, answering(10), 200, timer(0, 20));
+    const busy = limitsOf(adaptive({ min: 3, max: 99 }), answering(10), 80);
+    expect([pushed.limit, idle.limit, busy.at(-1)]).toEqual([18, 2, 9]);
+  });
+});
