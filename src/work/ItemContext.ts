@@ -9,6 +9,16 @@ export interface AttemptWatcher {
   failed(error: unknown): void;
 }
 
+/** Where an item is worked on. It learns of the item's context only once that holds something: most never do. */
+export interface ItemSlot {
+  readonly demand: Demand;
+  /** Of the item that is in it now. */
+  readonly index: number;
+  /** Why its item was given up. */
+  readonly abandoned: { readonly reason: unknown } | undefined;
+  context: ItemContext | undefined;
+}
+
 /** What a context holds only once somebody asks for it: most items never do. */
 interface Live {
   /** Attempts made so far, those of forks included. */
@@ -30,15 +40,15 @@ export class ItemContext implements WorkContext {
   readonly index: number;
   readonly worker: number;
   readonly attempt: number;
-  readonly #demand: Demand | undefined;
+  readonly #slot: ItemSlot | undefined;
   readonly #parent: ItemContext | undefined;
   #live: Live | undefined = undefined;
 
-  constructor(index: number, worker: number, demand?: Demand, attempt = 1, parent?: ItemContext) {
+  constructor(index: number, worker: number, slot?: ItemSlot, attempt = 1, parent?: ItemContext) {
     this.index = index;
     this.worker = worker;
     this.attempt = attempt;
-    this.#demand = demand;
+    this.#slot = slot;
     this.#parent = parent;
   }
 
@@ -75,7 +85,7 @@ export class ItemContext implements WorkContext {
   /** A context for the same item with a signal of its own, aborted with this one. */
   fork(attempt = this.attempt): ItemContext {
     const live = this.#state();
-    const child = new ItemContext(this.index, this.worker, this.#demand, attempt, this);
+    const child = new ItemContext(this.index, this.worker, this.#slot, attempt, this);
     live.child = child;
     if (live.aborted) child.abort(live.aborted.reason);
     child.#count(attempt);
@@ -108,7 +118,7 @@ export class ItemContext implements WorkContext {
       return () => undefined;
     }
     live.stops.add(stop);
-    const cancel = this.#demand?.whenDraining(stop);
+    const cancel = this.#slot?.demand.whenDraining(stop);
     return () => {
       live.stops.delete(stop);
       cancel?.();
@@ -140,15 +150,22 @@ export class ItemContext implements WorkContext {
   }
 
   #state(): Live {
-    return (this.#live ??= {
+    return (this.#live ??= this.#come());
+  }
+
+  /** It comes to hold something: the slot learns of it, if the item is still there. */
+  #come(): Live {
+    const slot = this.#parent === undefined && this.#slot?.index === this.index ? this.#slot : undefined;
+    if (slot) slot.context = this;
+    return {
       attempts: this.attempt,
       onRetry: undefined,
       watcher: undefined,
       controller: undefined,
-      aborted: undefined,
+      aborted: slot?.abandoned,
       child: undefined,
       stops: new Set(),
-    });
+    };
   }
 
   #count(attempt: number): void {

@@ -3,6 +3,7 @@ import { now } from '../clock.ts';
 import { HandedBackError } from '../errors.ts';
 import { fromPull } from '../demand/fromPull.ts';
 import { leaveQuietly, type Run } from '../flow/Run.ts';
+import type { Demand } from '../demand/Demand.ts';
 import { Stage } from '../demand/Stage.ts';
 import { StageMeter, type StageIdentity } from '../metrics/StageMeter.ts';
 import { KeyedLine, PlainLine, type Line } from '../pool/lines.ts';
@@ -11,7 +12,7 @@ import { InnerInlet } from '../rx/InnerInlet.ts';
 import { current, NONE, under } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
 import { isPromiseLike } from './isPromiseLike.ts';
-import { ItemContext } from './ItemContext.ts';
+import { ItemContext, type ItemSlot } from './ItemContext.ts';
 import type { DeadLetter, FailurePolicy } from './DeadLetter.ts';
 import type { Work } from './Work.ts';
 
@@ -26,21 +27,29 @@ export interface PoolSettings<T> {
 /** What counts for the ledger when a job is finished. */
 export type Outcome = 'out' | 'rejected' | 'dropped' | 'dead';
 
-/** `settling`: its work has failed, and the dead-letter handler has not answered yet. */
-type JobState = 'waiting' | 'working' | 'settling' | 'done' | 'abandoned';
+// Numbers, since storing one costs less than storing a string.
+const WAITING = 0;
+const WORKING = 1;
+/** Its work has failed, and the dead-letter handler has not answered yet. */
+const SETTLING = 2;
+const DONE = 3;
+const ABANDONED = 4;
+type JobState = typeof WAITING | typeof WORKING | typeof SETTLING | typeof DONE | typeof ABANDONED;
 
 /** One item inside the pool. Reused, with its two callbacks, so that an item in steady state makes no closure. */
-export class Job<T, R> {
+export class Job<T, R> implements ItemSlot {
+  readonly demand: Demand;
   value!: T;
   ticket: Ticket = NONE;
   key: unknown = undefined;
   index = 0;
   worker = -1;
-  state: JobState = 'waiting';
+  state: JobState = WAITING;
   outcome: Outcome = 'out';
   /** It has what most items never have: a key, a result that waits, an Observable, another outcome than `out`. */
   more = false;
   context: ItemContext | undefined = undefined;
+  abandoned: { readonly reason: unknown } | undefined = undefined;
   /** The result of a promise, its only one. */
   result: R | undefined = undefined;
   hasResult = false;
@@ -56,6 +65,7 @@ export class Job<T, R> {
   readonly rejected: (error: unknown) => void;
 
   constructor(pool: PoolStage<T, R>) {
+    this.demand = pool.demand;
     this.fulfilled = (result) => {
       pool.fulfilled(this, result);
     };
@@ -135,9 +145,9 @@ export class PoolStage<T, R> extends Stage<T, R> {
       this.#spares--;
     }
     job.value = value;
-    job.ticket = ticket;
+    if (ticket !== NONE) job.ticket = ticket;
     job.index = this.#index++;
-    job.state = 'waiting';
+    job.state = WAITING;
     if (this.#plain && this.#working < this.#concurrency && this.#line.size === 0) {
       this.#start(job);
       return;
@@ -150,8 +160,8 @@ export class PoolStage<T, R> extends Stage<T, R> {
 
   /** A promise of work has its result. */
   fulfilled(job: Job<T, R>, result: R): void {
-    if (this.dead || job.state !== 'working') return;
-    job.state = 'done';
+    if (this.dead || job.state !== WORKING) return;
+    job.state = DONE;
     if (this.run !== undefined) this.#worked(job, this.run);
     if (this.#ordered || this.#ready.size > 0 || this.delivering || !this.out.ready()) {
       try {
@@ -176,8 +186,8 @@ export class PoolStage<T, R> extends Stage<T, R> {
   }
 
   failed(job: Job<T, R>, error: unknown): void {
-    if (this.dead || job.state !== 'working') return;
-    job.state = 'done';
+    if (this.dead || job.state !== WORKING) return;
+    job.state = DONE;
     if (this.run !== undefined) this.#worked(job, this.run);
     const { onFailure } = this.#settings;
     if (onFailure === 'fail') {
@@ -192,14 +202,14 @@ export class PoolStage<T, R> extends Stage<T, R> {
     }
     const attempts = job.context?.attempts ?? 1;
     const letter: DeadLetter<T> = { value: job.value, error, attempts, stage: this.name };
-    job.state = 'settling';
+    job.state = SETTLING;
     const taken = (): void => {
-      if (this.dead || job.state !== 'settling') return;
-      job.state = 'done';
+      if (this.dead || job.state !== SETTLING) return;
+      job.state = DONE;
       this.#done(job);
     };
     const refused = (reason: unknown): void => {
-      if (!this.dead && job.state === 'settling') this.#fail(job, reason);
+      if (!this.dead && job.state === SETTLING) this.#fail(job, reason);
     };
     try {
       const answer = under(NONE, () => onFailure(letter));
@@ -212,7 +222,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
 
   /** An Observable of work emits: the result waits in the job's outbox for its turn. */
   emitted(job: Job<T, R>, result: R): void {
-    if (this.dead || job.state !== 'working') return;
+    if (this.dead || job.state !== WORKING) return;
     (job.outbox ??= new RingQueue<R>()).push(result);
     if (!this.#ordered) this.#ready.push(job);
     this.deliver();
@@ -220,8 +230,8 @@ export class PoolStage<T, R> extends Stage<T, R> {
 
   /** An Observable of work has completed, and given back what it held. */
   completed(job: Job<T, R>): void {
-    if (this.dead || job.state !== 'working') return;
-    job.state = 'done';
+    if (this.dead || job.state !== WORKING) return;
+    job.state = DONE;
     if (this.run !== undefined) this.#worked(job, this.run);
     this.#done(job);
   }
@@ -237,7 +247,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
     const queue = this.#ordered ? this.#order : this.#ready;
     if (queue.size === 0) return false;
     const job = queue.peek();
-    if (job.state === 'abandoned') {
+    if (job.state === ABANDONED) {
       queue.take();
       return true;
     }
@@ -253,7 +263,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
       if (this.dead) this.#finish(job);
       else job.inner?.delivered();
       return true;
-    } else if (job.state === 'done') {
+    } else if (job.state === DONE) {
       queue.take();
     } else {
       return false; // ordered, and the first is still at work
@@ -269,7 +279,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
   protected override abandon(reason: unknown, keepFinished: boolean): void {
     for (const job of this.#line.clear()) this.#leaveJob(job, reason);
     for (const job of this.#workers) {
-      if (job.state !== 'working' && job.state !== 'settling') continue;
+      if (job.state !== WORKING && job.state !== SETTLING) continue;
       if (job === this.#emitting && !keepFinished) this.#stopWork(job, reason);
       else this.#leaveJob(job, reason);
     }
@@ -277,7 +287,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
     for (const queue of [this.#ready, this.#order]) {
       while (queue.size > 0) {
         const job = queue.take();
-        if (job.state === 'done' && job !== this.#emitting) this.#leaveJob(job, reason);
+        if (job.state === DONE && job !== this.#emitting) this.#leaveJob(job, reason);
       }
     }
   }
@@ -316,13 +326,12 @@ export class PoolStage<T, R> extends Stage<T, R> {
 
   #start(job: Job<T, R>): void {
     const worker = this.#freeWorkers.pop() ?? this.#workers.length;
-    this.#workers[worker] = job;
+    if (this.#workers[worker] !== job) this.#workers[worker] = job;
     this.#working++;
     job.worker = worker;
-    job.state = 'working';
-    const context = new ItemContext(job.index, worker, this.demand);
-    job.context = context;
-    if (this.run !== undefined) this.#clockIn(job, this.run);
+    job.state = WORKING;
+    const context = new ItemContext(job.index, worker, job);
+    if (this.run !== undefined) this.#clockIn(job, context, this.run);
     const outer = current.ticket;
     current.ticket = NONE;
     try {
@@ -381,7 +390,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
   }
 
   #emit(job: Job<T, R>, result: R): void {
-    if (job.weight > 0 && job.state === 'done') {
+    if (job.weight > 0 && job.state === DONE) {
       this.meter.blockedMs += (now() - job.since) * job.weight;
       job.weight = 0;
     }
@@ -423,8 +432,9 @@ export class PoolStage<T, R> extends Stage<T, R> {
 
   #recycle(job: Job<T, R>): void {
     job.value = undefined as T;
-    job.context = undefined;
-    job.ticket = NONE;
+    job.index = -1; // what its context says from now on concerns no item
+    if (job.context !== undefined) job.context = undefined;
+    if (job.ticket !== NONE) job.ticket = NONE;
     if (job.more) job.clear();
     if (this.#spares >= this.demand.limit) return;
     job.next = this.#spare;
@@ -448,7 +458,8 @@ export class PoolStage<T, R> extends Stage<T, R> {
   }
 
   #stopWork(job: Job<T, R>, reason: unknown): void {
-    job.state = 'abandoned';
+    job.state = ABANDONED;
+    job.abandoned = { reason };
     job.context?.abort(reason);
     if (job.inner) this.#leaveInner(job.inner);
   }
@@ -463,19 +474,18 @@ export class PoolStage<T, R> extends Stage<T, R> {
     );
   }
 
-  #traceWork(job: Job<T, R>): void {
-    const { context, value, worker } = job;
+  #traceWork(job: Job<T, R>, context: ItemContext): void {
+    const { value, worker } = job;
     this.tell('started', value, worker, 1);
-    if (!context) return;
     context.watchRetries((attempt) => {
       this.tell('retried', value, worker, attempt);
     });
   }
 
-  #clockIn(job: Job<T, R>, run: Run): void {
+  #clockIn(job: Job<T, R>, context: ItemContext, run: Run): void {
     job.weight = StageMeter.weight(job.index);
     if (job.weight > 0) job.since = now();
-    if (run.trace) this.#traceWork(job);
+    if (run.trace) this.#traceWork(job, context);
   }
 }
 

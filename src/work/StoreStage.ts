@@ -135,7 +135,9 @@ export class StoreStage<T> extends Stage<T, T> {
   async #storeBatch(entries: readonly Entry<T>[]): Promise<void> {
     let worker = 0;
     while (this.#storing.has(worker)) worker++;
-    const context = new ItemContext(this.#batches++, worker, this.demand);
+    const index = this.#batches++;
+    const slot = { demand: this.demand, index, abandoned: undefined, context: undefined };
+    const context = new ItemContext(index, worker, slot);
     this.#storing.set(worker, { entries, context });
     const startedAt = now();
     try {
