@@ -127,26 +127,23 @@ export class Demand {
   pump(): void {
     if (this.#pumping || this.subscribing || this.#first === undefined) return;
     this.#pumping = true;
-    try {
-      let outlet: Outlet<never> | undefined;
-      while ((outlet = this.#first) !== undefined && this.held < this.limit && this.emitting === 0) {
-        // One alone has a budget of its own, or gives no more than its stage holds.
-        if (outlet.behind !== undefined && this.#budget.spent()) {
-          this.#pause();
-          return;
-        }
-        // It stays where it is during its turn; then it leaves, or goes to the end of the line.
-        outlet.waits = false;
-        outlet.called();
-        if (!outlet.waits) this.leaveLine(outlet);
-        else if (outlet.behind !== undefined) {
-          this.leaveLine(outlet);
-          this.joinLine(outlet);
-        }
+    let outlet: Outlet<never> | undefined;
+    while ((outlet = this.#first) !== undefined && this.held < this.limit && this.emitting === 0) {
+      // One alone has a budget of its own, or gives no more than its stage holds.
+      if (outlet.behind !== undefined && this.#budget.spent()) {
+        this.#pause();
+        break;
       }
-    } finally {
-      this.#pumping = false;
+      // It stays where it is during its turn; then it leaves, or goes to the end of the line.
+      outlet.waits = false;
+      outlet.called(); // never throws
+      if (!outlet.waits) this.leaveLine(outlet);
+      else if (outlet.behind !== undefined) {
+        this.leaveLine(outlet);
+        this.joinLine(outlet);
+      }
     }
+    this.#pumping = false;
   }
 
   /** Goes on when the event loop has turned. Apart, since a closure would cost its caller a context a call. */

@@ -118,9 +118,8 @@ export class PullSource<T> implements Emitter {
       if (this.#pulling) this.#broken();
       this.#pulling = false;
       this.fail(error);
-    } finally {
-      this.#running = false;
     }
+    this.#running = false;
   }
 
   /** A turn that nobody gave: those that wait have theirs afterwards. */

@@ -155,7 +155,11 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   }
 
   resume(): void {
-    this.deliver();
+    try {
+      this.deliver();
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
   stop(): void {

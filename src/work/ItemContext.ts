@@ -37,24 +37,26 @@ interface Live {
  * down from parent to child by a field, so that no listener hangs on a signal that lives longer.
  */
 export class ItemContext implements WorkContext {
-  readonly index: number;
-  readonly worker: number;
-  readonly attempt: number;
-  readonly #slot: ItemSlot | undefined;
-  readonly #parent: ItemContext | undefined;
-  #live: Live | undefined = undefined;
+  // One is made for every item: fields that are declared only, and set in the constructor, cost it no second step.
+  declare readonly index: number;
+  declare readonly worker: number;
+  declare readonly attempt: number;
+  declare private readonly slot: ItemSlot | undefined;
+  declare private readonly parent: ItemContext | undefined;
+  declare private live: Live | undefined;
 
   constructor(index: number, worker: number, slot?: ItemSlot, attempt = 1, parent?: ItemContext) {
     this.index = index;
     this.worker = worker;
     this.attempt = attempt;
-    this.#slot = slot;
-    this.#parent = parent;
+    this.slot = slot;
+    this.parent = parent;
+    this.live = undefined;
   }
 
   /** Attempts made so far, those of forks included. */
   get attempts(): number {
-    return this.#live?.attempts ?? this.attempt;
+    return this.live?.attempts ?? this.attempt;
   }
 
   /** Debug mode: `told` hears of each attempt beyond the first. */
@@ -69,8 +71,8 @@ export class ItemContext implements WorkContext {
 
   /** The attempt at work has failed. */
   attemptFailed(error: unknown): void {
-    this.#live?.watcher?.failed(error);
-    this.#parent?.attemptFailed(error);
+    this.live?.watcher?.failed(error);
+    this.parent?.attemptFailed(error);
   }
 
   get signal(): AbortSignal {
@@ -85,7 +87,7 @@ export class ItemContext implements WorkContext {
   /** A context for the same item with a signal of its own, aborted with this one. */
   fork(attempt = this.attempt): ItemContext {
     const live = this.#state();
-    const child = new ItemContext(this.index, this.worker, this.#slot, attempt, this);
+    const child = new ItemContext(this.index, this.worker, this.slot, attempt, this);
     live.child = child;
     if (live.aborted) child.abort(live.aborted.reason);
     child.#count(attempt);
@@ -118,7 +120,7 @@ export class ItemContext implements WorkContext {
       return () => undefined;
     }
     live.stops.add(stop);
-    const cancel = this.#slot?.demand.whenDraining(stop);
+    const cancel = this.slot?.demand.whenDraining(stop);
     return () => {
       live.stops.delete(stop);
       cancel?.();
@@ -150,12 +152,12 @@ export class ItemContext implements WorkContext {
   }
 
   #state(): Live {
-    return (this.#live ??= this.#come());
+    return (this.live ??= this.#come());
   }
 
   /** It comes to hold something: the slot learns of it, if the item is still there. */
   #come(): Live {
-    const slot = this.#parent === undefined && this.#slot?.index === this.index ? this.#slot : undefined;
+    const slot = this.parent === undefined && this.slot?.index === this.index ? this.slot : undefined;
     if (slot) slot.context = this;
     return {
       attempts: this.attempt,
@@ -175,6 +177,6 @@ export class ItemContext implements WorkContext {
       live.onRetry?.(attempt);
       live.watcher?.started();
     }
-    if (this.#parent) this.#parent.#count(attempt);
+    if (this.parent) this.parent.#count(attempt);
   }
 }

@@ -178,9 +178,10 @@ export class PoolStage<T, R> extends Stage<T, R> {
     try {
       this.#emit(job, result);
       this.#finish(job);
-    } finally {
-      this.delivering = false;
+    } catch (error) {
+      this.fail(error);
     }
+    this.delivering = false;
     if (this.#ready.size > 0 || this.inputDone) this.deliver();
     else this.out.pass();
   }
@@ -342,9 +343,8 @@ export class PoolStage<T, R> extends Stage<T, R> {
       else this.#subscribe(job, result);
     } catch (error) {
       this.failed(job, error);
-    } finally {
-      current.ticket = outer;
     }
+    current.ticket = outer;
   }
 
   #subscribe(job: Job<T, R>, result: ObservableInput<R>): void {

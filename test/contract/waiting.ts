@@ -74,8 +74,8 @@ export const waitingLaws: readonly Law[] = [
       assert.deepEqual([thrown.values, thrown.error], [[1, 2], new Error('work')]);
     },
     sabotage: [
-      without(PULL, '      this.#pulling = false;\n      this.fail(error);', '      throw error;'),
-      without(POOL, '      this.failed(job, error);\n    } finally', '      throw error;\n    } finally'),
+      without(PULL, '      this.#pulling = false;\n      this.fail(error);', '      this.#pulling = false;'),
+      without(POOL, '      this.failed(job, error);\n    }\n    current.ticket', '    }\n    current.ticket'),
     ],
   },
   {
