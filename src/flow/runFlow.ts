@@ -101,7 +101,11 @@ export class FlowRun implements PromiseLike<FlowReport> {
     this.#drainTimeoutMs = drainTimeoutMs;
     const warn = (message: string): void => {
       this.#warnings.push(message);
-      onWarning(message);
+      try {
+        onWarning(message);
+      } catch (error) {
+        this.#warnings.push(`runFlow: onWarning failed: ${String(error)}`); // a hook changes nothing
+      }
     };
     this.#run = new Run(strict, onError === 'abort', warn, (message) => this.#warnings.push(message), debug);
     this.#promise = new Promise((resolve, reject) => {

@@ -152,7 +152,7 @@ export async function handledAtOnce(consume: (handle: () => Promise<void>) => un
   return `${most} of 5 are handled at once`;
 }
 
-/** R10: real time an item takes with 100,000 to go, beside that with 5,000. */
+/** R10: real time an item takes with 80,000 to go, beside that with 4,000. */
 export async function growth(
   flowOf: (items: number[], work: (n: number) => Promise<number>) => Observable<number>,
 ): Promise<string> {
@@ -165,8 +165,8 @@ export async function growth(
   };
   const best = async (items: number): Promise<number> =>
     Math.min(await msAnItem(items), await msAnItem(items), await msAnItem(items));
-  const few = await best(5_000);
-  const many = await best(100_000);
+  const few = await best(4_000);
+  const many = await best(80_000);
   return `with 20 × the items, one takes ${many > 4 * few ? 'more' : 'less'} than 4 × as long`;
 }
 
