@@ -267,12 +267,12 @@ export const traps: readonly Trap[] = [
     wanted: 'the same cost for each of many items',
     stock: {
       code: 'from(items).pipe(mergeMap(work, 1))',
-      does: 'with 20 × the items, one takes more than 4 × as long',
+      does: 'with 100 × the items, one costs more than 3 × as much',
       measure: () => growth((items, work) => from(items).pipe(mergeMap(work, 1))),
     },
     ours: {
       code: 'fromPull(items).pipe(poolMap(work, { concurrency: 1 }))',
-      does: 'with 20 × the items, one takes less than 4 × as long',
+      does: 'with 100 × the items, one costs less than 3 × as much',
       measure: () => growth((items, work) => fromPull(items).pipe(poolMap(work, { concurrency: 1 }))),
     },
   },
