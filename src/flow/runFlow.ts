@@ -68,7 +68,9 @@ export class FlowRun implements PromiseLike<FlowReport> {
   readonly #run: Run;
   readonly #end: FlowEnd;
   readonly #warnings: string[] = [];
-  readonly #ended = new Subject<void>();
+  /** Emits when the flow has ended; what is closing may still take its time. */
+  readonly #flowEnded = new Subject<void>();
+  readonly #ended = new Subject<never>();
   readonly #startedAt = now();
   readonly #drainTimeoutMs: number;
   readonly #promise: Promise<FlowReport>;
@@ -99,7 +101,11 @@ export class FlowRun implements PromiseLike<FlowReport> {
     this.#drainTimeoutMs = drainTimeoutMs;
     const warn = (message: string): void => {
       this.#warnings.push(message);
-      onWarning(message);
+      try {
+        onWarning(message);
+      } catch (error) {
+        this.#warnings.push(`runFlow: onWarning failed: ${String(error)}`); // a hook changes nothing
+      }
     };
     this.#run = new Run(strict, onError === 'abort', warn, (message) => this.#warnings.push(message), debug);
     this.#promise = new Promise((resolve, reject) => {
@@ -115,10 +121,11 @@ export class FlowRun implements PromiseLike<FlowReport> {
     });
     const live = timer(0, statsEveryMs).pipe(
       map(() => this.#stats()),
-      takeUntil(this.#ended),
+      takeUntil(this.#flowEnded), // at once: in virtual time nothing waits for a promise
     );
     const last = defer(() => of(this.#stats()));
-    this.stats$ = defer(() => concat(last, this.#elapsedMs === undefined ? concat(live, last) : EMPTY));
+    const rest = concat(live, this.#ended, last);
+    this.stats$ = defer(() => concat(last, this.#elapsedMs === undefined ? rest : EMPTY));
     this.#listen(options.signal, (reason) => void this.abort(reason));
     this.#listen(options.drainSignal, () => void this.drain());
     if (this.#stopped === undefined) this.#end.connect(flow); // drained before it began: nothing is in it
@@ -180,6 +187,7 @@ export class FlowRun implements PromiseLike<FlowReport> {
     this.#elapsedMs = now() - this.#startedAt;
     this.#failed = how !== undefined;
     for (const forget of this.#forget) forget();
+    this.#flowEnded.next();
     this.#run.over();
     this.#finish(how);
   }
@@ -199,7 +207,6 @@ export class FlowRun implements PromiseLike<FlowReport> {
     await Promise.race([closed, late]);
     timeout?.unsubscribe();
     this.#deadline?.unsubscribe();
-    this.#ended.next();
     this.#ended.complete();
   }
 

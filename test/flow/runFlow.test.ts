@@ -27,6 +27,7 @@ import {
   type ItemEvent,
   type WorkContext,
 } from 'sluice';
+import { virtual } from '../operators/virtualTime.ts';
 import { Endless, settle, sleep } from './settling.ts';
 
 beforeEach(() => {
@@ -583,6 +584,17 @@ describe('stats$', () => {
     await settle(0);
     expect(error).not.toHaveBeenCalled();
     expect(complete).toHaveBeenCalledTimes(1);
+  });
+
+  it('stops its interval with the flow, so that virtual time comes to its end', () => {
+    vi.useRealTimers();
+    virtual(({ cold, flush }) => {
+      const seen: number[] = [];
+      const run = runFlow(cold('a---b|'), { statsEveryMs: 2 });
+      run.stats$.subscribe(({ delivered }) => seen.push(delivered));
+      flush();
+      expect(seen).toEqual([0, 1, 1, 2]); // at once, then at 0, 2 and 4
+    });
   });
 
   it('stops its interval when it is unsubscribed from', async () => {

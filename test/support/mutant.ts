@@ -41,6 +41,11 @@ export async function sabotaged({ file, find, replace }: Sabotage): Promise<stri
 
 /** Bundles `entry` with one change and imports it. RxJS stays outside: there is one copy of it. */
 export async function mutant<M>(entry: string, sabotage: Sabotage): Promise<M> {
+  return (await import(/* @vite-ignore */ pathToFileURL(await mutantFile(entry, sabotage)).href)) as M;
+}
+
+/** The file of a mutant, for a program of its own. */
+export async function mutantFile(entry: string, sabotage: Sabotage): Promise<string> {
   await sabotaged(sabotage);
   let done = false;
   const plugin = saboteur(sabotage, () => {
@@ -61,7 +66,7 @@ export async function mutant<M>(entry: string, sabotage: Sabotage): Promise<M> {
   await mkdir(FOLDER, { recursive: true });
   const file = join(FOLDER, `mutant-${++mutants}.mjs`);
   await writeFile(file, outputFiles[0]?.text ?? '');
-  return (await import(/* @vite-ignore */ pathToFileURL(file).href)) as M;
+  return file;
 }
 
 /** Deletes what `mutant` wrote. */
