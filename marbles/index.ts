@@ -4,6 +4,7 @@ import { boundedQueueMarbles } from './boundedQueue.marbles.ts';
 import { dropsMarbles } from './drops.marbles.ts';
 import { filterOrMarbles } from './filterOr.marbles.ts';
 import { poolMapMarbles } from './poolMap.marbles.ts';
+import { rateLimitMarbles } from './rateLimit.marbles.ts';
 import { retryDelayedMarbles } from './retryDelayed.marbles.ts';
 import { runFlowMarbles } from './runFlow.marbles.ts';
 import { stageMarbles } from './stage.marbles.ts';
@@ -26,6 +27,7 @@ export const book: readonly Chapter[] = [
   { word: 'filterOr', file: 'operators/filterOr.ts', marbles: filterOrMarbles },
   { word: 'batch', file: 'operators/batch.ts', marbles: batchMarbles },
   { word: 'storeTo', file: 'operators/storeTo.ts', marbles: storeToMarbles },
+  { word: 'rateLimit', file: 'operators/rateLimit.ts', marbles: rateLimitMarbles },
   { word: 'retryDelayed', file: 'operators/retryDelayed.ts', marbles: retryDelayedMarbles },
   { word: 'withRetry', file: 'src/work/withRetry.ts', marbles: withRetryMarbles },
   { word: 'withTimeout', file: 'src/work/withTimeout.ts', marbles: withTimeoutMarbles },

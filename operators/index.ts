@@ -3,6 +3,7 @@ export { boundedQueue, type BoundedQueueOptions, type DroppedItem } from './boun
 export { drops } from './drops.ts';
 export { filterOr, type FilterOrOptions } from './filterOr.ts';
 export { poolMap, type PoolMapOptions } from './poolMap.ts';
+export { rateLimit, type RateLimitOptions } from './rateLimit.ts';
 export { retryDelayed } from './retryDelayed.ts';
 export { stage } from './stage.ts';
 export { storeTo, type StoreToOptions } from './storeTo.ts';

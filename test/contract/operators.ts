@@ -129,6 +129,18 @@ export const cases: Record<string, Case> = {
     limit: 2,
     outputs: (items) => items.filter((value) => value % 5 !== 3).length,
   },
+  rateLimit: {
+    operator: 'rateLimit',
+    make: (sluice) => sluice.rateLimit({ limit: 1, perMs: 2 }),
+    limit: 1,
+  },
+  'rateLimit, by key': {
+    operator: 'rateLimit',
+    make: (sluice) =>
+      sluice.rateLimit({ limit: 1, perMs: 2, burst: 2, by: (value) => value % 2, maxWaiting: 3 }),
+    throwing: (sluice) => sluice.rateLimit({ limit: 1, perMs: 2, by: at3 }),
+    limit: 3,
+  },
   retryDelayed: {
     operator: 'retryDelayed',
     make: (sluice) => sluice.retryDelayed(sluice.delays([])),
@@ -193,6 +205,7 @@ const flat: Record<string, (sluice: Kernel) => Observable<unknown>> = {
       .pipe(sluice.poolMap((value) => of(value), { concurrency: 2, ordered: true })),
   'poolMap, a line of 100,000': (sluice) =>
     sluice.fromPush(range(1, 100_000)).pipe(sluice.poolMap(async (value) => value, { concurrency: 2 })),
+  rateLimit: (sluice) => range(1, 100_000).pipe(sluice.rateLimit({ limit: 1_000, perMs: 1 })),
   retryDelayed: (sluice) => range(1, 100_000).pipe(sluice.retryDelayed(sluice.delays([]))),
   stage: (sluice) =>
     range(1, 100_000).pipe(
@@ -351,6 +364,11 @@ export const operatorLaws: readonly Law[] = [
         'super(identity, subscriber, bounds.maxItems + 1);',
       ),
       without(
+        'operators/rateLimit.ts',
+        'super(identity, subscriber, maxWaiting);',
+        'super(identity, subscriber, maxWaiting + 1);',
+      ),
+      without(
         POOL,
         'super(identity, subscriber, settings.concurrency + settings.maxWaiting);',
         'super(identity, subscriber, settings.concurrency + settings.maxWaiting + 1);',
@@ -452,6 +470,7 @@ export const operatorLaws: readonly Law[] = [
       without('operators/batch.ts', '    this.meter.out += size;'),
       without('operators/boundedQueue.ts', '    this.meter.out++;'),
       without('operators/filterOr.ts', '      meter.rejected++;'),
+      without('operators/rateLimit.ts', '    this.meter.out++;'),
       without(STAGE, 'this.run?.left.push({ stage: this.name, value });'),
       without('src/work/StoreStage.ts', '    this.meter[outcome]++;'),
     ],

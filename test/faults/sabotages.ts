@@ -8,6 +8,8 @@ export interface Fault extends Sabotage {
 const pool = 'src/work/PoolStage.ts';
 const queue = 'operators/boundedQueue.ts';
 const batch = 'operators/batch.ts';
+const buckets = 'src/rate/TokenBuckets.ts';
+const rate = 'operators/rateLimit.ts';
 const policy = 'src/retry/RetryPolicy.ts';
 const retry = 'src/work/withRetry.ts';
 const timeout = 'src/work/withTimeout.ts';
@@ -166,6 +168,56 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
       file: batch,
       find: 'if (size === 0 || !this.out.ready()) return false;',
       replace: 'if (size === 0) return false;',
+    },
+  ],
+  rateLimit: [
+    {
+      says: 'a bucket is one token too large',
+      file: buckets,
+      find: 'this.#slackMs = (burst - 1)',
+      replace: 'this.#slackMs = burst',
+    },
+    {
+      says: 'tokens pile up during a pause',
+      file: buckets,
+      find: 'Math.max(at, this.#fullAt.get(key) ?? at)',
+      replace: '(this.#fullAt.get(key) ?? at)',
+    },
+    {
+      says: 'all keys share one bucket',
+      file: rate,
+      find: 'this.#buckets.take(key, at);',
+      replace: 'for (const each of this.#lines.keys()) this.#buckets.take(each, at);',
+    },
+    {
+      says: 'a key that has to wait keeps the others waiting',
+      file: rate,
+      find: 'dueAt < earliest[2]',
+      replace: 'false',
+    },
+    {
+      says: 'emits into closed demand',
+      file: rate,
+      find: 'if (!this.out.ready()) return false;',
+      replace: '',
+    },
+    {
+      says: 'demand is never reopened',
+      file: rate,
+      find: 'if (!this.dead) this.demand.release();',
+      replace: 'if (!this.dead) this.demand.held--;',
+    },
+    {
+      says: 'completes while items wait',
+      file: rate,
+      find: 'return this.#lines.size === 0;',
+      replace: 'return true;',
+    },
+    {
+      says: 'the wait goes on after unsubscription',
+      file: rate,
+      find: '    this.#timer?.unsubscribe();\n    for',
+      replace: '    for',
     },
   ],
   retryDelayed: [

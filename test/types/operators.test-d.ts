@@ -10,6 +10,7 @@ import {
   fromPush,
   intake,
   poolMap,
+  rateLimit,
   retryDelayed,
   runFlow,
   stage,
@@ -253,6 +254,15 @@ test('intake and toAsyncIterable carry the item', () => {
   expectTypeOf(toAsyncIterable(orders, { capacity: 1 })).toEqualTypeOf<AsyncIterable<Order>>();
   // @ts-expect-error the bound is required
   intake<Order>({});
+});
+
+test('rateLimit keeps the type, knows the item, and needs both of its numbers', () => {
+  const limited = orders.pipe(
+    rateLimit({ limit: 1, perMs: 10, by: (order) => expectTypeOf(order).toEqualTypeOf<Order>() }),
+  );
+  expectTypeOf(limited).toEqualTypeOf<Observable<Order>>();
+  // @ts-expect-error a rate is items in a time
+  rateLimit({ limit: 1 });
 });
 
 test('a run is awaited for its report', async () => {

@@ -13,6 +13,7 @@ import {
   InvalidOptionError,
   intake,
   poolMap,
+  rateLimit,
   retryDelayed,
   runFlow,
   stage,
@@ -76,6 +77,18 @@ const cases: [call: () => unknown, message: string][] = [
   [() => batch({ maxItems: 1, maxWaitMs: NaN }), 'batch: maxWaitMs must be a number of 0 or more, got NaN'],
   [() => batch({ maxItems: 1, maxWeight: -0.5 }), 'batch: maxWeight must be a number of 0 or more, got -0.5'],
   [() => batch({ maxItems: 1, weigh: wrong([]) }), 'batch: weigh must be a function, got an array'],
+  [() => rateLimit(wrong({})), `rateLimit: limit ${whole(1, 'undefined')}`],
+  [() => rateLimit({ limit: 0, perMs: 1 }), `rateLimit: limit ${whole(1, '0')}`],
+  [
+    () => rateLimit({ limit: 1, perMs: 0.5 }),
+    'rateLimit: perMs must be a finite number of 1 or more, got 0.5',
+  ],
+  [() => rateLimit({ limit: 1, perMs: 1, burst: 0 }), `rateLimit: burst ${whole(1, '0')}`],
+  [
+    () => rateLimit({ limit: 1, perMs: 1, by: wrong('id') }),
+    'rateLimit: by must be a function, got a string of 2 characters',
+  ],
+  [() => rateLimit({ limit: 1, perMs: 1, maxWaiting: 0 }), `rateLimit: maxWaiting ${whole(1, '0')}`],
   [() => storeTo(wrong({})), 'storeTo: sink.store must be a function, got undefined'],
   [() => storeTo(wrong(null)), 'storeTo: sink.store must be a function, got undefined'],
   [() => storeTo(async () => undefined, { maxItems: 0 }), `storeTo: maxItems ${whole(1, '0')}`],
@@ -183,6 +196,7 @@ describe('a wrong call', () => {
     ['boundedQueue', () => boundedQueue({ capacity: 1, name: '' })],
     ['batch', () => batch({ maxItems: 1, name: '' })],
     ['filterOr', () => filterOr(() => true, { name: '' })],
+    ['rateLimit', () => rateLimit({ limit: 1, perMs: 1, name: '' })],
   ])('%s refuses an empty name', (_operator, call) => {
     expect(call).toThrow(InvalidOptionError);
   });
