@@ -56,6 +56,12 @@ export const cases: Record<string, Case> = {
     make: (sluice) => sluice.boundedQueue({ capacity: 2, overflow: 'dropOldest' }),
     limit: 2,
   },
+  dedupe: {
+    operator: 'dedupe',
+    make: (sluice) => sluice.dedupe({ by: (value) => Math.ceil(value / 2), withinMs: Infinity, maxKeys: 9 }),
+    throwing: (sluice) => sluice.dedupe({ by: at3, withinMs: 9, maxKeys: 9 }),
+    outputs: (items) => new Set(items.map((value) => Math.ceil(value / 2))).size,
+  },
   drops: {
     operator: 'drops',
     make: (sluice) => sluice.drops(filter((value: number) => value % 3 > 0)),
@@ -195,6 +201,8 @@ const OUTLET = 'src/demand/Outlet.ts';
 const flat: Record<string, (sluice: Kernel) => Observable<unknown>> = {
   batch: (sluice) => sluice.fromPull(upTo(100_000)).pipe(sluice.batch({ maxItems: 3 })),
   boundedQueue: (sluice) => range(1, 100_000).pipe(sluice.boundedQueue({ capacity: 3 })),
+  dedupe: (sluice) =>
+    range(1, 100_000).pipe(sluice.dedupe({ by: (value) => value >> 1, withinMs: Infinity, maxKeys: 9 })),
   drops: (sluice) => range(1, 100_000).pipe(sluice.drops(filter((value) => value % 2 > 0))),
   filterOr: (sluice) => range(1, 100_000).pipe(sluice.filterOr((value) => value % 2 > 0)),
   'poolMap, synchronous': (sluice) =>
@@ -470,6 +478,7 @@ export const operatorLaws: readonly Law[] = [
       without('operators/batch.ts', '    this.meter.out += size;'),
       without('operators/boundedQueue.ts', '    this.meter.out++;'),
       without('operators/filterOr.ts', '      meter.rejected++;'),
+      without('operators/dedupe.ts', '        meter.dropped++;'),
       without('operators/rateLimit.ts', '    this.meter.out++;'),
       without(STAGE, 'this.run?.left.push({ stage: this.name, value });'),
       without('src/work/StoreStage.ts', '    this.meter[outcome]++;'),

@@ -9,6 +9,7 @@ const pool = 'src/work/PoolStage.ts';
 const queue = 'operators/boundedQueue.ts';
 const batch = 'operators/batch.ts';
 const buckets = 'src/rate/TokenBuckets.ts';
+const recent = 'src/queue/RecentKeys.ts';
 const rate = 'operators/rateLimit.ts';
 const policy = 'src/retry/RetryPolicy.ts';
 const retry = 'src/work/withRetry.ts';
@@ -169,6 +170,33 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
       find: 'if (size === 0 || !this.out.ready()) return false;',
       replace: 'if (size === 0) return false;',
     },
+  ],
+  dedupe: [
+    {
+      says: 'a repeat prolongs the time',
+      file: recent,
+      find: 'this.#addedAt.set(key, addedAt);',
+      replace: 'this.#addedAt.set(key, at);',
+    },
+    {
+      says: 'a key is remembered for ever',
+      file: recent,
+      find: 'if (at - addedAt >= this.#withinMs) return false;',
+      replace: '',
+    },
+    {
+      says: 'the key that was added first is forgotten, though it was just seen',
+      file: recent,
+      find: '    this.#addedAt.delete(key);\n    if (at',
+      replace: '    if (at',
+    },
+    {
+      says: 'no key is forgotten',
+      file: recent,
+      find: 'if (this.#addedAt.size <= this.#maxKeys) return;',
+      replace: 'if (this.#addedAt.size > 0) return;',
+    },
+    { says: 'drops are not counted', file: 'operators/dedupe.ts', find: 'meter.dropped++;', replace: '' },
   ],
   rateLimit: [
     {

@@ -3,6 +3,7 @@ import { expectTypeOf, test } from 'vitest';
 import {
   batch,
   boundedQueue,
+  dedupe,
   delays,
   drops,
   filterOr,
@@ -254,6 +255,15 @@ test('intake and toAsyncIterable carry the item', () => {
   expectTypeOf(toAsyncIterable(orders, { capacity: 1 })).toEqualTypeOf<AsyncIterable<Order>>();
   // @ts-expect-error the bound is required
   intake<Order>({});
+});
+
+test('dedupe keeps the type, knows the item, and needs its bounds', () => {
+  const unique = orders.pipe(dedupe({ by: (order) => order.id, withinMs: 10, maxKeys: 9 }));
+  expectTypeOf(unique).toEqualTypeOf<Observable<Order>>();
+  // @ts-expect-error memory needs a bound
+  dedupe({ by: (order: Order) => order.id, withinMs: 10 });
+  // @ts-expect-error the item has no such property
+  orders.pipe(dedupe({ by: (order) => order.price, withinMs: 10, maxKeys: 9 }));
 });
 
 test('rateLimit keeps the type, knows the item, and needs both of its numbers', () => {

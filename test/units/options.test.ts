@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import {
   batch,
   boundedQueue,
+  dedupe,
   delays,
   drops,
   exponential,
@@ -89,6 +90,16 @@ const cases: [call: () => unknown, message: string][] = [
     'rateLimit: by must be a function, got a string of 2 characters',
   ],
   [() => rateLimit({ limit: 1, perMs: 1, maxWaiting: 0 }), `rateLimit: maxWaiting ${whole(1, '0')}`],
+  [() => dedupe(wrong({})), 'dedupe: by must be a function, got undefined'],
+  [
+    () => dedupe({ by: work, withinMs: -1, maxKeys: 1 }),
+    'dedupe: withinMs must be a number of 0 or more, got -1',
+  ],
+  [() => dedupe({ by: work, withinMs: 1, maxKeys: 0 }), `dedupe: maxKeys ${whole(1, '0')}`],
+  [
+    () => dedupe({ by: work, withinMs: 1, maxKeys: wrong(Infinity) }),
+    `dedupe: maxKeys ${whole(1, 'Infinity')}`,
+  ],
   [() => storeTo(wrong({})), 'storeTo: sink.store must be a function, got undefined'],
   [() => storeTo(wrong(null)), 'storeTo: sink.store must be a function, got undefined'],
   [() => storeTo(async () => undefined, { maxItems: 0 }), `storeTo: maxItems ${whole(1, '0')}`],
@@ -196,6 +207,7 @@ describe('a wrong call', () => {
     ['boundedQueue', () => boundedQueue({ capacity: 1, name: '' })],
     ['batch', () => batch({ maxItems: 1, name: '' })],
     ['filterOr', () => filterOr(() => true, { name: '' })],
+    ['dedupe', () => dedupe({ by: work, withinMs: 1, maxKeys: 1, name: '' })],
     ['rateLimit', () => rateLimit({ limit: 1, perMs: 1, name: '' })],
   ])('%s refuses an empty name', (_operator, call) => {
     expect(call).toThrow(InvalidOptionError);
