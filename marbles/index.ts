@@ -1,6 +1,7 @@
 import type { Marble } from 'sluice/testing';
 import { batchMarbles } from './batch.marbles.ts';
 import { boundedQueueMarbles } from './boundedQueue.marbles.ts';
+import { broadcastMarbles } from './broadcast.marbles.ts';
 import { dedupeMarbles } from './dedupe.marbles.ts';
 import { dropsMarbles } from './drops.marbles.ts';
 import { filterOrMarbles } from './filterOr.marbles.ts';
@@ -26,6 +27,7 @@ export const book: readonly Chapter[] = [
   { word: 'poolMap', file: 'operators/poolMap.ts', marbles: poolMapMarbles },
   { word: 'boundedQueue', file: 'operators/boundedQueue.ts', marbles: boundedQueueMarbles },
   { word: 'filterOr', file: 'operators/filterOr.ts', marbles: filterOrMarbles },
+  { word: 'broadcast', file: 'operators/broadcast.ts', marbles: broadcastMarbles },
   { word: 'dedupe', file: 'operators/dedupe.ts', marbles: dedupeMarbles },
   { word: 'batch', file: 'operators/batch.ts', marbles: batchMarbles },
   { word: 'storeTo', file: 'operators/storeTo.ts', marbles: storeToMarbles },

@@ -1,5 +1,6 @@
 export { batch, type BatchOptions } from './batch.ts';
 export { boundedQueue, type BoundedQueueOptions, type DroppedItem } from './boundedQueue.ts';
+export { broadcast, type BroadcastOptions } from './broadcast.ts';
 export { dedupe, type DedupeOptions } from './dedupe.ts';
 export { drops } from './drops.ts';
 export { filterOr, type FilterOrOptions } from './filterOr.ts';

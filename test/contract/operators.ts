@@ -24,6 +24,8 @@ interface Case {
   readonly throwing?: (sluice: Kernel) => OperatorFunction<number, unknown>;
   /** Items it holds at most. Absent: it holds none, and has no Demand of its own. */
   readonly limit?: number;
+  /** The same with what its branches hold. Absent: `limit`. */
+  readonly holds?: number;
   /** How many values it gives for these items and the end. Absent: one each. */
   readonly outputs?: (items: readonly number[]) => number;
   /** It settles what it emits itself. */
@@ -55,6 +57,28 @@ export const cases: Record<string, Case> = {
     operator: 'boundedQueue',
     make: (sluice) => sluice.boundedQueue({ capacity: 2, overflow: 'dropOldest' }),
     limit: 2,
+  },
+  broadcast: {
+    operator: 'broadcast',
+    make: (sluice) => sluice.broadcast([map((value: number) => value), map((value: number) => -value)]),
+    limit: 1,
+    outputs: (items) => 2 * items.length,
+  },
+  'broadcast, a stage in each branch': {
+    operator: 'broadcast',
+    make: (sluice) =>
+      sluice.broadcast([
+        sluice.poolMap(async (value: number) => value, { concurrency: 1 }),
+        sluice.boundedQueue({ capacity: 1 }),
+      ]),
+    throwing: (sluice) =>
+      sluice.broadcast([
+        map((value: number) => value),
+        sluice.poolMap(async (value: number) => at3(value), { concurrency: 1 }),
+      ]),
+    limit: 1,
+    holds: 2,
+    outputs: (items) => 2 * items.length,
   },
   dedupe: {
     operator: 'dedupe',
@@ -201,6 +225,10 @@ const OUTLET = 'src/demand/Outlet.ts';
 const flat: Record<string, (sluice: Kernel) => Observable<unknown>> = {
   batch: (sluice) => sluice.fromPull(upTo(100_000)).pipe(sluice.batch({ maxItems: 3 })),
   boundedQueue: (sluice) => range(1, 100_000).pipe(sluice.boundedQueue({ capacity: 3 })),
+  broadcast: (sluice) =>
+    range(1, 100_000).pipe(
+      sluice.broadcast([map((value) => value), sluice.poolMap((value) => of(value), { concurrency: 1 })]),
+    ),
   dedupe: (sluice) =>
     range(1, 100_000).pipe(sluice.dedupe({ by: (value) => value >> 1, withinMs: Infinity, maxKeys: 9 })),
   drops: (sluice) => range(1, 100_000).pipe(sluice.drops(filter((value) => value % 2 > 0))),

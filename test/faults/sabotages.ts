@@ -10,6 +10,7 @@ const queue = 'operators/boundedQueue.ts';
 const batch = 'operators/batch.ts';
 const buckets = 'src/rate/TokenBuckets.ts';
 const recent = 'src/queue/RecentKeys.ts';
+const fan = 'src/demand/FanStage.ts';
 const rate = 'operators/rateLimit.ts';
 const policy = 'src/retry/RetryPolicy.ts';
 const retry = 'src/work/withRetry.ts';
@@ -169,6 +170,56 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
       file: batch,
       find: 'if (size === 0 || !this.out.ready()) return false;',
       replace: 'if (size === 0) return false;',
+    },
+  ],
+  broadcast: [
+    {
+      says: 'the slower branch is not waited for',
+      file: 'operators/broadcast.ts',
+      find: 'new BroadcastStage(identity, subscriber, 1, all)',
+      replace: 'new BroadcastStage(identity, subscriber, 9, all)',
+    },
+    {
+      says: 'the first branch to take an item has it alone',
+      file: fan,
+      find: 'if (parcel.owed > 0) return;',
+      replace: '',
+    },
+    {
+      says: 'emits into closed demand',
+      file: fan,
+      find: 'if (!way.ready()) continue;',
+      replace: '',
+    },
+    {
+      says: 'a branch that has completed is waited for',
+      file: fan,
+      find: 'this.#takenBy(branch.waiting.take());',
+      replace: 'branch.waiting.take();',
+    },
+    {
+      says: 'the source is kept when nobody is left',
+      file: fan,
+      find: 'if (!this.inputDone && this.idle()) {',
+      replace: 'if (!this.inputDone && !this.idle()) {',
+    },
+    {
+      says: 'an error in one branch cuts the others off',
+      file: fan,
+      find: 'if (!this.#inputError) this.fail(error);',
+      replace: 'this.#subscriber.error(error);',
+    },
+    {
+      says: 'completes with the first branch',
+      file: fan,
+      find: 'return this.#branches.every(({ done }) => done);',
+      replace: 'return this.#branches.some(({ done }) => done);',
+    },
+    {
+      says: 'an item is lost to a branch that is about to subscribe again',
+      file: fan,
+      find: 'if (way === undefined) continue;',
+      replace: 'if (way === undefined) { while (waiting.size > 0) this.#takenBy(waiting.take()); continue; }',
     },
   ],
   dedupe: [

@@ -3,6 +3,7 @@ import { expectTypeOf, test } from 'vitest';
 import {
   batch,
   boundedQueue,
+  broadcast,
   dedupe,
   delays,
   drops,
@@ -255,6 +256,22 @@ test('intake and toAsyncIterable carry the item', () => {
   expectTypeOf(toAsyncIterable(orders, { capacity: 1 })).toEqualTypeOf<AsyncIterable<Order>>();
   // @ts-expect-error the bound is required
   intake<Order>({});
+});
+
+test('broadcast gives what any of its branches gives, and each branch knows the item', () => {
+  const both = orders.pipe(
+    broadcast([
+      poolMap(async (order: Order) => String(order.id), { concurrency: 1 }),
+      batch({ maxItems: 2 }),
+    ]),
+  );
+  expectTypeOf(both).toEqualTypeOf<Observable<string | Order[]>>();
+  const one = orders.pipe(broadcast([poolMap(async (order) => order.value, { concurrency: 1 })]));
+  expectTypeOf(one).toEqualTypeOf<Observable<number>>();
+  // @ts-expect-error a branch is an operator
+  broadcast([1]);
+  // @ts-expect-error the branch takes something else
+  orders.pipe(broadcast([map((text: string) => text)]));
 });
 
 test('dedupe keeps the type, knows the item, and needs its bounds', () => {

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import {
   batch,
   boundedQueue,
+  broadcast,
   dedupe,
   delays,
   drops,
@@ -100,6 +101,9 @@ const cases: [call: () => unknown, message: string][] = [
     () => dedupe({ by: work, withinMs: 1, maxKeys: wrong(Infinity) }),
     `dedupe: maxKeys ${whole(1, 'Infinity')}`,
   ],
+  [() => broadcast(wrong([])), `broadcast: the number of branches ${whole(1, '0')}`],
+  [() => broadcast(wrong(null)), `broadcast: the number of branches ${whole(1, 'undefined')}`],
+  [() => broadcast(wrong([1])), 'broadcast: a branch must be a function, got 1'],
   [() => storeTo(wrong({})), 'storeTo: sink.store must be a function, got undefined'],
   [() => storeTo(wrong(null)), 'storeTo: sink.store must be a function, got undefined'],
   [() => storeTo(async () => undefined, { maxItems: 0 }), `storeTo: maxItems ${whole(1, '0')}`],
@@ -207,6 +211,7 @@ describe('a wrong call', () => {
     ['boundedQueue', () => boundedQueue({ capacity: 1, name: '' })],
     ['batch', () => batch({ maxItems: 1, name: '' })],
     ['filterOr', () => filterOr(() => true, { name: '' })],
+    ['broadcast', () => broadcast([(source) => source], { name: '' })],
     ['dedupe', () => dedupe({ by: work, withinMs: 1, maxKeys: 1, name: '' })],
     ['rateLimit', () => rateLimit({ limit: 1, perMs: 1, name: '' })],
   ])('%s refuses an empty name', (_operator, call) => {
