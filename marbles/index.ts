@@ -8,6 +8,7 @@ import { filterOrMarbles } from './filterOr.marbles.ts';
 import { poolMapMarbles } from './poolMap.marbles.ts';
 import { rateLimitMarbles } from './rateLimit.marbles.ts';
 import { retryDelayedMarbles } from './retryDelayed.marbles.ts';
+import { routeMarbles } from './route.marbles.ts';
 import { runFlowMarbles } from './runFlow.marbles.ts';
 import { stageMarbles } from './stage.marbles.ts';
 import { storeToMarbles } from './storeTo.marbles.ts';
@@ -28,6 +29,7 @@ export const book: readonly Chapter[] = [
   { word: 'boundedQueue', file: 'operators/boundedQueue.ts', marbles: boundedQueueMarbles },
   { word: 'filterOr', file: 'operators/filterOr.ts', marbles: filterOrMarbles },
   { word: 'broadcast', file: 'operators/broadcast.ts', marbles: broadcastMarbles },
+  { word: 'route', file: 'operators/route.ts', marbles: routeMarbles },
   { word: 'dedupe', file: 'operators/dedupe.ts', marbles: dedupeMarbles },
   { word: 'batch', file: 'operators/batch.ts', marbles: batchMarbles },
   { word: 'storeTo', file: 'operators/storeTo.ts', marbles: storeToMarbles },

@@ -7,6 +7,7 @@ export { filterOr, type FilterOrOptions } from './filterOr.ts';
 export { poolMap, type PoolMapOptions } from './poolMap.ts';
 export { rateLimit, type RateLimitOptions } from './rateLimit.ts';
 export { retryDelayed } from './retryDelayed.ts';
+export { route, type RouteOptions } from './route.ts';
 export { stage } from './stage.ts';
 export { storeTo, type StoreToOptions } from './storeTo.ts';
 

@@ -176,6 +176,37 @@ export const cases: Record<string, Case> = {
     make: (sluice) => sluice.retryDelayed(sluice.delays([])),
     throwing: (sluice) => (source) => source.pipe(map(at3), sluice.retryDelayed(sluice.delays([]))),
   },
+  route: {
+    operator: 'route',
+    make: (sluice) =>
+      sluice.route((value: number) => (value % 3 === 0 ? undefined : value % 3 > 1 ? 'two' : 'one'), {
+        branches: { one: map((value) => value), two: map((value) => -value) },
+      }),
+    throwing: (sluice) =>
+      sluice.route((value: number): 'one' | undefined => (at3(value) > 0 ? 'one' : undefined), {
+        branches: { one: map((value) => value) },
+      }),
+    limit: 2,
+    outputs: keptOf,
+  },
+  'route, a stage in each branch': {
+    operator: 'route',
+    make: (sluice) =>
+      sluice.route((value: number) => (value % 2 ? 'odd' : 'even'), {
+        branches: {
+          odd: sluice.poolMap(async (value) => value, { concurrency: 1 }),
+          even: sluice.boundedQueue({ capacity: 1 }),
+        },
+        maxWaiting: 3,
+      }),
+    throwing: (sluice) =>
+      sluice.route((): 'one' | undefined => undefined, {
+        branches: { one: map((value: number) => value) },
+        rejected: at3,
+      }),
+    limit: 3,
+    holds: 5,
+  },
   stage: {
     operator: 'stage',
     make: (sluice) =>
@@ -243,6 +274,15 @@ const flat: Record<string, (sluice: Kernel) => Observable<unknown>> = {
     sluice.fromPush(range(1, 100_000)).pipe(sluice.poolMap(async (value) => value, { concurrency: 2 })),
   rateLimit: (sluice) => range(1, 100_000).pipe(sluice.rateLimit({ limit: 1_000, perMs: 1 })),
   retryDelayed: (sluice) => range(1, 100_000).pipe(sluice.retryDelayed(sluice.delays([]))),
+  route: (sluice) =>
+    range(1, 100_000).pipe(
+      sluice.route((value) => (value % 2 ? 'odd' : 'even'), {
+        branches: {
+          odd: map((value) => value),
+          even: sluice.poolMap((value) => of(value), { concurrency: 1 }),
+        },
+      }),
+    ),
   stage: (sluice) =>
     range(1, 100_000).pipe(
       sluice.stage(
@@ -400,6 +440,11 @@ export const operatorLaws: readonly Law[] = [
         'super(identity, subscriber, bounds.maxItems + 1);',
       ),
       without(
+        'operators/route.ts',
+        'super(identity, subscriber, maxWaiting,',
+        'super(identity, subscriber, maxWaiting + 1,',
+      ),
+      without(
         'operators/rateLimit.ts',
         'super(identity, subscriber, maxWaiting);',
         'super(identity, subscriber, maxWaiting + 1);',
@@ -506,6 +551,8 @@ export const operatorLaws: readonly Law[] = [
       without('operators/batch.ts', '    this.meter.out += size;'),
       without('operators/boundedQueue.ts', '    this.meter.out++;'),
       without('operators/filterOr.ts', '      meter.rejected++;'),
+      without('operators/route.ts', '    this.meter.rejected++;'),
+      without('src/demand/FanStage.ts', '    this.meter.out++;'),
       without('operators/dedupe.ts', '        meter.dropped++;'),
       without('operators/rateLimit.ts', '    this.meter.out++;'),
       without(STAGE, 'this.run?.left.push({ stage: this.name, value });'),

@@ -222,6 +222,38 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
       replace: 'if (way === undefined) { while (waiting.size > 0) this.#takenBy(waiting.take()); continue; }',
     },
   ],
+  route: [
+    {
+      says: 'one item too many waits',
+      file: 'operators/route.ts',
+      find: 'super(identity, subscriber, maxWaiting,',
+      replace: 'super(identity, subscriber, maxWaiting + 1,',
+    },
+    {
+      says: 'what no branch is for is told to nobody',
+      file: 'operators/route.ts',
+      find: 'if (reject) under(NONE, () => toldOf(reject, value,',
+      replace: 'if (!reject) under(NONE, () => toldOf(() => undefined, value,',
+    },
+    {
+      says: 'what is rejected keeps its place',
+      file: 'operators/route.ts',
+      find: 'if (!this.dead) this.demand.release();',
+      replace: '',
+    },
+    {
+      says: 'a branch that has completed is still given items',
+      file: 'operators/route.ts',
+      find: 'if (branch === undefined || branch.done)',
+      replace: 'if (branch === undefined)',
+    },
+    {
+      says: 'an item that has to wait keeps those of other branches waiting',
+      file: fan,
+      find: 'if (!way.ready()) continue;',
+      replace: 'if (!way.ready()) return progress;',
+    },
+  ],
   dedupe: [
     {
       says: 'a repeat prolongs the time',

@@ -14,6 +14,7 @@ import {
   poolMap,
   rateLimit,
   retryDelayed,
+  route,
   runFlow,
   stage,
   storeTo,
@@ -272,6 +273,25 @@ test('broadcast gives what any of its branches gives, and each branch knows the 
   broadcast([1]);
   // @ts-expect-error the branch takes something else
   orders.pipe(broadcast([map((text: string) => text)]));
+});
+
+test('route gives what any of its branches gives, and knows the item and the names', () => {
+  const both = orders.pipe(
+    route((order) => (order.value > 500 ? 'large' : 'small'), {
+      branches: {
+        large: poolMap(async (order) => order.value, { concurrency: 1 }),
+        small: batch({ maxItems: 2 }),
+      },
+      rejected: (order) => expectTypeOf(order).toEqualTypeOf<Order>(),
+    }),
+  );
+  expectTypeOf(both).toEqualTypeOf<Observable<number | Order[]>>();
+  const branches = { large: batch<Order>({ maxItems: 2 }) };
+  expectTypeOf(
+    orders.pipe(route((order) => (order.id > 1 ? 'large' : undefined), { branches })),
+  ).toEqualTypeOf<Observable<Order[]>>();
+  // @ts-expect-error there is no such branch
+  orders.pipe(route(() => 'huge', { branches }));
 });
 
 test('dedupe keeps the type, knows the item, and needs its bounds', () => {

@@ -17,6 +17,7 @@ import {
   poolMap,
   rateLimit,
   retryDelayed,
+  route,
   runFlow,
   stage,
   storeTo,
@@ -104,6 +105,20 @@ const cases: [call: () => unknown, message: string][] = [
   [() => broadcast(wrong([])), `broadcast: the number of branches ${whole(1, '0')}`],
   [() => broadcast(wrong(null)), `broadcast: the number of branches ${whole(1, 'undefined')}`],
   [() => broadcast(wrong([1])), 'broadcast: a branch must be a function, got 1'],
+  [() => route(wrong(1), { branches: {} }), 'route: by must be a function, got 1'],
+  [() => route(() => 'a', wrong({})), 'route: branches must have one operator or more'],
+  [
+    () => route(() => undefined, { branches: wrong({ a: 1 }) }),
+    'route: branches.a must be a function, got 1',
+  ],
+  [
+    () => route(() => 'a', { branches: { a: (source) => source }, maxWaiting: 0 }),
+    `route: maxWaiting ${whole(1, '0')}`,
+  ],
+  [
+    () => route(() => 'a', { branches: { a: (source) => source }, rejected: wrong('log') }),
+    'route: rejected must be a function, got a string of 3 characters',
+  ],
   [() => storeTo(wrong({})), 'storeTo: sink.store must be a function, got undefined'],
   [() => storeTo(wrong(null)), 'storeTo: sink.store must be a function, got undefined'],
   [() => storeTo(async () => undefined, { maxItems: 0 }), `storeTo: maxItems ${whole(1, '0')}`],
@@ -212,6 +227,7 @@ describe('a wrong call', () => {
     ['batch', () => batch({ maxItems: 1, name: '' })],
     ['filterOr', () => filterOr(() => true, { name: '' })],
     ['broadcast', () => broadcast([(source) => source], { name: '' })],
+    ['route', () => route(() => 'a', { branches: { a: (source) => source }, name: '' })],
     ['dedupe', () => dedupe({ by: work, withinMs: 1, maxKeys: 1, name: '' })],
     ['rateLimit', () => rateLimit({ limit: 1, perMs: 1, name: '' })],
   ])('%s refuses an empty name', (_operator, call) => {
