@@ -5,6 +5,7 @@ import { broadcastMarbles } from './broadcast.marbles.ts';
 import { dedupeMarbles } from './dedupe.marbles.ts';
 import { dropsMarbles } from './drops.marbles.ts';
 import { filterOrMarbles } from './filterOr.marbles.ts';
+import { mergePriorityMarbles } from './mergePriority.marbles.ts';
 import { poolMapMarbles } from './poolMap.marbles.ts';
 import { rateLimitMarbles } from './rateLimit.marbles.ts';
 import { retryDelayedMarbles } from './retryDelayed.marbles.ts';
@@ -30,6 +31,7 @@ export const book: readonly Chapter[] = [
   { word: 'filterOr', file: 'operators/filterOr.ts', marbles: filterOrMarbles },
   { word: 'broadcast', file: 'operators/broadcast.ts', marbles: broadcastMarbles },
   { word: 'route', file: 'operators/route.ts', marbles: routeMarbles },
+  { word: 'mergePriority', file: 'src/demand/mergePriority.ts', marbles: mergePriorityMarbles },
   { word: 'dedupe', file: 'operators/dedupe.ts', marbles: dedupeMarbles },
   { word: 'batch', file: 'operators/batch.ts', marbles: batchMarbles },
   { word: 'storeTo', file: 'operators/storeTo.ts', marbles: storeToMarbles },

@@ -16,6 +16,7 @@ export type { Settlement } from '../src/demand/PullSource.ts';
 export { fromPush } from '../src/demand/fromPush.ts';
 export { intake, type Intake, type IntakeOptions } from '../src/demand/intake.ts';
 export type { Pullable, PullInput } from '../src/demand/pullInput.ts';
+export { mergePriority } from '../src/demand/mergePriority.ts';
 export { toAsyncIterable, type ToAsyncIterableOptions } from '../src/demand/toAsyncIterable.ts';
 export { link, type LinkObserver } from '../src/rx/link.ts';
 

@@ -11,6 +11,7 @@ const batch = 'operators/batch.ts';
 const buckets = 'src/rate/TokenBuckets.ts';
 const recent = 'src/queue/RecentKeys.ts';
 const fan = 'src/demand/FanStage.ts';
+const priority = 'src/demand/mergePriority.ts';
 const rate = 'operators/rateLimit.ts';
 const policy = 'src/retry/RetryPolicy.ts';
 const retry = 'src/work/withRetry.ts';
@@ -252,6 +253,44 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
       file: fan,
       find: 'if (!way.ready()) continue;',
       replace: 'if (!way.ready()) return progress;',
+    },
+  ],
+  mergePriority: [
+    {
+      says: 'what came first goes first',
+      file: priority,
+      find: 'if (!other.empty) return true;',
+      replace: '',
+    },
+    {
+      says: 'two items of a source are held',
+      file: priority,
+      find: 'super(identity, subscriber, 1);',
+      replace: 'super(identity, subscriber, 2);',
+    },
+    {
+      says: 'the less urgent ones are not told when they may go',
+      file: priority,
+      find: 'if (this.empty) this.#lanes.letPass(this);',
+      replace: '',
+    },
+    {
+      says: 'emits into closed demand',
+      file: priority,
+      find: ' || !this.out.ready()',
+      replace: '',
+    },
+    {
+      says: 'completes with the first source',
+      file: priority,
+      find: 'if (this.#open > 0) return;',
+      replace: '',
+    },
+    {
+      says: 'an error leaves the other source as it is',
+      file: priority,
+      find: 'for (const { lane } of this.#lanes) lane.fail(failure.error);',
+      replace: '',
     },
   ],
   dedupe: [

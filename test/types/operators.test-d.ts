@@ -11,6 +11,7 @@ import {
   fromPull,
   fromPush,
   intake,
+  mergePriority,
   poolMap,
   rateLimit,
   retryDelayed,
@@ -292,6 +293,12 @@ test('route gives what any of its branches gives, and knows the item and the nam
   ).toEqualTypeOf<Observable<Order[]>>();
   // @ts-expect-error there is no such branch
   orders.pipe(route(() => 'huge', { branches }));
+});
+
+test('mergePriority gives what any of its sources gives', () => {
+  expectTypeOf(mergePriority(orders, of(1), of('a'))).toEqualTypeOf<Observable<Order | number | string>>();
+  // @ts-expect-error a source is an Observable
+  mergePriority(orders, Promise.resolve(1));
 });
 
 test('dedupe keeps the type, knows the item, and needs its bounds', () => {
