@@ -33,7 +33,8 @@ export interface BroadcastOptions {
  * - **Errors when** the source errors, or a branch; the other branches finish what they hold first.
  * - **Unsubscribing** leaves all branches, and hands back what one of them has still to take.
  *
- * A branch that subscribes again, after an error, goes on where it was.
+ * A branch that subscribes again, after an error, goes on where it was. In the report an item counts once for
+ * `broadcast`, once for each stage of each branch, and as delivered once for each result.
  *
  * @param branches One or more; each subscribes to its items once at a time.
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
