@@ -1,10 +1,15 @@
 import type { Marble } from 'sluice/testing';
 import { batchMarbles } from './batch.marbles.ts';
 import { boundedQueueMarbles } from './boundedQueue.marbles.ts';
+import { broadcastMarbles } from './broadcast.marbles.ts';
+import { dedupeMarbles } from './dedupe.marbles.ts';
 import { dropsMarbles } from './drops.marbles.ts';
 import { filterOrMarbles } from './filterOr.marbles.ts';
+import { mergePriorityMarbles } from './mergePriority.marbles.ts';
 import { poolMapMarbles } from './poolMap.marbles.ts';
+import { rateLimitMarbles } from './rateLimit.marbles.ts';
 import { retryDelayedMarbles } from './retryDelayed.marbles.ts';
+import { routeMarbles } from './route.marbles.ts';
 import { runFlowMarbles } from './runFlow.marbles.ts';
 import { stageMarbles } from './stage.marbles.ts';
 import { storeToMarbles } from './storeTo.marbles.ts';
@@ -24,8 +29,13 @@ export const book: readonly Chapter[] = [
   { word: 'poolMap', file: 'operators/poolMap.ts', marbles: poolMapMarbles },
   { word: 'boundedQueue', file: 'operators/boundedQueue.ts', marbles: boundedQueueMarbles },
   { word: 'filterOr', file: 'operators/filterOr.ts', marbles: filterOrMarbles },
+  { word: 'broadcast', file: 'operators/broadcast.ts', marbles: broadcastMarbles },
+  { word: 'route', file: 'operators/route.ts', marbles: routeMarbles },
+  { word: 'mergePriority', file: 'src/demand/mergePriority.ts', marbles: mergePriorityMarbles },
+  { word: 'dedupe', file: 'operators/dedupe.ts', marbles: dedupeMarbles },
   { word: 'batch', file: 'operators/batch.ts', marbles: batchMarbles },
   { word: 'storeTo', file: 'operators/storeTo.ts', marbles: storeToMarbles },
+  { word: 'rateLimit', file: 'operators/rateLimit.ts', marbles: rateLimitMarbles },
   { word: 'retryDelayed', file: 'operators/retryDelayed.ts', marbles: retryDelayedMarbles },
   { word: 'withRetry', file: 'src/work/withRetry.ts', marbles: withRetryMarbles },
   { word: 'withTimeout', file: 'src/work/withTimeout.ts', marbles: withTimeoutMarbles },

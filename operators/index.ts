@@ -1,9 +1,13 @@
 export { batch, type BatchOptions } from './batch.ts';
 export { boundedQueue, type BoundedQueueOptions, type DroppedItem } from './boundedQueue.ts';
+export { broadcast, type BroadcastOptions } from './broadcast.ts';
+export { dedupe, type DedupeOptions } from './dedupe.ts';
 export { drops } from './drops.ts';
 export { filterOr, type FilterOrOptions } from './filterOr.ts';
 export { poolMap, type PoolMapOptions } from './poolMap.ts';
+export { rateLimit, type RateLimitOptions } from './rateLimit.ts';
 export { retryDelayed } from './retryDelayed.ts';
+export { route, type RouteOptions } from './route.ts';
 export { stage } from './stage.ts';
 export { storeTo, type StoreToOptions } from './storeTo.ts';
 
@@ -12,6 +16,7 @@ export type { Settlement } from '../src/demand/PullSource.ts';
 export { fromPush } from '../src/demand/fromPush.ts';
 export { intake, type Intake, type IntakeOptions } from '../src/demand/intake.ts';
 export type { Pullable, PullInput } from '../src/demand/pullInput.ts';
+export { mergePriority } from '../src/demand/mergePriority.ts';
 export { toAsyncIterable, type ToAsyncIterableOptions } from '../src/demand/toAsyncIterable.ts';
 export { link, type LinkObserver } from '../src/rx/link.ts';
 

@@ -174,12 +174,17 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     const again = (): void => {
       this.drained();
     };
-    if (this.demand.neverFed && this.out.demand.lingers(this.out, again)) return;
+    if (this.demand.neverFed && this.lingers(again)) return;
     this.run?.note(
       `${this.name}: draining ended what is above this stage, which does not complete by itself`,
     );
     this.#leaveInput();
     this.inputEnded();
+  }
+
+  /** While draining: whether one beside it, which is to end first, may be what feeds it; then `again` is called. */
+  protected lingers(again: () => void): boolean {
+    return this.out.demand.lingers(this.out, again);
   }
 
   announced(): void {

@@ -24,6 +24,8 @@ interface Case {
   readonly throwing?: (sluice: Kernel) => OperatorFunction<number, unknown>;
   /** Items it holds at most. Absent: it holds none, and has no Demand of its own. */
   readonly limit?: number;
+  /** The same with what its branches hold. Absent: `limit`. */
+  readonly holds?: number;
   /** How many values it gives for these items and the end. Absent: one each. */
   readonly outputs?: (items: readonly number[]) => number;
   /** It settles what it emits itself. */
@@ -55,6 +57,34 @@ export const cases: Record<string, Case> = {
     operator: 'boundedQueue',
     make: (sluice) => sluice.boundedQueue({ capacity: 2, overflow: 'dropOldest' }),
     limit: 2,
+  },
+  broadcast: {
+    operator: 'broadcast',
+    make: (sluice) => sluice.broadcast([map((value: number) => value), map((value: number) => -value)]),
+    limit: 1,
+    outputs: (items) => 2 * items.length,
+  },
+  'broadcast, a stage in each branch': {
+    operator: 'broadcast',
+    make: (sluice) =>
+      sluice.broadcast([
+        sluice.poolMap(async (value: number) => value, { concurrency: 1 }),
+        sluice.boundedQueue({ capacity: 1 }),
+      ]),
+    throwing: (sluice) =>
+      sluice.broadcast([
+        map((value: number) => value),
+        sluice.poolMap(async (value: number) => at3(value), { concurrency: 1 }),
+      ]),
+    limit: 1,
+    holds: 2,
+    outputs: (items) => 2 * items.length,
+  },
+  dedupe: {
+    operator: 'dedupe',
+    make: (sluice) => sluice.dedupe({ by: (value) => Math.ceil(value / 2), withinMs: Infinity, maxKeys: 9 }),
+    throwing: (sluice) => sluice.dedupe({ by: at3, withinMs: 9, maxKeys: 9 }),
+    outputs: (items) => new Set(items.map((value) => Math.ceil(value / 2))).size,
   },
   drops: {
     operator: 'drops',
@@ -129,10 +159,53 @@ export const cases: Record<string, Case> = {
     limit: 2,
     outputs: (items) => items.filter((value) => value % 5 !== 3).length,
   },
+  rateLimit: {
+    operator: 'rateLimit',
+    make: (sluice) => sluice.rateLimit({ limit: 1, perMs: 2 }),
+    limit: 1,
+  },
+  'rateLimit, by key': {
+    operator: 'rateLimit',
+    make: (sluice) =>
+      sluice.rateLimit({ limit: 1, perMs: 2, burst: 2, by: (value) => value % 2, maxWaiting: 3 }),
+    throwing: (sluice) => sluice.rateLimit({ limit: 1, perMs: 2, by: at3 }),
+    limit: 3,
+  },
   retryDelayed: {
     operator: 'retryDelayed',
     make: (sluice) => sluice.retryDelayed(sluice.delays([])),
     throwing: (sluice) => (source) => source.pipe(map(at3), sluice.retryDelayed(sluice.delays([]))),
+  },
+  route: {
+    operator: 'route',
+    make: (sluice) =>
+      sluice.route((value: number) => (value % 3 === 0 ? undefined : value % 3 > 1 ? 'two' : 'one'), {
+        branches: { one: map((value) => value), two: map((value) => -value) },
+      }),
+    throwing: (sluice) =>
+      sluice.route((value: number): 'one' | undefined => (at3(value) > 0 ? 'one' : undefined), {
+        branches: { one: map((value) => value) },
+      }),
+    limit: 2,
+    outputs: keptOf,
+  },
+  'route, a stage in each branch': {
+    operator: 'route',
+    make: (sluice) =>
+      sluice.route((value: number) => (value % 2 ? 'odd' : 'even'), {
+        branches: {
+          odd: sluice.poolMap(async (value) => value, { concurrency: 1 }),
+          even: sluice.boundedQueue({ capacity: 1 }),
+        },
+        maxWaiting: 3,
+      }),
+    throwing: (sluice) =>
+      sluice.route((): 'one' | undefined => undefined, {
+        branches: { one: map((value: number) => value) },
+        rejected: at3,
+      }),
+    limit: 3,
+    holds: 5,
   },
   stage: {
     operator: 'stage',
@@ -183,6 +256,12 @@ const OUTLET = 'src/demand/Outlet.ts';
 const flat: Record<string, (sluice: Kernel) => Observable<unknown>> = {
   batch: (sluice) => sluice.fromPull(upTo(100_000)).pipe(sluice.batch({ maxItems: 3 })),
   boundedQueue: (sluice) => range(1, 100_000).pipe(sluice.boundedQueue({ capacity: 3 })),
+  broadcast: (sluice) =>
+    range(1, 100_000).pipe(
+      sluice.broadcast([map((value) => value), sluice.poolMap((value) => of(value), { concurrency: 1 })]),
+    ),
+  dedupe: (sluice) =>
+    range(1, 100_000).pipe(sluice.dedupe({ by: (value) => value >> 1, withinMs: Infinity, maxKeys: 9 })),
   drops: (sluice) => range(1, 100_000).pipe(sluice.drops(filter((value) => value % 2 > 0))),
   filterOr: (sluice) => range(1, 100_000).pipe(sluice.filterOr((value) => value % 2 > 0)),
   'poolMap, synchronous': (sluice) =>
@@ -193,7 +272,17 @@ const flat: Record<string, (sluice: Kernel) => Observable<unknown>> = {
       .pipe(sluice.poolMap((value) => of(value), { concurrency: 2, ordered: true })),
   'poolMap, a line of 100,000': (sluice) =>
     sluice.fromPush(range(1, 100_000)).pipe(sluice.poolMap(async (value) => value, { concurrency: 2 })),
+  rateLimit: (sluice) => range(1, 100_000).pipe(sluice.rateLimit({ limit: 1_000, perMs: 1 })),
   retryDelayed: (sluice) => range(1, 100_000).pipe(sluice.retryDelayed(sluice.delays([]))),
+  route: (sluice) =>
+    range(1, 100_000).pipe(
+      sluice.route((value) => (value % 2 ? 'odd' : 'even'), {
+        branches: {
+          odd: map((value) => value),
+          even: sluice.poolMap((value) => of(value), { concurrency: 1 }),
+        },
+      }),
+    ),
   stage: (sluice) =>
     range(1, 100_000).pipe(
       sluice.stage(
@@ -351,6 +440,16 @@ export const operatorLaws: readonly Law[] = [
         'super(identity, subscriber, bounds.maxItems + 1);',
       ),
       without(
+        'operators/route.ts',
+        'super(identity, subscriber, maxWaiting,',
+        'super(identity, subscriber, maxWaiting + 1,',
+      ),
+      without(
+        'operators/rateLimit.ts',
+        'super(identity, subscriber, maxWaiting);',
+        'super(identity, subscriber, maxWaiting + 1);',
+      ),
+      without(
         POOL,
         'super(identity, subscriber, settings.concurrency + settings.maxWaiting);',
         'super(identity, subscriber, settings.concurrency + settings.maxWaiting + 1);',
@@ -452,6 +551,10 @@ export const operatorLaws: readonly Law[] = [
       without('operators/batch.ts', '    this.meter.out += size;'),
       without('operators/boundedQueue.ts', '    this.meter.out++;'),
       without('operators/filterOr.ts', '      meter.rejected++;'),
+      without('operators/route.ts', '    this.meter.rejected++;'),
+      without('src/demand/FanStage.ts', '    this.meter.out++;'),
+      without('operators/dedupe.ts', '        meter.dropped++;'),
+      without('operators/rateLimit.ts', '    this.meter.out++;'),
       without(STAGE, 'this.run?.left.push({ stage: this.name, value });'),
       without('src/work/StoreStage.ts', '    this.meter[outcome]++;'),
     ],

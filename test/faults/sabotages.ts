@@ -8,6 +8,11 @@ export interface Fault extends Sabotage {
 const pool = 'src/work/PoolStage.ts';
 const queue = 'operators/boundedQueue.ts';
 const batch = 'operators/batch.ts';
+const buckets = 'src/rate/TokenBuckets.ts';
+const recent = 'src/queue/RecentKeys.ts';
+const fan = 'src/demand/FanStage.ts';
+const priority = 'src/demand/mergePriority.ts';
+const rate = 'operators/rateLimit.ts';
 const policy = 'src/retry/RetryPolicy.ts';
 const retry = 'src/work/withRetry.ts';
 const timeout = 'src/work/withTimeout.ts';
@@ -178,6 +183,203 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
       file: batch,
       find: 'if (size === 0 || !this.out.ready()) return false;',
       replace: 'if (size === 0) return false;',
+    },
+  ],
+  broadcast: [
+    {
+      says: 'the slower branch is not waited for',
+      file: 'operators/broadcast.ts',
+      find: 'new BroadcastStage(identity, subscriber, 1, all)',
+      replace: 'new BroadcastStage(identity, subscriber, 9, all)',
+    },
+    {
+      says: 'the first branch to take an item has it alone',
+      file: fan,
+      find: 'if (parcel.owed > 0) return;',
+      replace: '',
+    },
+    {
+      says: 'emits into closed demand',
+      file: fan,
+      find: 'if (!way.ready()) continue;',
+      replace: '',
+    },
+    {
+      says: 'a branch that has completed is waited for',
+      file: fan,
+      find: 'this.#takenBy(branch.waiting.take());',
+      replace: 'branch.waiting.take();',
+    },
+    {
+      says: 'the source is kept when nobody is left',
+      file: fan,
+      find: 'if (!this.inputDone && this.idle()) {',
+      replace: 'if (!this.inputDone && !this.idle()) {',
+    },
+    {
+      says: 'an error in one branch cuts the others off',
+      file: fan,
+      find: 'if (!this.#inputError) this.fail(error);',
+      replace: 'this.#subscriber.error(error);',
+    },
+    {
+      says: 'completes with the first branch',
+      file: fan,
+      find: 'return this.#branches.every(({ done }) => done);',
+      replace: 'return this.#branches.some(({ done }) => done);',
+    },
+    {
+      says: 'an item is lost to a branch that is about to subscribe again',
+      file: fan,
+      find: 'if (way === undefined) continue;',
+      replace: 'if (way === undefined) { while (waiting.size > 0) this.#takenBy(waiting.take()); continue; }',
+    },
+  ],
+  route: [
+    {
+      says: 'one item too many waits',
+      file: 'operators/route.ts',
+      find: 'super(identity, subscriber, maxWaiting,',
+      replace: 'super(identity, subscriber, maxWaiting + 1,',
+    },
+    {
+      says: 'what no branch is for is told to nobody',
+      file: 'operators/route.ts',
+      find: 'if (reject) under(NONE, () => toldOf(reject, value,',
+      replace: 'if (!reject) under(NONE, () => toldOf(() => undefined, value,',
+    },
+    {
+      says: 'what is rejected keeps its place',
+      file: 'operators/route.ts',
+      find: 'if (!this.dead) this.demand.release();',
+      replace: '',
+    },
+    {
+      says: 'a branch that has completed is still given items',
+      file: 'operators/route.ts',
+      find: 'if (branch === undefined || branch.done)',
+      replace: 'if (branch === undefined)',
+    },
+    {
+      says: 'an item that has to wait keeps those of other branches waiting',
+      file: fan,
+      find: 'if (!way.ready()) continue;',
+      replace: 'if (!way.ready()) return progress;',
+    },
+  ],
+  mergePriority: [
+    {
+      says: 'what came first goes first',
+      file: priority,
+      find: 'if (!other.empty) return true;',
+      replace: '',
+    },
+    {
+      says: 'two items of a source are held',
+      file: priority,
+      find: 'super(identity, subscriber, 1);',
+      replace: 'super(identity, subscriber, 2);',
+    },
+    {
+      says: 'the less urgent ones are not told when they may go',
+      file: priority,
+      find: 'if (this.empty) this.#lanes.letPass(this);',
+      replace: '',
+    },
+    {
+      says: 'emits into closed demand',
+      file: priority,
+      find: ' || !this.out.ready()',
+      replace: '',
+    },
+    {
+      says: 'completes with the first source',
+      file: priority,
+      find: 'if (this.#open > 0) return;',
+      replace: '',
+    },
+    {
+      says: 'an error leaves the other source as it is',
+      file: priority,
+      find: 'for (const { lane } of this.#lanes) lane.fail(failure.error);',
+      replace: '',
+    },
+  ],
+  dedupe: [
+    {
+      says: 'a repeat prolongs the time',
+      file: recent,
+      find: 'this.#addedAt.set(key, addedAt);',
+      replace: 'this.#addedAt.set(key, at);',
+    },
+    {
+      says: 'a key is remembered for ever',
+      file: recent,
+      find: 'if (at - addedAt >= this.#withinMs) return false;',
+      replace: '',
+    },
+    {
+      says: 'the key that was added first is forgotten, though it was just seen',
+      file: recent,
+      find: '    this.#addedAt.delete(key);\n    if (at',
+      replace: '    if (at',
+    },
+    {
+      says: 'no key is forgotten',
+      file: recent,
+      find: 'if (this.#addedAt.size <= this.#maxKeys) return;',
+      replace: 'if (this.#addedAt.size > 0) return;',
+    },
+    { says: 'drops are not counted', file: 'operators/dedupe.ts', find: 'meter.dropped++;', replace: '' },
+  ],
+  rateLimit: [
+    {
+      says: 'a bucket is one token too large',
+      file: buckets,
+      find: 'this.#slackMs = (burst - 1)',
+      replace: 'this.#slackMs = burst',
+    },
+    {
+      says: 'tokens pile up during a pause',
+      file: buckets,
+      find: 'Math.max(at, this.#fullAt.get(key) ?? at)',
+      replace: '(this.#fullAt.get(key) ?? at)',
+    },
+    {
+      says: 'all keys share one bucket',
+      file: rate,
+      find: 'this.#buckets.take(key, at);',
+      replace: 'for (const each of this.#lines.keys()) this.#buckets.take(each, at);',
+    },
+    {
+      says: 'a key that has to wait keeps the others waiting',
+      file: rate,
+      find: 'dueAt < earliest[2]',
+      replace: 'false',
+    },
+    {
+      says: 'emits into closed demand',
+      file: rate,
+      find: 'if (!this.out.ready()) return false;',
+      replace: '',
+    },
+    {
+      says: 'demand is never reopened',
+      file: rate,
+      find: 'if (!this.dead) this.demand.release();',
+      replace: 'if (!this.dead) this.demand.held--;',
+    },
+    {
+      says: 'completes while items wait',
+      file: rate,
+      find: 'return this.#lines.size === 0;',
+      replace: 'return true;',
+    },
+    {
+      says: 'the wait goes on after unsubscription',
+      file: rate,
+      find: '    this.#timer?.unsubscribe();\n    for',
+      replace: '    for',
     },
   ],
   retryDelayed: [

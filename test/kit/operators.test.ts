@@ -5,8 +5,12 @@ import { cases } from '../contract/operators.ts';
 import { operatorLaws } from '../../src/testing/laws/index.ts';
 
 describe('every word obeys the laws of the kit', () => {
-  for (const [name, { make, throwing, operator: _, ...said }] of Object.entries(cases)) {
-    const options = { ...said, ...(throwing ? { throwing: () => throwing(kernel) } : {}) };
+  for (const [name, { make, throwing, operator: _, holds, ...said }] of Object.entries(cases)) {
+    const options = {
+      ...said,
+      ...(holds === undefined ? {} : { limit: holds }),
+      ...(throwing ? { throwing: () => throwing(kernel) } : {}),
+    };
     for (const law of operatorLaws(name, () => make(kernel), options)) test(law.name, law.check);
   }
 });

@@ -5,14 +5,19 @@ import {
   adaptive,
   boundedQueue,
   Concurrency,
+  broadcast,
+  dedupe,
   delays,
   drops,
   filterOr,
   fromPull,
   fromPush,
   intake,
+  mergePriority,
   poolMap,
+  rateLimit,
   retryDelayed,
+  route,
   runFlow,
   stage,
   storeTo,
@@ -270,6 +275,66 @@ test('intake and toAsyncIterable carry the item', () => {
   expectTypeOf(toAsyncIterable(orders, { capacity: 1 })).toEqualTypeOf<AsyncIterable<Order>>();
   // @ts-expect-error the bound is required
   intake<Order>({});
+});
+
+test('broadcast gives what any of its branches gives, and each branch knows the item', () => {
+  const both = orders.pipe(
+    broadcast([
+      poolMap(async (order: Order) => String(order.id), { concurrency: 1 }),
+      batch({ maxItems: 2 }),
+    ]),
+  );
+  expectTypeOf(both).toEqualTypeOf<Observable<string | Order[]>>();
+  const one = orders.pipe(broadcast([poolMap(async (order) => order.value, { concurrency: 1 })]));
+  expectTypeOf(one).toEqualTypeOf<Observable<number>>();
+  // @ts-expect-error a branch is an operator
+  broadcast([1]);
+  // @ts-expect-error the branch takes something else
+  orders.pipe(broadcast([map((text: string) => text)]));
+});
+
+test('route gives what any of its branches gives, and knows the item and the names', () => {
+  const both = orders.pipe(
+    route((order) => (order.value > 500 ? 'large' : 'small'), {
+      branches: {
+        large: poolMap(async (order) => order.value, { concurrency: 1 }),
+        small: batch({ maxItems: 2 }),
+      },
+      rejected: (order) => expectTypeOf(order).toEqualTypeOf<Order>(),
+    }),
+  );
+  expectTypeOf(both).toEqualTypeOf<Observable<number | Order[]>>();
+  const branches = { large: batch<Order>({ maxItems: 2 }) };
+  expectTypeOf(
+    orders.pipe(route((order) => (order.id > 1 ? 'large' : undefined), { branches })),
+  ).toEqualTypeOf<Observable<Order[]>>();
+  // @ts-expect-error there is no such branch
+  orders.pipe(route(() => 'huge', { branches }));
+});
+
+test('mergePriority gives what any of its sources gives', () => {
+  expectTypeOf(mergePriority(orders, of(1), of('a'))).toEqualTypeOf<Observable<Order | number | string>>();
+  const anything: unknown = orders;
+  // @ts-expect-error a source is an Observable
+  mergePriority(orders, anything);
+});
+
+test('dedupe keeps the type, knows the item, and needs its bounds', () => {
+  const unique = orders.pipe(dedupe({ by: (order) => order.id, withinMs: 10, maxKeys: 9 }));
+  expectTypeOf(unique).toEqualTypeOf<Observable<Order>>();
+  // @ts-expect-error memory needs a bound
+  dedupe({ by: (order: Order) => order.id, withinMs: 10 });
+  // @ts-expect-error the item has no such property
+  orders.pipe(dedupe({ by: (order) => order.price, withinMs: 10, maxKeys: 9 }));
+});
+
+test('rateLimit keeps the type, knows the item, and needs both of its numbers', () => {
+  const limited = orders.pipe(
+    rateLimit({ limit: 1, perMs: 10, by: (order) => expectTypeOf(order).toEqualTypeOf<Order>() }),
+  );
+  expectTypeOf(limited).toEqualTypeOf<Observable<Order>>();
+  // @ts-expect-error a rate is items in a time
+  rateLimit({ limit: 1 });
 });
 
 test('a run is awaited for its report', async () => {

@@ -5,6 +5,8 @@ import { describe, expect, it } from 'vitest';
 import {
   batch,
   boundedQueue,
+  broadcast,
+  dedupe,
   delays,
   drops,
   exponential,
@@ -13,7 +15,9 @@ import {
   InvalidOptionError,
   intake,
   poolMap,
+  rateLimit,
   retryDelayed,
+  route,
   runFlow,
   stage,
   storeTo,
@@ -76,6 +80,45 @@ const cases: [call: () => unknown, message: string][] = [
   [() => batch({ maxItems: 1, maxWaitMs: NaN }), 'batch: maxWaitMs must be a number of 0 or more, got NaN'],
   [() => batch({ maxItems: 1, maxWeight: -0.5 }), 'batch: maxWeight must be a number of 0 or more, got -0.5'],
   [() => batch({ maxItems: 1, weigh: wrong([]) }), 'batch: weigh must be a function, got an array'],
+  [() => rateLimit(wrong({})), `rateLimit: limit ${whole(1, 'undefined')}`],
+  [() => rateLimit({ limit: 0, perMs: 1 }), `rateLimit: limit ${whole(1, '0')}`],
+  [
+    () => rateLimit({ limit: 1, perMs: 0.5 }),
+    'rateLimit: perMs must be a finite number of 1 or more, got 0.5',
+  ],
+  [() => rateLimit({ limit: 1, perMs: 1, burst: 0 }), `rateLimit: burst ${whole(1, '0')}`],
+  [
+    () => rateLimit({ limit: 1, perMs: 1, by: wrong('id') }),
+    'rateLimit: by must be a function, got a string of 2 characters',
+  ],
+  [() => rateLimit({ limit: 1, perMs: 1, maxWaiting: 0 }), `rateLimit: maxWaiting ${whole(1, '0')}`],
+  [() => dedupe(wrong({})), 'dedupe: by must be a function, got undefined'],
+  [
+    () => dedupe({ by: work, withinMs: -1, maxKeys: 1 }),
+    'dedupe: withinMs must be a number of 0 or more, got -1',
+  ],
+  [() => dedupe({ by: work, withinMs: 1, maxKeys: 0 }), `dedupe: maxKeys ${whole(1, '0')}`],
+  [
+    () => dedupe({ by: work, withinMs: 1, maxKeys: wrong(Infinity) }),
+    `dedupe: maxKeys ${whole(1, 'Infinity')}`,
+  ],
+  [() => broadcast(wrong([])), `broadcast: the number of branches ${whole(1, '0')}`],
+  [() => broadcast(wrong(null)), `broadcast: the number of branches ${whole(1, 'undefined')}`],
+  [() => broadcast(wrong([1])), 'broadcast: a branch must be a function, got 1'],
+  [() => route(wrong(1), { branches: {} }), 'route: by must be a function, got 1'],
+  [() => route(() => 'a', wrong({})), 'route: branches must have one operator or more'],
+  [
+    () => route(() => undefined, { branches: wrong({ a: 1 }) }),
+    'route: branches.a must be a function, got 1',
+  ],
+  [
+    () => route(() => 'a', { branches: { a: (source) => source }, maxWaiting: 0 }),
+    `route: maxWaiting ${whole(1, '0')}`,
+  ],
+  [
+    () => route(() => 'a', { branches: { a: (source) => source }, rejected: wrong('log') }),
+    'route: rejected must be a function, got a string of 3 characters',
+  ],
   [() => storeTo(wrong({})), 'storeTo: sink.store must be a function, got undefined'],
   [() => storeTo(wrong(null)), 'storeTo: sink.store must be a function, got undefined'],
   [() => storeTo(async () => undefined, { maxItems: 0 }), `storeTo: maxItems ${whole(1, '0')}`],
@@ -183,6 +226,10 @@ describe('a wrong call', () => {
     ['boundedQueue', () => boundedQueue({ capacity: 1, name: '' })],
     ['batch', () => batch({ maxItems: 1, name: '' })],
     ['filterOr', () => filterOr(() => true, { name: '' })],
+    ['broadcast', () => broadcast([(source) => source], { name: '' })],
+    ['route', () => route(() => 'a', { branches: { a: (source) => source }, name: '' })],
+    ['dedupe', () => dedupe({ by: work, withinMs: 1, maxKeys: 1, name: '' })],
+    ['rateLimit', () => rateLimit({ limit: 1, perMs: 1, name: '' })],
   ])('%s refuses an empty name', (_operator, call) => {
     expect(call).toThrow(InvalidOptionError);
   });

@@ -1,0 +1,110 @@
+import { of, switchMap, tap } from 'rxjs';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { dedupe, fromPull, poolMap, runFlow } from 'sluice';
+import { RecentKeys } from '../../src/queue/RecentKeys.ts';
+import { sleep } from '../../src/testing/laws/time.ts';
+import { settle } from '../flow/settling.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const forEver = { by: (value: number): number => value, withinMs: Infinity, maxKeys: 10 };
+
+describe('dedupe in an acknowledged flow', () => {
+  it('settles a repeat at once', async () => {
+    const told: string[] = [];
+    const flow = fromPull([1, 1, 2], {
+      onSettled: ({ value, failure }) => told.push(`${value} ${failure === undefined ? 'done' : 'back'}`),
+    }).pipe(
+      dedupe(forEver),
+      poolMap(async () => sleep(10), { concurrency: 3 }),
+    );
+    const run = runFlow(flow, { strict: true });
+    await settle(5);
+    expect(told).toEqual(['1 done']);
+    await settle(9);
+    expect(told).toEqual(['1 done', '1 done', '2 done']);
+    const { stages, delivered, end } = await run;
+    expect({ delivered, end }).toEqual({ delivered: 2, end: 'completed' });
+    expect(stages.find(({ name }) => name === 'dedupe')).toMatchObject({
+      in: 3,
+      out: 2,
+      dropped: 1,
+      held: 0,
+    });
+  });
+
+  it('lets an item pass that was handed back, and is given again', async () => {
+    const told: string[] = [];
+    const again: number[] = [];
+    const input = async function* (): AsyncGenerator<number> {
+      yield 1;
+      await sleep(5);
+      yield 2; // the switch gives 1 up
+      await sleep(20);
+      yield* again;
+    };
+    const out: number[] = [];
+    const flow = fromPull(input, {
+      onSettled: ({ value, failure }) => {
+        told.push(`${value} ${failure === undefined ? 'done' : 'back'}`);
+        if (failure !== undefined) again.push(value);
+      },
+    }).pipe(
+      dedupe(forEver),
+      switchMap((value) =>
+        of(value).pipe(
+          poolMap(
+            async (item) => {
+              await sleep(10);
+              return item;
+            },
+            { concurrency: 1 },
+          ),
+        ),
+      ),
+      tap((item) => out.push(item)),
+    );
+    const run = runFlow(flow);
+    await settle(60);
+    await run;
+    expect(told).toEqual(['1 back', '2 done', '1 done']);
+    expect(out).toEqual([2, 1]);
+  });
+});
+
+describe('the keys that are remembered', () => {
+  it('are never more than maxKeys, whatever comes', () => {
+    const recent = new RecentKeys(Infinity, 1_000);
+    for (let key = 0; key < 100_000; key++) {
+      expect(recent.has(key, key)).toBe(false);
+      recent.add(key, key);
+      if (recent.size > 1_000) throw new Error(`${recent.size} keys`);
+    }
+    expect(recent.has(99_000, 1e6)).toBe(true);
+    expect(recent.has(98_999, 1e6)).toBe(false);
+  });
+
+  it('are told apart as those of a Map: objects by identity, NaN as one', () => {
+    const recent = new RecentKeys(10, 10);
+    const key = {};
+    recent.add(key, 0);
+    recent.add(NaN, 0);
+    expect(recent.has(key, 9)).toBe(true);
+    expect(recent.has({}, 9)).toBe(false);
+    expect(recent.has(NaN, 9)).toBe(true);
+  });
+
+  it('are not forgotten for one that failed before, and came again', () => {
+    const recent = new RecentKeys(10, 10);
+    recent.add('a', 0);
+    expect(recent.has('a', 10)).toBe(false);
+    recent.add('a', 10);
+    recent.remove('a', 0);
+    expect(recent.has('a', 11)).toBe(true);
+  });
+});
