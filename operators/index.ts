@@ -28,6 +28,7 @@ export {
 } from '../src/retry/RetryPolicy.ts';
 export { adaptive, type AdaptiveOptions } from '../src/work/adaptive.ts';
 export { Concurrency, type Resizable } from '../src/work/Concurrency.ts';
+export { withBreaker, type BreakerOptions } from '../src/work/withBreaker.ts';
 export { withRetry } from '../src/work/withRetry.ts';
 export { withTimeout, type TimeoutOptions } from '../src/work/withTimeout.ts';
 export type { DeadLetter, DeadLetterHandler, OnFailure } from '../src/work/DeadLetter.ts';
@@ -35,6 +36,7 @@ export type { FailureClass, Sink, SinkContext } from '../src/work/Sink.ts';
 export type { Work, WorkContext } from '../src/work/Work.ts';
 
 export {
+  BreakerOpenError,
   HandedBackError,
   InvalidOptionError,
   OverrunError,

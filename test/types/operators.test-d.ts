@@ -17,6 +17,7 @@ import {
   stage,
   storeTo,
   toAsyncIterable,
+  withBreaker,
   withRetry,
   withTimeout,
   type DeadLetter,
@@ -79,6 +80,15 @@ test('poolMap takes a number of workers, or a Concurrency', () => {
   workers.limit = 4;
   // @ts-expect-error a limit alone cannot be followed
   poolMap(async () => 1, { concurrency: { limit: 3 } });
+});
+
+test('withBreaker keeps the type of the work', () => {
+  const work = async ({ id }: Order): Promise<number> => id;
+  expectTypeOf(withBreaker(work, { maxFailures: 5, openMs: 1_000 })).toEqualTypeOf<
+    Work<Order, Promise<number>>
+  >();
+  // @ts-expect-error both bounds are required
+  withBreaker(work, { maxFailures: 5 });
 });
 
 test('poolMap knows the item in each of its callbacks', () => {

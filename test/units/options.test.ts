@@ -18,6 +18,7 @@ import {
   stage,
   storeTo,
   toAsyncIterable,
+  withBreaker,
   withRetry,
   withTimeout,
 } from 'sluice';
@@ -111,6 +112,15 @@ const cases: [call: () => unknown, message: string][] = [
   [
     () => withTimeout(work, { timeoutMs: 0 }),
     expect.stringMatching(/^withTimeout: timeoutMs must be /) as string,
+  ],
+  [() => withBreaker(work, wrong({ openMs: 1 })), `withBreaker: maxFailures ${whole(1, 'undefined')}`],
+  [
+    () => withBreaker(work, { maxFailures: 1, openMs: Infinity }),
+    expect.stringMatching(/^withBreaker: openMs must be a finite number/) as string,
+  ],
+  [
+    () => withBreaker(work, { maxFailures: 1, openMs: 1, whenOpen: wrong('drop') }),
+    "withBreaker: whenOpen must be one of 'wait', 'fail', got a string of 4 characters",
   ],
   [() => delays(wrong(5)), 'delays: delaysMs must be an array of milliseconds'],
   [() => delays([1, -1]), 'delays: delaysMs must be a finite number of 0 or more, got -1'],
@@ -217,6 +227,7 @@ describe('the documented default of each option', () => {
     '1 for each': '() => 1',
     'console.warn': '(message: string) => { console.warn(message); }',
     'a log on the console where SLUICE_DEBUG=1 is set': 'debugTracer()',
+    'where trying again may help, as for policies': 'retryableByDefault',
     'not where the error says that it does not': 'retryableByDefault',
     '`status` 429 or 503, a `retryAfterMs`, or a `TimeoutError`': 'pushbackByDefault',
   };
