@@ -20,9 +20,12 @@ export type { FlowReport, FlowStats, StageStats } from '../src/flow/report.ts';
 export type { ItemEvent, LeftItem } from '../src/flow/Run.ts';
 
 export {
+  budgeted,
   delays,
   exponential,
+  type BudgetOptions,
   type ExponentialOptions,
+  type RetryBudget,
   type RetryOptions,
   type RetryPolicy,
 } from '../src/retry/RetryPolicy.ts';

@@ -4,6 +4,7 @@ import {
   batch,
   adaptive,
   boundedQueue,
+  budgeted,
   Concurrency,
   delays,
   drops,
@@ -87,6 +88,7 @@ test('withBreaker keeps the type of the work', () => {
   expectTypeOf(withBreaker(work, { maxFailures: 5, openMs: 1_000 })).toEqualTypeOf<
     Work<Order, Promise<number>>
   >();
+  expectTypeOf(budgeted(policy, { maxExtraShare: 0.2 })).toEqualTypeOf<RetryPolicy>();
   // @ts-expect-error both bounds are required
   withBreaker(work, { maxFailures: 5 });
 });

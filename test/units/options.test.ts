@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import {
   batch,
   boundedQueue,
+  budgeted,
   delays,
   drops,
   exponential,
@@ -121,6 +122,16 @@ const cases: [call: () => unknown, message: string][] = [
   [
     () => withBreaker(work, { maxFailures: 1, openMs: 1, whenOpen: wrong('drop') }),
     "withBreaker: whenOpen must be one of 'wait', 'fail', got a string of 4 characters",
+  ],
+  [
+    () => budgeted(policy, { maxExtraShare: -1 }),
+    'budgeted: maxExtraShare must be a finite number of 0 or more, got -1',
+  ],
+  [() => budgeted(policy, { maxExtraShare: 1.1 }), 'budgeted: maxExtraShare must be 1 or less, got 1.1'],
+  [() => budgeted(policy, { maxExtraShare: 0.1, maxSaved: 0 }), `budgeted: maxSaved ${whole(1, '0')}`],
+  [
+    () => budgeted(wrong({}), { maxExtraShare: 0.1 }),
+    'budgeted: policy.delayMs must be a function, got undefined',
   ],
   [() => delays(wrong(5)), 'delays: delaysMs must be an array of milliseconds'],
   [() => delays([1, -1]), 'delays: delaysMs must be a finite number of 0 or more, got -1'],
