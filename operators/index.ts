@@ -32,6 +32,7 @@ export {
 export { adaptive, type AdaptiveOptions } from '../src/work/adaptive.ts';
 export { Concurrency, type Resizable } from '../src/work/Concurrency.ts';
 export { withBreaker, type BreakerOptions } from '../src/work/withBreaker.ts';
+export { withHedge, type HedgeOptions } from '../src/work/withHedge.ts';
 export { withRetry } from '../src/work/withRetry.ts';
 export { withTimeout, type TimeoutOptions } from '../src/work/withTimeout.ts';
 export type { DeadLetter, DeadLetterHandler, OnFailure } from '../src/work/DeadLetter.ts';

@@ -19,6 +19,7 @@ import {
   storeTo,
   toAsyncIterable,
   withBreaker,
+  withHedge,
   withRetry,
   withTimeout,
   type DeadLetter,
@@ -88,6 +89,11 @@ test('withBreaker keeps the type of the work', () => {
   expectTypeOf(withBreaker(work, { maxFailures: 5, openMs: 1_000 })).toEqualTypeOf<
     Work<Order, Promise<number>>
   >();
+  expectTypeOf(withHedge(work, { afterPercentile: 95, maxExtraShare: 0.05 })).toEqualTypeOf<
+    Work<Order, Promise<number>>
+  >();
+  // @ts-expect-error a stream cannot be taken back
+  withHedge((order: Order) => of(order), { afterPercentile: 95, maxExtraShare: 0.05 });
   expectTypeOf(budgeted(policy, { maxExtraShare: 0.2 })).toEqualTypeOf<RetryPolicy>();
   // @ts-expect-error both bounds are required
   withBreaker(work, { maxFailures: 5 });
