@@ -13,6 +13,7 @@ import { routeMarbles } from './route.marbles.ts';
 import { runFlowMarbles } from './runFlow.marbles.ts';
 import { stageMarbles } from './stage.marbles.ts';
 import { storeToMarbles } from './storeTo.marbles.ts';
+import { withBreakerMarbles } from './withBreaker.marbles.ts';
 import { withRetryMarbles } from './withRetry.marbles.ts';
 import { withTimeoutMarbles } from './withTimeout.marbles.ts';
 
@@ -39,6 +40,7 @@ export const book: readonly Chapter[] = [
   { word: 'retryDelayed', file: 'operators/retryDelayed.ts', marbles: retryDelayedMarbles },
   { word: 'withRetry', file: 'src/work/withRetry.ts', marbles: withRetryMarbles },
   { word: 'withTimeout', file: 'src/work/withTimeout.ts', marbles: withTimeoutMarbles },
+  { word: 'withBreaker', file: 'src/work/withBreaker.ts', marbles: withBreakerMarbles },
   { word: 'stage', file: 'operators/stage.ts', marbles: stageMarbles },
   { word: 'drops', file: 'operators/drops.ts', marbles: dropsMarbles },
   { word: 'runFlow', file: 'src/flow/runFlow.ts', marbles: runFlowMarbles },

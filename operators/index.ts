@@ -25,14 +25,19 @@ export type { FlowReport, FlowStats, StageStats } from '../src/flow/report.ts';
 export type { ItemEvent, LeftItem } from '../src/flow/Run.ts';
 
 export {
+  budgeted,
   delays,
   exponential,
+  type BudgetOptions,
   type ExponentialOptions,
+  type RetryBudget,
   type RetryOptions,
   type RetryPolicy,
 } from '../src/retry/RetryPolicy.ts';
 export { adaptive, type AdaptiveOptions } from '../src/work/adaptive.ts';
 export { Concurrency, type Resizable } from '../src/work/Concurrency.ts';
+export { withBreaker, type BreakerOptions } from '../src/work/withBreaker.ts';
+export { withHedge, type HedgeOptions } from '../src/work/withHedge.ts';
 export { withRetry } from '../src/work/withRetry.ts';
 export { withTimeout, type TimeoutOptions } from '../src/work/withTimeout.ts';
 export type { DeadLetter, DeadLetterHandler, OnFailure } from '../src/work/DeadLetter.ts';
@@ -40,6 +45,7 @@ export type { FailureClass, Sink, SinkContext } from '../src/work/Sink.ts';
 export type { Work, WorkContext } from '../src/work/Work.ts';
 
 export {
+  BreakerOpenError,
   HandedBackError,
   InvalidOptionError,
   OverrunError,

@@ -33,6 +33,10 @@ export interface PoolMapOptions<T> {
  *     demand   1--0-1
  *     poolMap(work, { concurrency: 2, maxWaiting: 1 })
  *
+ * With `by`, the keys that wait take turns, so a key with few items is not behind all those of one with many. Only
+ * what is inside counts: where `concurrency + maxWaiting` items of one hot key fill the pool, it cannot see what comes
+ * behind them, and the others wait; a larger `maxWaiting` sees further.
+ *
  * - **Emits when** work gives a result and the stage below has room: in the order results are ready, or, `ordered`, in
  *   the order the items came.
  * - **Waits when** `concurrency + maxWaiting` items wait, are at work, or are finished and not delivered: its demand is

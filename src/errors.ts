@@ -54,6 +54,19 @@ export class TimeoutError extends SluiceError {
   }
 }
 
+/** A circuit breaker is open, so work was not called. */
+export class BreakerOpenError extends SluiceError {
+  override readonly name = 'BreakerOpenError';
+  readonly code = 'BREAKER_OPEN';
+  readonly retryable: boolean = true;
+  /** When it lets one item through to try, in milliseconds from now. */
+  readonly retryAfterMs: number;
+  constructor(retryAfterMs: number) {
+    super(`withBreaker: the breaker is open, for ${Math.ceil(retryAfterMs)} ms more`);
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
 /** Why an item was handed back: its stage was stopped, or failed, before the item had an outcome. */
 export class HandedBackError extends SluiceError {
   override readonly name = 'HandedBackError';

@@ -52,6 +52,11 @@ export class KeyedLine<T extends { readonly key: unknown }> implements Line<T> {
   readonly #turns = new RingQueue<unknown>();
   readonly #atWork = new Set<unknown>();
 
+  /** How many keys it knows. */
+  get keys(): number {
+    return this.#keys.size;
+  }
+
   push(entry: T): void {
     const { key } = entry;
     const waiting = this.#keys.get(key);

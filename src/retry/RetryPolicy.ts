@@ -8,6 +8,23 @@ export interface RetryPolicy {
   /** No retry starts later than this many milliseconds after the first attempt. */
   readonly maxElapsedMs: number;
   readonly isRetryable: (error: unknown) => boolean;
+  /** What all items under this policy may spend on retries. */
+  readonly budget?: RetryBudget;
+}
+
+/** What is spent on retries, by all items together. */
+export interface RetryBudget {
+  /** An item has begun. */
+  earn(): void;
+  /** Takes one retry out; false: there is none left. */
+  spend(): boolean;
+}
+
+export interface BudgetOptions {
+  /** Retries for each item, on average: 0.2 means 20 for each 100 items. 0 up to 1. */
+  readonly maxExtraShare: number;
+  /** Retries at hand at the beginning, and at most. Whole number, 1 or more. @defaultValue 10 */
+  readonly maxSaved?: number;
 }
 
 export interface RetryOptions {
@@ -82,6 +99,37 @@ export function exponential(options: ExponentialOptions): RetryPolicy {
   return { delayMs, ...common('exponential', options) };
 }
 
+/**
+ * A policy whose retries are limited for all items together: `budgeted(delays([100, 300]), { maxExtraShare: 0.2 })`.
+ * Each item earns `maxExtraShare` of a retry, and each retry takes one; where none is left, the policy gives up. So a
+ * service that fails altogether gets `1 + maxExtraShare` times the requests, and not as many times as there are delays.
+ * All that use the same policy share the budget: make one for each service.
+ *
+ * @throws `InvalidOptionError`, at call time, for an option outside its range.
+ * @see M. Brooker, "Fixing retries with token buckets and circuit breakers", 2022.
+ */
+export function budgeted(policy: RetryPolicy, options: BudgetOptions): RetryPolicy {
+  const { maxExtraShare, maxSaved = 10 } = options;
+  checkPolicy('budgeted: policy', policy);
+  atLeast('budgeted: maxExtraShare', maxExtraShare, 0);
+  if (maxExtraShare > 1) {
+    throw new InvalidOptionError(`budgeted: maxExtraShare must be 1 or less, got ${maxExtraShare}`);
+  }
+  wholeNumber('budgeted: maxSaved', maxSaved, 1);
+  let saved = maxSaved;
+  const budget = {
+    earn(): void {
+      saved = Math.min(maxSaved, saved + maxExtraShare);
+    },
+    spend(): boolean {
+      if (saved < 1) return false;
+      saved--;
+      return true;
+    },
+  };
+  return { ...policy, budget };
+}
+
 function common(policy: string, options: RetryOptions): Omit<RetryPolicy, 'delayMs'> {
   const { maxElapsedMs = Infinity, isRetryable = retryableByDefault } = options;
   atLeast(`${policy}: maxElapsedMs`, maxElapsedMs, 0, true);
@@ -120,6 +168,7 @@ export class RetryClock {
   constructor(policy: RetryPolicy, startedAt: number) {
     this.#policy = policy;
     this.#startedAt = startedAt;
+    policy.budget?.earn();
   }
 
   /**
@@ -127,12 +176,13 @@ export class RetryClock {
    * never asked earlier than it said.
    */
   waitMs(error: unknown, at: number): number | undefined {
-    const { delayMs, maxElapsedMs, isRetryable } = this.#policy;
+    const { delayMs, maxElapsedMs, isRetryable, budget } = this.#policy;
     if (!isRetryable(error)) return undefined;
     const wait = delayMs(++this.#retry, this.#previousMs);
     if (wait === undefined || !(wait >= 0)) return undefined; // a wait that is not a number never ends
     const floor = (error as { retryAfterMs?: unknown } | null | undefined)?.retryAfterMs;
     this.#previousMs = typeof floor === 'number' && floor > wait ? floor : wait;
-    return at - this.#startedAt + this.#previousMs > maxElapsedMs ? undefined : this.#previousMs;
+    if (at - this.#startedAt + this.#previousMs > maxElapsedMs) return undefined;
+    return budget && !budget.spend() ? undefined : this.#previousMs;
   }
 }

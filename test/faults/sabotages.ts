@@ -475,4 +475,36 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
       replace: '',
     },
   ],
+  withBreaker: [
+    {
+      says: 'never opens',
+      file: 'src/work/Breaker.ts',
+      find: '++this.#failures < this.#maxFailures',
+      replace: 'true',
+    },
+    {
+      says: 'a success does not start the count again',
+      file: 'src/work/Breaker.ts',
+      find: 'this.#failures = 0;\n    if',
+      replace: 'if',
+    },
+    {
+      says: 'all are tried at once',
+      file: 'src/work/Breaker.ts',
+      find: "this.#state = 'trying';\n    else",
+      replace: "this.#state = 'closed';\n    else",
+    },
+    {
+      says: 'never closes',
+      file: 'src/work/Breaker.ts',
+      find: "this.#state = 'closed';\n    this.#admit();",
+      replace: 'return;',
+    },
+    {
+      says: 'draining does not end the wait',
+      file: 'src/work/withBreaker.ts',
+      find: 'fail(new BreakerOpenError(breaker.remainingMs));\n        });',
+      replace: '});',
+    },
+  ],
 };

@@ -4,6 +4,7 @@ import {
   batch,
   adaptive,
   boundedQueue,
+  budgeted,
   Concurrency,
   broadcast,
   dedupe,
@@ -22,6 +23,8 @@ import {
   stage,
   storeTo,
   toAsyncIterable,
+  withBreaker,
+  withHedge,
   withRetry,
   withTimeout,
   type DeadLetter,
@@ -84,6 +87,21 @@ test('poolMap takes a number of workers, or a Concurrency', () => {
   workers.limit = 4;
   // @ts-expect-error a limit alone cannot be followed
   poolMap(async () => 1, { concurrency: { limit: 3 } });
+});
+
+test('withBreaker keeps the type of the work', () => {
+  const work = async ({ id }: Order): Promise<number> => id;
+  expectTypeOf(withBreaker(work, { maxFailures: 5, openMs: 1_000 })).toEqualTypeOf<
+    Work<Order, Promise<number>>
+  >();
+  expectTypeOf(withHedge(work, { afterPercentile: 95, maxExtraShare: 0.05 })).toEqualTypeOf<
+    Work<Order, Promise<number>>
+  >();
+  // @ts-expect-error a stream cannot be taken back
+  withHedge((order: Order) => of(order), { afterPercentile: 95, maxExtraShare: 0.05 });
+  expectTypeOf(budgeted(policy, { maxExtraShare: 0.2 })).toEqualTypeOf<RetryPolicy>();
+  // @ts-expect-error both bounds are required
+  withBreaker(work, { maxFailures: 5 });
 });
 
 test('poolMap knows the item in each of its callbacks', () => {

@@ -7,6 +7,7 @@ import {
   boundedQueue,
   broadcast,
   dedupe,
+  budgeted,
   delays,
   drops,
   exponential,
@@ -22,6 +23,7 @@ import {
   stage,
   storeTo,
   toAsyncIterable,
+  withBreaker,
   withRetry,
   withTimeout,
 } from 'sluice';
@@ -155,6 +157,25 @@ const cases: [call: () => unknown, message: string][] = [
     () => withTimeout(work, { timeoutMs: 0 }),
     expect.stringMatching(/^withTimeout: timeoutMs must be /) as string,
   ],
+  [() => withBreaker(work, wrong({ openMs: 1 })), `withBreaker: maxFailures ${whole(1, 'undefined')}`],
+  [
+    () => withBreaker(work, { maxFailures: 1, openMs: Infinity }),
+    expect.stringMatching(/^withBreaker: openMs must be a finite number/) as string,
+  ],
+  [
+    () => withBreaker(work, { maxFailures: 1, openMs: 1, whenOpen: wrong('drop') }),
+    "withBreaker: whenOpen must be one of 'wait', 'fail', got a string of 4 characters",
+  ],
+  [
+    () => budgeted(policy, { maxExtraShare: -1 }),
+    'budgeted: maxExtraShare must be a finite number of 0 or more, got -1',
+  ],
+  [() => budgeted(policy, { maxExtraShare: 1.1 }), 'budgeted: maxExtraShare must be 1 or less, got 1.1'],
+  [() => budgeted(policy, { maxExtraShare: 0.1, maxSaved: 0 }), `budgeted: maxSaved ${whole(1, '0')}`],
+  [
+    () => budgeted(wrong({}), { maxExtraShare: 0.1 }),
+    'budgeted: policy.delayMs must be a function, got undefined',
+  ],
   [() => delays(wrong(5)), 'delays: delaysMs must be an array of milliseconds'],
   [() => delays([1, -1]), 'delays: delaysMs must be a finite number of 0 or more, got -1'],
   [() => delays([Infinity]), 'delays: delaysMs must be a finite number of 0 or more, got Infinity'],
@@ -264,6 +285,7 @@ describe('the documented default of each option', () => {
     '1 for each': '() => 1',
     'console.warn': '(message: string) => { console.warn(message); }',
     'a log on the console where SLUICE_DEBUG=1 is set': 'debugTracer()',
+    'where trying again may help, as for policies': 'retryableByDefault',
     'not where the error says that it does not': 'retryableByDefault',
     '`status` 429 or 503, a `retryAfterMs`, or a `TimeoutError`': 'pushbackByDefault',
   };

@@ -1,0 +1,148 @@
+import { map, mergeMap, NEVER, throwError, timer, type Observable } from 'rxjs';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { delays, fromPull, poolMap, runFlow, withBreaker, withRetry, withTimeout } from 'sluice';
+import { frame, Pulls, virtual } from './virtualTime.ts';
+
+describe('withBreaker', () => {
+  it('leaves a dead service in peace, and loses no item: each is stored when it is back', () => {
+    const calls: number[] = [];
+    const seen: number[] = [];
+    const pulls = new Pulls(30);
+    const work = (value: number): Observable<number> => {
+      calls.push(frame());
+      const down = frame() < 1_000;
+      return timer(10).pipe(mergeMap(() => (down ? throwError(() => new Error('down')) : [value])));
+    };
+    virtual(({ flush }) => {
+      const guarded = withBreaker(withRetry(work, delays([5])), { maxFailures: 3, openMs: 200 });
+      fromPull(pulls)
+        .pipe(poolMap(withRetry(guarded, delays(Array<number>(9).fill(0))), { concurrency: 2 }))
+        .subscribe((value) => seen.push(value));
+      flush();
+    });
+    expect(seen.toSorted((a, b) => a - b)).toEqual([...Array(30).keys()]);
+    // While it is down: three items that fail, two attempts each, then one trial every 200 ms.
+    expect(calls.filter((at) => at < 1_000).length).toBeLessThanOrEqual(8 + 2 * 5);
+    expect(pulls.frames.filter((at) => at < 1_000)).toEqual([0, 0]);
+  });
+
+  it('takes the answer of what was called before it opened for no news', () => {
+    const calls: string[] = [];
+    virtual(({ flush }) => {
+      const work = (value: number): Observable<number> => {
+        calls.push(`${value}@${frame()}`);
+        if (value === 0) return timer(30).pipe(map(() => value));
+        return timer(1).pipe(mergeMap(() => throwError(() => new Error('down'))));
+      };
+      fromPull(new Pulls(4))
+        .pipe(
+          poolMap(withBreaker(work, { maxFailures: 1, openMs: 50 }), { concurrency: 4, onFailure: 'drop' }),
+        )
+        .subscribe();
+      flush();
+    });
+    // 1, 2 and 3 are called before one fails at 1; 0 succeeds at 30, when it is open: nobody is let in.
+    expect(calls).toEqual(['0@0', '1@0', '2@0', '3@0']);
+  });
+
+  it('tries the next one where the one that is tried is stopped', () => {
+    const calls: string[] = [];
+    virtual(({ flush }) => {
+      const guarded = withBreaker(
+        (value: string): Observable<string> => {
+          calls.push(`${value}@${frame()}`);
+          return value === 'dead' ? timer(1).pipe(mergeMap(() => throwError(() => 'x'))) : NEVER;
+        },
+        { maxFailures: 1, openMs: 10 },
+      );
+      const run = (value: string): { unsubscribe(): void } =>
+        fromPull([value])
+          .pipe(poolMap(guarded, { concurrency: 1, onFailure: 'drop' }))
+          .subscribe();
+      run('dead');
+      let tried = { unsubscribe: (): void => undefined };
+      timer(2).subscribe(() => {
+        tried = run('tried');
+        run('next');
+      });
+      timer(20).subscribe(() => {
+        tried.unsubscribe();
+      });
+      flush();
+    });
+    expect(calls).toEqual(['dead@0', 'tried@11', 'next@20']);
+  });
+
+  it('does not count an error for which the item is to blame, unless isFailure says so', () => {
+    const failing = (): Observable<never> => throwError(() => ({ status: 404 }));
+    const count = (options: object): number => {
+      let calls = 0;
+      virtual(({ flush }) => {
+        const guarded = withBreaker(
+          () => {
+            calls++;
+            return failing();
+          },
+          { maxFailures: 1, openMs: 50, whenOpen: 'fail', ...options },
+        );
+        fromPull(new Pulls(5))
+          .pipe(poolMap(guarded, { concurrency: 1, onFailure: 'drop' }))
+          .subscribe();
+        flush();
+      });
+      return calls;
+    };
+    expect([count({}), count({ isFailure: () => true })]).toEqual([5, 1]);
+  });
+});
+
+describe('withBreaker, of promises', () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it('waits, retries and times out as the wrappers inside say, and leaves no timer', async () => {
+    let down = true;
+    const work = (value: number): Promise<number> =>
+      down ? new Promise(() => undefined) : Promise.resolve(value);
+    const guarded = withBreaker(withTimeout(work, { timeoutMs: 10 }), { maxFailures: 2, openMs: 100 });
+    const run = runFlow(
+      fromPull([1, 2, 3, 4]).pipe(poolMap(withRetry(guarded, delays([1, 1, 1, 1])), { concurrency: 2 })),
+    );
+    await vi.advanceTimersByTimeAsync(50);
+    down = false;
+    await vi.advanceTimersByTimeAsync(100);
+    expect(await run).toMatchObject({ delivered: 4, leftOver: 0 });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('leaves no timer behind where all that waited were stopped', async () => {
+    const guarded = withBreaker(() => Promise.reject(new Error('down')), { maxFailures: 1, openMs: 60_000 });
+    const run = runFlow(
+      fromPull([1, 2, 3, 4]).pipe(poolMap(guarded, { concurrency: 2, onFailure: 'drop' })),
+      { statsEveryMs: 100_000 },
+    );
+    await vi.advanceTimersByTimeAsync(1);
+    await run.abort();
+    expect((await run).left).toHaveLength(2);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("fails with a code and the time left under whenOpen: 'fail'", async () => {
+    const letters: unknown[] = [];
+    const guarded = withBreaker(() => Promise.reject(new Error('down')), {
+      maxFailures: 1,
+      openMs: 100,
+      whenOpen: 'fail',
+    });
+    fromPull([1, 2])
+      .pipe(poolMap(guarded, { concurrency: 1, onFailure: ({ error }) => letters.push(error) }))
+      .subscribe();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(letters[1]).toMatchObject({ code: 'BREAKER_OPEN', retryAfterMs: 100, retryable: true });
+  });
+});

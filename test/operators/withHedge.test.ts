@@ -1,0 +1,116 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { fromPull, poolMap, runFlow, withHedge, type FlowReport, type WorkContext } from 'sluice';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** How long attempt `attempt` at item `n` takes; below 0: it fails after as long. */
+type Takes = (n: number, attempt: number) => number;
+
+async function trial(
+  takes: Takes,
+  maxExtraShare: number,
+  items: number,
+): Promise<{ report: FlowReport; attempts: number; hedged: number[]; aborted: string[]; elapsedMs: number }> {
+  const hedged: number[] = [];
+  const aborted: string[] = [];
+  let attempts = 0;
+  const work = (n: number, { attempt, signal }: WorkContext): Promise<number> => {
+    attempts++;
+    if (attempt === 2) hedged.push(n);
+    const ms = takes(n, attempt);
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        if (ms < 0) reject(new Error(`attempt ${attempt} failed`));
+        else resolve(n);
+      }, Math.abs(ms));
+      signal.addEventListener('abort', () => {
+        clearTimeout(timer);
+        aborted.push(`${n}, attempt ${attempt}`);
+      });
+    });
+  };
+  const startedAt = performance.now();
+  const run = runFlow(
+    fromPull(Array.from({ length: items }, (_, i) => i)).pipe(
+      poolMap(withHedge(work, { afterPercentile: 90, maxExtraShare }), {
+        concurrency: 1,
+        onFailure: 'drop',
+      }),
+    ),
+  );
+  let elapsedMs = 0;
+  const ended = run.then(() => (elapsedMs = performance.now() - startedAt));
+  await vi.advanceTimersByTimeAsync(1_000_000);
+  await ended;
+  expect(vi.getTimerCount()).toBe(0);
+  return { report: await run, attempts, hedged, aborted, elapsedMs };
+}
+
+describe('withHedge', () => {
+  it('starts a second attempt where the first is slow, takes the quicker one, and aborts the other', async () => {
+    const takes: Takes = (n, attempt) => (n === 30 && attempt === 1 ? 1_000 : 10);
+    const { report, hedged, aborted, elapsedMs } = await trial(takes, 0.1, 40);
+    expect(report).toMatchObject({ delivered: 40, dropped: 0, retried: 1 });
+    expect([hedged, aborted]).toEqual([[30], ['30, attempt 1']]);
+    expect(elapsedMs).toBeCloseTo(39 * 10 + 20, 0);
+  });
+
+  it('takes the first one where that is quicker after all', async () => {
+    const takes: Takes = (n, attempt) => (n === 30 ? (attempt === 1 ? 15 : 100) : 10);
+    const { report, aborted } = await trial(takes, 0.1, 40);
+    expect(report.delivered).toBe(40);
+    expect(aborted).toEqual(['30, attempt 2']);
+  });
+
+  it('hedges nothing while nobody knows what is slow', async () => {
+    const { hedged } = await trial((n) => (n === 5 ? 1_000 : 10), 1, 20);
+    expect(hedged).toEqual([]);
+  });
+
+  it('has no more second attempts than maxExtraShare, where the service is slow altogether', async () => {
+    const { attempts, hedged } = await trial((n) => (n < 100 ? 10 : 10 + n), 0.05, 1_000);
+    expect(hedged.length).toBeGreaterThan(10);
+    expect(attempts).toBeLessThanOrEqual(1_050);
+  });
+
+  it('fails where both fail, and where the first does before the second starts', async () => {
+    const takes: Takes = (n, attempt) => {
+      if (n === 30) return attempt === 1 ? -20 : -15; // both
+      if (n === 50) return attempt === 1 ? -20 : 15; // only the first
+      return n === 70 ? -5 : 10; // before the second
+    };
+    const { report, hedged } = await trial(takes, 0.5, 80);
+    expect(report).toMatchObject({ delivered: 78, dropped: 2 });
+    expect(hedged).toEqual([30, 50]);
+  });
+
+  it('aborts both where the item is aborted', async () => {
+    const signals: AbortSignal[] = [];
+    const work = (n: number, { signal }: WorkContext): Promise<number> => {
+      if (n === 30) signals.push(signal);
+      return n === 30 ? new Promise(() => undefined) : new Promise((done) => setTimeout(done, 10, n));
+    };
+    const hedge = withHedge(work, { afterPercentile: 50, maxExtraShare: 0.5 });
+    const run = runFlow(
+      fromPull(Array.from({ length: 31 }, (_, i) => i)).pipe(poolMap(hedge, { concurrency: 1 })),
+    );
+    await vi.advanceTimersByTimeAsync(500);
+    await run.abort();
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('refuses options outside their range', () => {
+    const work = async (): Promise<number> => 1;
+    expect(() => withHedge(work, { afterPercentile: 100, maxExtraShare: 0.1 })).toThrow('below 100');
+    expect(() => withHedge(work, { afterPercentile: 95, maxExtraShare: 2 })).toThrow(
+      'maxExtraShare 1 or less',
+    );
+    expect(() => withHedge(work, { afterPercentile: 0, maxExtraShare: 0.1 })).toThrow('afterPercentile');
+  });
+});
