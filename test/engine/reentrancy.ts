@@ -226,7 +226,7 @@ export const reentrancy: readonly Scenario[] = [
       {
         says: 'draining does not end the wait of an item',
         file: 'src/work/ItemContext.ts',
-        find: 'const cancel = this.#demand?.whenDraining(stop);',
+        find: 'const cancel = this.slot?.demand.whenDraining(stop);',
         replace: 'const cancel = undefined as (() => void) | undefined;',
       },
       {
