@@ -150,8 +150,10 @@ export class PoolStage<T, R> extends Stage<T, R> {
     job.state = WAITING;
     if (this.#plain && this.#working < this.#concurrency && this.#line.size === 0) {
       this.#start(job);
-      return;
-    }
+    } else this.#waitInLine(job);
+  }
+
+  #waitInLine(job: Job<T, R>): void {
     if (this.#settings.by && !this.#keyed(job, this.#settings.by)) return;
     if (this.#ordered) this.#order.push(job);
     this.#line.push(job);
@@ -164,13 +166,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
     job.state = DONE;
     if (this.run !== undefined) this.#worked(job, this.run);
     if (this.#ordered || this.#ready.size > 0 || this.delivering || !this.out.ready()) {
-      try {
-        this.settle(job, result);
-      } catch (error) {
-        this.#fail(job, error);
-        return;
-      }
-      this.#done(job);
+      this.#deliverLater(job, result);
       return;
     }
     // Nothing is ready before it, and there is room below: the same, without the way through the line.
@@ -184,6 +180,16 @@ export class PoolStage<T, R> extends Stage<T, R> {
     this.delivering = false;
     if (this.#ready.size > 0 || this.inputDone) this.deliver();
     else this.out.pass();
+  }
+
+  #deliverLater(job: Job<T, R>, result: R): void {
+    try {
+      this.settle(job, result);
+    } catch (error) {
+      this.#fail(job, error);
+      return;
+    }
+    this.#done(job);
   }
 
   failed(job: Job<T, R>, error: unknown): void {
@@ -334,17 +340,21 @@ export class PoolStage<T, R> extends Stage<T, R> {
     const context = new ItemContext(job.index, worker, job);
     if (this.run !== undefined) this.#clockIn(job, context, this.run);
     const outer = current.ticket;
-    current.ticket = NONE;
+    if (outer !== NONE) current.ticket = NONE;
     try {
       const result = this.#work(job.value, context);
       if (result instanceof Promise) result.then(job.fulfilled, job.rejected);
-      // A foreign thenable may call back twice, and by then the job may stand for another item.
-      else if (isPromiseLike(result)) Promise.resolve(result).then(job.fulfilled, job.rejected);
-      else this.#subscribe(job, result);
+      else this.#follow(job, result);
     } catch (error) {
       this.failed(job, error);
     }
-    current.ticket = outer;
+    if (outer !== NONE) current.ticket = outer;
+  }
+
+  #follow(job: Job<T, R>, result: ObservableInput<R>): void {
+    // A foreign thenable may call back twice, and by then the job may stand for another item.
+    if (isPromiseLike(result)) Promise.resolve(result).then(job.fulfilled, job.rejected);
+    else this.#subscribe(job, result);
   }
 
   #subscribe(job: Job<T, R>, result: ObservableInput<R>): void {

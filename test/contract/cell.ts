@@ -133,7 +133,7 @@ export const cellLaws: readonly Law[] = [
     sabotage: [
       without(
         POOL,
-        '    current.ticket = NONE;\n    try {\n      const result = this.#work',
+        '    if (outer !== NONE) current.ticket = NONE;\n    try {\n      const result = this.#work',
         '    try {\n      const result = this.#work',
       ),
       without(

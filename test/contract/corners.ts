@@ -133,8 +133,8 @@ export const cornerLaws: readonly Law[] = [
       ),
       without(
         POOL,
-        '        this.#fail(job, error);\n        return;\n      }\n      this.#done(job);',
-        '        this.fail(error);\n      }\n      this.#done(job);',
+        '      this.#fail(job, error);\n      return;\n    }\n    this.#done(job);',
+        '      this.fail(error);\n    }\n    this.#done(job);',
       ),
     ],
   },

@@ -75,7 +75,7 @@ export const waitingLaws: readonly Law[] = [
     },
     sabotage: [
       without(PULL, '      this.#pulling = false;\n      this.fail(error);', '      this.#pulling = false;'),
-      without(POOL, '      this.failed(job, error);\n    }\n    current.ticket', '    }\n    current.ticket'),
+      without(POOL, '      this.failed(job, error);\n    }\n    if (outer', '    }\n    if (outer'),
     ],
   },
   {
