@@ -15,7 +15,13 @@ const alias = [
 
 const unit = {
   include: ['test/**/*.test.ts', 'marbles/**/*.test.ts'],
-  exclude: ['**/node_modules/**', 'test/integration/**', 'test/browser/**', 'test/types/**'],
+  exclude: [
+    '**/node_modules/**',
+    'test/integration/**',
+    'test/faults/**',
+    'test/browser/**',
+    'test/types/**',
+  ],
 };
 
 const projects: TestProjectInlineConfiguration[] = [
@@ -33,6 +39,17 @@ const projects: TestProjectInlineConfiguration[] = [
       name: 'integration',
       include: ['test/integration/**/*.test.ts'],
       testTimeout: 60_000,
+      hookTimeout: 60_000,
+      fileParallelism: false,
+    },
+  },
+  {
+    // Real servers that are cut off, and real processes that are killed.
+    extends: true,
+    test: {
+      name: 'faults',
+      include: ['test/faults/**/*.test.ts'],
+      testTimeout: 120_000,
       hookTimeout: 60_000,
       fileParallelism: false,
     },
