@@ -4,7 +4,7 @@ import { Stage } from '../src/demand/Stage.ts';
 import { HandedBackError } from '../src/errors.ts';
 import type { StageIdentity } from '../src/metrics/StageMeter.ts';
 import { atLeast, callable, nonEmpty, wholeNumber } from '../src/options.ts';
-import { NONE, under } from '../src/tickets/current.ts';
+import { under } from '../src/tickets/current.ts';
 import { Ticket } from '../src/tickets/Ticket.ts';
 
 export interface BatchOptions<T> {
@@ -58,7 +58,7 @@ type Bounds<T> = Required<Omit<BatchOptions<T>, 'name'>>;
 class BatchStage<T> extends Stage<T, T[]> {
   readonly #bounds: Bounds<T>;
   #values: T[] = [];
-  #tickets: Ticket[] = [];
+  #tickets: (Ticket | null)[] = [];
   #weights: number[] = [];
   #timer: Subscription | undefined;
   /** How many of the first items are to leave as they are, full or not. */
@@ -69,10 +69,10 @@ class BatchStage<T> extends Stage<T, T[]> {
     this.#bounds = bounds;
   }
 
-  protected override accept(value: T, ticket: Ticket): void {
+  protected override accept(value: T, ticket: Ticket | null): void {
     let weight: number;
     try {
-      weight = under(NONE, () => this.#bounds.weigh(value));
+      weight = under(null, () => this.#bounds.weigh(value));
     } catch (error) {
       this.demand.held--;
       this.leave(value, ticket, error);
@@ -107,14 +107,14 @@ class BatchStage<T> extends Stage<T, T[]> {
     this.#timer = undefined;
     this.#due = Math.max(0, this.#due - size);
     const values = this.#values.splice(0, size);
-    const tickets = this.#tickets.splice(0, size).filter((ticket) => ticket !== NONE);
+    const tickets = this.#tickets.splice(0, size).filter((ticket) => ticket !== null);
     this.#weights.splice(0, size);
     if (this.#values.length > 0) this.#startTimer();
-    const group = tickets.length > 0 ? Ticket.group(tickets) : NONE;
+    const group = tickets.length > 0 ? Ticket.group(tickets) : null;
     this.meter.emitted++;
     this.out.emit(values, group);
     this.meter.out += size;
-    if (group !== NONE) group.release();
+    if (group !== null) group.release();
     if (this.dead) return true;
     this.demand.held -= size;
     this.demand.pump();
@@ -133,7 +133,7 @@ class BatchStage<T> extends Stage<T, T[]> {
     }
     const values = this.#values.splice(0);
     const tickets = this.#tickets.splice(0);
-    for (const [i, value] of values.entries()) this.leave(value, tickets[i] ?? NONE, reason);
+    for (const [i, value] of values.entries()) this.leave(value, tickets[i] ?? null, reason);
   }
 
   /** How many items leave now: a full batch, one that more would make too heavy, or what is due; 0: none. */

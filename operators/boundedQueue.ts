@@ -4,7 +4,7 @@ import { QueueOverflowError } from '../src/errors.ts';
 import type { StageIdentity } from '../src/metrics/StageMeter.ts';
 import { callable, nonEmpty, oneOf, wholeNumber } from '../src/options.ts';
 import { RingQueue } from '../src/queue/RingQueue.ts';
-import { NONE, under } from '../src/tickets/current.ts';
+import { under } from '../src/tickets/current.ts';
 import type { Ticket } from '../src/tickets/Ticket.ts';
 import { toldOf } from '../src/work/toldOf.ts';
 
@@ -61,7 +61,7 @@ export function boundedQueue<T>(options: BoundedQueueOptions<T>): OperatorFuncti
 
 class QueueStage<T> extends Stage<T, T> {
   readonly #values = new RingQueue<T>();
-  readonly #tickets = new RingQueue<Ticket>();
+  readonly #tickets = new RingQueue<Ticket | null>();
   readonly #overflow: 'fail' | 'dropOldest' | 'dropNewest';
   readonly #onDrop: ((dropped: DroppedItem<T>) => unknown) | undefined;
 
@@ -77,7 +77,7 @@ class QueueStage<T> extends Stage<T, T> {
     this.#onDrop = onDrop;
   }
 
-  protected override accept(value: T, ticket: Ticket): void {
+  protected override accept(value: T, ticket: Ticket | null): void {
     const { demand } = this;
     this.#values.push(value);
     this.#tickets.push(ticket);
@@ -94,7 +94,7 @@ class QueueStage<T> extends Stage<T, T> {
     this.meter.emitted++;
     this.out.emit(value, ticket);
     this.meter.out++;
-    if (ticket !== NONE) ticket.release();
+    if (ticket !== null) ticket.release();
     if (!this.dead) this.demand.release();
     return true;
   }
@@ -128,11 +128,11 @@ class QueueStage<T> extends Stage<T, T> {
     const droppedTicket = oldest ? this.#tickets.take() : this.#tickets.takeLast();
     this.meter.dropped++;
     this.demand.held--;
-    if (droppedTicket !== NONE) droppedTicket.release();
+    if (droppedTicket !== null) droppedTicket.release();
     if (this.run?.trace) this.tell('dropped', dropped);
     try {
       const onDrop = this.#onDrop;
-      if (onDrop) under(NONE, () => toldOf(onDrop, { value: dropped, reason }, (error) => this.fail(error)));
+      if (onDrop) under(null, () => toldOf(onDrop, { value: dropped, reason }, (error) => this.fail(error)));
     } catch (error) {
       this.fail(error);
     }

@@ -58,12 +58,12 @@ export function broadcast<T, R extends readonly unknown[]>(
 }
 
 class BroadcastStage<T, R> extends FanStage<T, R> {
-  protected override accept(value: T, ticket: Ticket): void {
+  protected override accept(value: T, ticket: Ticket | null): void {
     this.send(value, ticket, this.branches);
   }
 
   /** Every branch has completed meanwhile. */
-  protected override unwanted(value: T, ticket: Ticket): void {
+  protected override unwanted(value: T, ticket: Ticket | null): void {
     this.demand.held--;
     this.leave(value, ticket, new HandedBackError(this.name, 'every branch has completed'));
   }

@@ -5,7 +5,7 @@ import { atLeast, callable, nonEmpty, wholeNumber } from '../src/options.ts';
 import { RecentKeys } from '../src/queue/RecentKeys.ts';
 import { demandBelow } from '../src/rx/chain.ts';
 import { link } from '../src/rx/link.ts';
-import { current, NONE, under } from '../src/tickets/current.ts';
+import { current, under } from '../src/tickets/current.ts';
 import { Ticket } from '../src/tickets/Ticket.ts';
 
 export interface DedupeOptions<T> {
@@ -63,7 +63,7 @@ function dedupeNow<T>(
   const meter = run?.meter(identity, below?.inner === true) ?? new StageMeter(identity);
   const keyOf = (value: T): unknown => {
     try {
-      return under(NONE, () => by(value));
+      return under(null, () => by(value));
     } catch (error) {
       run?.left.push({ stage: meter.name, value });
       throw error;
@@ -83,14 +83,14 @@ function dedupeNow<T>(
         run?.trace?.({ stage: meter.name, event: 'dropped', value });
         meter.dropped++;
         if (below) below.claims++;
-        if (ticket !== undefined && ticket !== NONE) ticket.drop();
+        ticket?.drop();
         return;
       }
       recent.add(key, at);
       run?.trace?.({ stage: meter.name, event: 'kept', value });
       meter.out++;
       meter.emitted++;
-      if (ticket === undefined || ticket === NONE) subscriber.next(value);
+      if (!ticket) subscriber.next(value);
       else
         emitUnder(ticket, subscriber, value, () => {
           recent.remove(key, at);

@@ -2,7 +2,7 @@ import { Observable, type OperatorFunction } from 'rxjs';
 import { callable } from '../src/options.ts';
 import { demandBelow } from '../src/rx/chain.ts';
 import { link } from '../src/rx/link.ts';
-import { current, NONE } from '../src/tickets/current.ts';
+import { current } from '../src/tickets/current.ts';
 
 /**
  * Says that what a native operator swallows is dropped on purpose: `drops(filter(…))`, `drops(distinct())`. An item for
@@ -34,7 +34,7 @@ export function drops<T, R>(operator: OperatorFunction<T, R>): OperatorFunction<
               top.next(value);
               if (passed !== before || (top.closed && !completed)) return; // stopped meanwhile: nothing was dropped
               if (below) below.claims++;
-              if (ticket !== undefined && ticket !== NONE) ticket.drop();
+              ticket?.drop();
             },
           }),
         ),

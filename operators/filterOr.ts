@@ -4,7 +4,7 @@ import { demandBelow } from '../src/rx/chain.ts';
 import { StageMeter, type StageIdentity } from '../src/metrics/StageMeter.ts';
 import { callable, nonEmpty, wholeNumber } from '../src/options.ts';
 import { link } from '../src/rx/link.ts';
-import { current, NONE, under } from '../src/tickets/current.ts';
+import { current, under } from '../src/tickets/current.ts';
 import { PoolStage, type Job } from '../src/work/PoolStage.ts';
 import { toldOf } from '../src/work/toldOf.ts';
 
@@ -82,13 +82,13 @@ function filterNow<T>(
   const meter = run?.meter(identity, below?.inner === true) ?? new StageMeter(identity);
   let index = 0;
   const ask = (value: T): boolean => {
-    const kept = under(NONE, () => predicate(value, index++));
+    const kept = under(null, () => predicate(value, index++));
     if (typeof kept !== 'boolean' && typeof (kept as { then?: unknown } | undefined)?.then === 'function') {
       throw new InvalidOptionError(
         `${identity.name}: an asynchronous predicate needs the option concurrency`,
       );
     }
-    if (!kept && reject) under(NONE, () => toldOf(reject, value, (error) => subscriber.error(error)));
+    if (!kept && reject) under(null, () => toldOf(reject, value, (error) => subscriber.error(error)));
     return kept;
   };
   return link(subscriber, {
@@ -114,7 +114,7 @@ function filterNow<T>(
       }
       meter.rejected++;
       if (below) below.claims++;
-      if (current.ticket !== undefined && current.ticket !== NONE) current.ticket.drop();
+      current.ticket?.drop();
     },
   });
 }
@@ -150,7 +150,7 @@ class FilterStage<T> extends PoolStage<T, T> {
       return;
     }
     const reject = this.#reject;
-    if (reject) under(NONE, () => toldOf(reject, job.value, (error) => this.fail(error)));
+    if (reject) under(null, () => toldOf(reject, job.value, (error) => this.fail(error)));
     job.outcome = 'rejected';
     job.more = true;
   }

@@ -6,7 +6,7 @@ import type { StageIdentity } from '../src/metrics/StageMeter.ts';
 import { atLeast, callable, nonEmpty, wholeNumber } from '../src/options.ts';
 import { RingQueue } from '../src/queue/RingQueue.ts';
 import { TokenBuckets } from '../src/rate/TokenBuckets.ts';
-import { NONE, under } from '../src/tickets/current.ts';
+import { under } from '../src/tickets/current.ts';
 import type { Ticket } from '../src/tickets/Ticket.ts';
 
 export interface RateLimitOptions<T> {
@@ -64,7 +64,7 @@ export function rateLimit<T>(options: RateLimitOptions<T>): MonoTypeOperatorFunc
 /** An item that waits for a token of its key. */
 interface Waiting<T> {
   readonly value: T;
-  readonly ticket: Ticket;
+  readonly ticket: Ticket | null;
 }
 
 class RateStage<T> extends Stage<T, T> {
@@ -87,11 +87,11 @@ class RateStage<T> extends Stage<T, T> {
     this.#by = by;
   }
 
-  protected override accept(value: T, ticket: Ticket): void {
+  protected override accept(value: T, ticket: Ticket | null): void {
     let key: unknown;
     try {
       const by = this.#by;
-      key = by && under(NONE, () => by(value));
+      key = by && under(null, () => by(value));
       if (this.over) throw new HandedBackError(this.name, 'the flow was stopped while its key was asked for');
     } catch (error) {
       this.demand.held--;
@@ -121,7 +121,7 @@ class RateStage<T> extends Stage<T, T> {
     this.meter.emitted++;
     this.out.emit(value, ticket);
     this.meter.out++;
-    if (ticket !== NONE) ticket.release();
+    if (ticket !== null) ticket.release();
     if (!this.dead) this.demand.release();
     return true;
   }

@@ -3,7 +3,7 @@ import { Branch, FanStage } from '../src/demand/FanStage.ts';
 import { HandedBackError, InvalidOptionError } from '../src/errors.ts';
 import type { StageIdentity } from '../src/metrics/StageMeter.ts';
 import { callable, nonEmpty, wholeNumber } from '../src/options.ts';
-import { NONE, under } from '../src/tickets/current.ts';
+import { under } from '../src/tickets/current.ts';
 import type { Ticket } from '../src/tickets/Ticket.ts';
 import { toldOf } from '../src/work/toldOf.ts';
 
@@ -91,10 +91,10 @@ class RouteStage<T, R> extends FanStage<T, R> {
     this.#reject = reject;
   }
 
-  protected override accept(value: T, ticket: Ticket): void {
+  protected override accept(value: T, ticket: Ticket | null): void {
     let branch: Branch<T, R> | undefined;
     try {
-      branch = this.#named.get(under(NONE, () => this.#by(value)));
+      branch = this.#named.get(under(null, () => this.#by(value)));
       if (this.over)
         throw new HandedBackError(this.name, 'the flow was stopped while its name was asked for');
     } catch (error) {
@@ -106,21 +106,21 @@ class RouteStage<T, R> extends FanStage<T, R> {
   }
 
   /** No branch is for it, or its branch has completed meanwhile. */
-  protected override unwanted(value: T, ticket: Ticket): void {
+  protected override unwanted(value: T, ticket: Ticket | null): void {
     if (this.run?.trace) this.tell('rejected', value);
     try {
       const reject = this.#reject;
-      if (reject) under(NONE, () => toldOf(reject, value, (error) => this.fail(error)));
+      if (reject) under(null, () => toldOf(reject, value, (error) => this.fail(error)));
     } catch (error) {
       this.#failWith(value, ticket, error);
       return;
     }
     this.meter.rejected++;
-    if (ticket !== NONE) ticket.release();
+    if (ticket !== null) ticket.release();
     if (!this.dead) this.demand.release();
   }
 
-  #failWith(value: T, ticket: Ticket, error: unknown): void {
+  #failWith(value: T, ticket: Ticket | null, error: unknown): void {
     this.demand.held--;
     this.fail(error);
     this.leave(value, ticket, error);

@@ -3,7 +3,7 @@ import { HandedBackError, InvalidOptionError, TicketPathError } from '../errors.
 import type { StageIdentity } from '../metrics/StageMeter.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
 import { link } from '../rx/link.ts';
-import { NONE } from '../tickets/current.ts';
+
 import type { Ticket } from '../tickets/Ticket.ts';
 import { Outlet } from './Outlet.ts';
 import { Stage } from './Stage.ts';
@@ -11,7 +11,7 @@ import { Stage } from './Stage.ts';
 /** An item on its way into one branch or more. */
 interface Parcel<T> {
   readonly value: T;
-  readonly ticket: Ticket;
+  readonly ticket: Ticket | null;
   /** Branches that have still to take it. */
   owed: number;
   /** A branch has taken it. */
@@ -95,14 +95,14 @@ export abstract class FanStage<T, R> extends Stage<T, R> {
   }
 
   /** Sends an item that was accepted to branches that are not done. */
-  protected send(value: T, ticket: Ticket, branches: readonly Branch<T, R>[]): void {
+  protected send(value: T, ticket: Ticket | null, branches: readonly Branch<T, R>[]): void {
     const parcel = { value, ticket, owed: branches.length, taken: false, left: false };
     for (const branch of branches) branch.waiting.push(parcel);
     this.deliver();
   }
 
   /** No branch wants the item any more, and none has taken it. */
-  protected abstract unwanted(value: T, ticket: Ticket): void;
+  protected abstract unwanted(value: T, ticket: Ticket | null): void;
 
   protected override deliver(): void {
     super.deliver();
@@ -209,7 +209,7 @@ export abstract class FanStage<T, R> extends Stage<T, R> {
       return;
     }
     this.meter.out++;
-    if (ticket !== NONE) ticket.release();
+    if (ticket !== null) ticket.release();
     if (!this.dead) this.demand.release();
   }
 

@@ -7,7 +7,7 @@ import {
   UnclaimedError,
 } from '../errors.ts';
 import { demandBelow, operatorsOnStack } from '../rx/chain.ts';
-import { current, NONE } from '../tickets/current.ts';
+import { current } from '../tickets/current.ts';
 import { Ticket } from '../tickets/Ticket.ts';
 import { WaitingTickets } from '../tickets/WaitingTickets.ts';
 import { Demand, UNLIMITED } from './Demand.ts';
@@ -101,12 +101,12 @@ export class Outlet<T> {
   }
 
   /** Emits one item under its ticket, of which the caller keeps its reference; then looks what became of it. */
-  emit(value: T, ticket: Ticket): void {
-    if (ticket === NONE) this.#call(value, NONE);
+  emit(value: T, ticket: Ticket | null): void {
+    if (ticket === null) this.#call(value, null);
     else this.#emitTicketed(value, ticket);
   }
 
-  #call(value: T, ticket: Ticket): void {
+  #call(value: T, ticket: Ticket | null): void {
     const { demand } = this;
     const { claims, emitter } = demand;
     const outerTicket = current.ticket;
@@ -141,7 +141,7 @@ export class Outlet<T> {
       return;
     }
     if (this.waiting.size === 0) {
-      this.#end(NONE, () => {
+      this.#end(null, () => {
         this.#subscriber.complete();
       });
       return;
@@ -155,7 +155,7 @@ export class Outlet<T> {
   }
 
   /** Errors; what waits unclaimed is handed back. */
-  error(error: unknown, ticket: Ticket = NONE): void {
+  error(error: unknown, ticket: Ticket | null = null): void {
     this.handBack(reasonOf(error));
     this.#end(ticket, () => {
       this.#subscriber.error(error);
@@ -180,7 +180,7 @@ export class Outlet<T> {
   }
 
   /** A terminal call counts as one towards the Demand, so that what it subscribes waits for its turn. */
-  #end(ticket: Ticket, run: () => void): void {
+  #end(ticket: Ticket | null, run: () => void): void {
     const { demand } = this;
     const outerTicket = current.ticket;
     const { emitter } = demand;

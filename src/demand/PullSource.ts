@@ -3,7 +3,7 @@ import { after, LoopBudget } from '../clock.ts';
 import { HandedBackError, reasonOf, TicketPathError, UnclaimedError } from '../errors.ts';
 import { waitForClosing, type Run } from '../flow/Run.ts';
 import { endOfChain } from '../rx/chain.ts';
-import { current, NONE, under } from '../tickets/current.ts';
+import { current, under } from '../tickets/current.ts';
 import { Ticket, type TicketBook } from '../tickets/Ticket.ts';
 import { UNLIMITED } from './Demand.ts';
 import { Outlet, type Emitter } from './Outlet.ts';
@@ -46,7 +46,7 @@ export class PullSource<T> implements Emitter {
   /** The run whose items it brings; none for a source inside work. */
   readonly #run: Run | undefined;
   readonly #budget = new LoopBudget();
-  #parent: Ticket = NONE;
+  #parent: Ticket | null = null;
   #pull: Pull<T> | undefined;
   #pending = 0;
   #allSettled: (() => void) | undefined;
@@ -154,9 +154,9 @@ export class PullSource<T> implements Emitter {
     this.#close();
     // What is subscribed in its place (catchError, retry) works on the same item, whose ticket is kept meanwhile.
     const parent = this.#parent;
-    this.#parent = NONE;
+    this.#parent = null;
     this.#out.error(error, parent);
-    if (parent !== NONE) parent.release(this.#out.demand.ended ? reasonOf(error) : undefined);
+    if (parent !== null) parent.release(this.#out.demand.ended ? reasonOf(error) : undefined);
   }
 
   /** A synchronous input: a loop of pulls, each delivered at once. */
@@ -252,13 +252,13 @@ export class PullSource<T> implements Emitter {
   }
 
   #issue(value: T, onSettled: (settlement: Settlement<T>) => void): Ticket {
-    const parent = this.#parent === NONE ? undefined : this.#parent.hold();
+    const parent = this.#parent === null ? undefined : this.#parent.hold();
     this.#pending++;
     const settle = (failure: unknown): void => {
       this.#pending--;
       parent?.release(failure);
       try {
-        under(NONE, () => {
+        under(null, () => {
           onSettled({ value, failure });
         });
       } catch (error) {
@@ -332,7 +332,7 @@ export class PullSource<T> implements Emitter {
     this.#out.detach(reason);
     const { demand } = this.#out;
     // Given up by a native operator (switchMap, takeUntil): unclaimed, as an item that such an operator swallows.
-    if (cutShort && !demand.ended && this.#parent !== NONE) demand.defer(this.#parent);
+    if (cutShort && !demand.ended && this.#parent !== null) demand.defer(this.#parent);
     this.#release(cutShort && demand.ended ? reason : undefined);
   }
 
@@ -373,20 +373,20 @@ export class PullSource<T> implements Emitter {
   #inherit(): void {
     const { demand, inner } = this.#out;
     const outer = current.ticket;
-    if (outer !== undefined && outer !== NONE) this.#parent = outer.claim();
+    if (outer !== undefined && outer !== null) this.#parent = outer.claim();
     else if (demand.ticketed && (inner || outer === undefined)) {
       // Subscribed when another inner ended, or later than its item came: it works on one of those that wait, and no
       // program can tell which.
       const waiting = demand.unclaimedTickets();
       if (waiting.length > 0) this.#parent = Ticket.group(waiting);
     }
-    if (this.#parent !== NONE) demand.announce();
+    if (this.#parent !== null) demand.announce();
   }
 
   #release(failure?: unknown): void {
     const parent = this.#parent;
-    this.#parent = NONE;
-    if (parent !== NONE) parent.release(failure);
+    this.#parent = null;
+    if (parent !== null) parent.release(failure);
   }
 
   #noDemand(): void {

@@ -10,7 +10,7 @@ import {
 import { leaveQuietly, type ItemEvent, type Run } from '../flow/Run.ts';
 import { StageMeter, type StageIdentity } from '../metrics/StageMeter.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
-import { current, NONE, under } from '../tickets/current.ts';
+import { current, under } from '../tickets/current.ts';
 import { Ticket } from '../tickets/Ticket.ts';
 import { Demand, type DemandOwner } from './Demand.ts';
 import { Outlet, type Emitter } from './Outlet.ts';
@@ -65,7 +65,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   }
 
   /** Takes an item in. The ledger and the Demand count it already. */
-  protected abstract accept(value: T, ticket: Ticket): void;
+  protected abstract accept(value: T, ticket: Ticket | null): void;
   /** Emits the next of what is ready, if `this.out.ready()` where it takes a place below; false: nothing to emit now. */
   protected abstract emitNext(): boolean;
   /** Nothing is held any more. */
@@ -112,11 +112,11 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- a note for messages, taken back below
     subscribing = this;
     this.demand.subscribing = true;
-    const ticket = current.ticket ?? NONE;
+    const ticket = current.ticket ?? null;
     // Where another inner has ended, or later than its item came: the item is one of those that wait.
     const late = inner || current.ticket === undefined;
     const waiting =
-      ticket === NONE && below.ticketed && late ? Ticket.group(below.unclaimedTickets()) : undefined;
+      ticket === null && below.ticketed && late ? Ticket.group(below.unclaimedTickets()) : undefined;
     try {
       under(waiting ?? ticket, () => source.subscribe(inlet));
     } finally {
@@ -129,14 +129,14 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   receive(value: T): void {
     const { demand } = this;
     demand.claims++;
-    const plain = current.ticket === NONE && demand.emitting > 0 && demand.held < demand.limit;
+    const plain = current.ticket === null && demand.emitting > 0 && demand.held < demand.limit;
     if (!plain || this.inputDone || this.#traced) {
       this.#receiveWithCare(value);
       return;
     }
     this.meter.in++;
     demand.held++;
-    this.accept(value, NONE);
+    this.accept(value, null);
   }
 
   inputEnded(): void {
@@ -241,9 +241,9 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   }
 
   /** Hands an item back: it has no outcome, and stays in the ledger as held. */
-  protected leave(value: unknown, ticket: Ticket, reason: unknown): void {
+  protected leave(value: unknown, ticket: Ticket | null, reason: unknown): void {
     this.run?.left.push({ stage: this.name, value });
-    if (ticket !== NONE) ticket.release(reasonOf(reason));
+    if (ticket !== null) ticket.release(reasonOf(reason));
   }
 
   /** Debug mode. Callers check `this.run?.trace` first, so that nothing is made where nobody listens. */
@@ -283,7 +283,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     if (this.dead || this.inputDone) return;
     const { demand } = this;
     let ticket = current.ticket;
-    if (ticket !== NONE) ticket = this.#claim(ticket);
+    if (ticket !== null) ticket = this.#claim(ticket);
     if (ticket === undefined) return;
     if (demand.emitting === 0) this.#fromNowhere();
     this.meter.in++;
@@ -298,9 +298,9 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   }
 
   /** The ticket that comes with an item, retained; undefined: it was lost, and the stage has failed. */
-  #claim(ticket: Ticket | undefined): Ticket | undefined {
+  #claim(ticket: Ticket | undefined): Ticket | null | undefined {
     if (ticket) return ticket.claim();
-    if (!this.demand.ticketed) return NONE;
+    if (!this.demand.ticketed) return null;
     this.fail(
       new TicketLostError(
         `${this.name}: an item of an acknowledged flow arrived outside its call, held by a native asynchronous operator ` +

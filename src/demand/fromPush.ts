@@ -1,6 +1,6 @@
 import { from, Observable, type ObservableInput, type ObservedValueOf, type Subscriber } from 'rxjs';
 import { InnerInlet } from '../rx/InnerInlet.ts';
-import { NONE } from '../tickets/current.ts';
+
 import { Outlet, type Emitter } from './Outlet.ts';
 
 /**
@@ -61,7 +61,7 @@ class PushSource<T> implements Emitter {
     if (this.#subscriber.closed) return;
     const { run } = this.#out.demand.owner ?? {};
     if (run && !this.#out.inner) run.itemsIn++;
-    this.#out.emit(value, NONE);
+    this.#out.emit(value, null);
     this.#out.pass();
   }
 

@@ -3,7 +3,7 @@ import { InvalidOptionError } from '../errors.ts';
 import type { StageIdentity } from '../metrics/StageMeter.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
 import { link } from '../rx/link.ts';
-import { NONE } from '../tickets/current.ts';
+
 import type { Ticket } from '../tickets/Ticket.ts';
 import { Stage } from './Stage.ts';
 
@@ -115,7 +115,7 @@ class Lanes<T> {
 /** Holds one item of its source, until those before it have none. */
 class Lane<T> extends Stage<T, T> {
   readonly #lanes: Lanes<T>;
-  readonly #waiting = new RingQueue<{ readonly value: T; readonly ticket: Ticket }>();
+  readonly #waiting = new RingQueue<{ readonly value: T; readonly ticket: Ticket | null }>();
 
   constructor(identity: StageIdentity, subscriber: Subscriber<T>, lanes: Lanes<T>) {
     super(identity, subscriber, 1);
@@ -130,7 +130,7 @@ class Lane<T> extends Stage<T, T> {
     this.deliver();
   }
 
-  protected override accept(value: T, ticket: Ticket): void {
+  protected override accept(value: T, ticket: Ticket | null): void {
     this.#waiting.push({ value, ticket });
     this.deliver();
   }
@@ -146,7 +146,7 @@ class Lane<T> extends Stage<T, T> {
     this.meter.emitted++;
     this.out.emit(value, ticket);
     this.meter.out++;
-    if (ticket !== NONE) ticket.release();
+    if (ticket !== null) ticket.release();
     if (!this.dead) this.demand.release();
     return true;
   }

@@ -4,7 +4,7 @@ import type { Run } from '../flow/Run.ts';
 import { wholeNumber } from '../options.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
-import { current, NONE, under } from '../tickets/current.ts';
+import { current, under } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
 import { Demand, type DemandOwner } from './Demand.ts';
 
@@ -39,7 +39,7 @@ class Loop<T> implements AsyncIterator<T, undefined>, DemandOwner, Receiver<T> {
   readonly run: Run | undefined = undefined;
   readonly demand: Demand;
   readonly #values = new RingQueue<T>();
-  readonly #tickets = new RingQueue<Ticket>();
+  readonly #tickets = new RingQueue<Ticket | null>();
   readonly #loops: Waiting<T>[] = [];
   readonly #flow: Observable<T>;
   #inlet: Inlet<T> | undefined;
@@ -64,7 +64,7 @@ class Loop<T> implements AsyncIterator<T, undefined>, DemandOwner, Receiver<T> {
     while (this.#values.size > 0) {
       this.#values.take();
       const ticket = this.#tickets.take();
-      if (ticket !== NONE) ticket.release(reason);
+      if (ticket !== null) ticket.release(reason);
     }
     this.#inlet?.unsubscribe();
     this.demand.end(reason);
@@ -84,9 +84,9 @@ class Loop<T> implements AsyncIterator<T, undefined>, DemandOwner, Receiver<T> {
       return;
     }
     this.demand.held++;
-    const ticket = current.ticket ?? NONE;
+    const ticket = current.ticket ?? null;
     this.#values.push(value);
-    this.#tickets.push(ticket === NONE ? NONE : ticket.claim());
+    this.#tickets.push(ticket === null ? null : ticket.claim());
     this.#settle();
   }
 
@@ -124,7 +124,7 @@ class Loop<T> implements AsyncIterator<T, undefined>, DemandOwner, Receiver<T> {
     this.#inlet = inlet;
     this.demand.subscribing = true;
     try {
-      under(NONE, () => this.#flow.subscribe(inlet));
+      under(null, () => this.#flow.subscribe(inlet));
     } finally {
       this.demand.subscribed();
     }
@@ -136,7 +136,7 @@ class Loop<T> implements AsyncIterator<T, undefined>, DemandOwner, Receiver<T> {
         const value = this.#values.take();
         const ticket = this.#tickets.take();
         this.#loops.shift()?.resolve({ done: false, value });
-        if (ticket !== NONE) ticket.release();
+        if (ticket !== null) ticket.release();
         this.demand.release();
         continue;
       }

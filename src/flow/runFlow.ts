@@ -15,7 +15,7 @@ import { Demand, UNLIMITED, type DemandOwner } from '../demand/Demand.ts';
 import { HandedBackError, InvalidOptionError, reasonOf, TicketLostError } from '../errors.ts';
 import { atLeast, callable, oneOf } from '../options.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
-import { current, NONE, under } from '../tickets/current.ts';
+import { current, under } from '../tickets/current.ts';
 import { explain, statsOf, type FlowReport, type FlowStats } from './report.ts';
 import { leaveQuietly, Run, waitForClosing, type ItemEvent } from './Run.ts';
 import { debugTracer } from './debug.ts';
@@ -249,7 +249,7 @@ class FlowEnd implements DemandOwner, Receiver<unknown> {
     this.#inlet = inlet;
     this.demand.subscribing = true;
     try {
-      under(NONE, () => flow.subscribe(inlet));
+      under(null, () => flow.subscribe(inlet));
     } finally {
       this.demand.subscribed();
     }
@@ -265,7 +265,7 @@ class FlowEnd implements DemandOwner, Receiver<unknown> {
     this.demand.claims++;
     this.run.delivered++;
     const { ticket } = current;
-    if (ticket === NONE) return;
+    if (ticket === null) return;
     if (ticket) ticket.claims++;
     else if (this.demand.ticketed) {
       this.fail(

@@ -9,7 +9,7 @@ import { StageMeter, type StageIdentity } from '../metrics/StageMeter.ts';
 import { KeyedLine, PlainLine, type Line } from '../pool/lines.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
 import { InnerInlet } from '../rx/InnerInlet.ts';
-import { current, NONE, under } from '../tickets/current.ts';
+import { current, under } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
 import { isPromiseLike } from './isPromiseLike.ts';
 import { ItemContext, type ItemSlot } from './ItemContext.ts';
@@ -40,11 +40,13 @@ type JobState = typeof WAITING | typeof WORKING | typeof SETTLING | typeof DONE 
 export class Job<T, R> implements ItemSlot {
   readonly demand: Demand;
   value!: T;
-  ticket: Ticket = NONE;
+  ticket: Ticket | null = null;
   key: unknown = undefined;
   index = 0;
   worker = -1;
   state: JobState = WAITING;
+  /** One of its results is on its way down. */
+  emitting = false;
   outcome: Outcome = 'out';
   /** It has what most items never have: a key, a result that waits, an Observable, another outcome than `out`. */
   more = false;
@@ -93,10 +95,11 @@ export class PoolStage<T, R> extends Stage<T, R> {
   readonly #order = new RingQueue<Job<T, R>>();
   /** Whom each worker works for, or did last. */
   readonly #workers: Job<T, R>[] = [];
+  /** The worker that was last to be free, -1 if there is none, and those that were before it. */
+  #freeWorker = -1;
   readonly #freeWorkers: number[] = [];
   /** Jobs to be used again, each of which knows the next. */
   #spare: Job<T, R> | undefined = undefined;
-  #spares = 0;
   #concurrency: number;
   readonly #ordered: boolean;
   /** No order to keep, and no keys. */
@@ -104,7 +107,6 @@ export class PoolStage<T, R> extends Stage<T, R> {
   #working = 0;
   #index = 0;
   #starting = false;
-  #emitting: Job<T, R> | undefined;
 
   constructor(
     identity: StageIdentity,
@@ -132,20 +134,19 @@ export class PoolStage<T, R> extends Stage<T, R> {
   /** Sets another number of workers. A lowered one lets running work finish. */
   resize(concurrency: number): void {
     this.#concurrency = concurrency;
+    if (this.#freeWorker >= 0) this.#freeWorkers.push(this.#freeWorker);
+    this.#freeWorker = -1;
     this.#freeWorkers.sort((a, b) => b - a);
     this.#startNext();
     this.demand.resize(concurrency + this.#settings.maxWaiting);
   }
 
-  protected override accept(value: T, ticket: Ticket): void {
+  protected override accept(value: T, ticket: Ticket | null): void {
     let job = this.#spare;
     if (job === undefined) job = new Job(this);
-    else {
-      this.#spare = job.next;
-      this.#spares--;
-    }
+    else this.#spare = job.next;
     job.value = value;
-    if (ticket !== NONE) job.ticket = ticket;
+    if (ticket !== null) job.ticket = ticket;
     job.index = this.#index++;
     job.state = WAITING;
     if (this.#plain && this.#working < this.#concurrency && this.#line.size === 0) {
@@ -219,7 +220,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
       if (!this.dead && job.state === SETTLING) this.#fail(job, reason);
     };
     try {
-      const answer = under(NONE, () => onFailure(letter));
+      const answer = under(null, () => onFailure(letter));
       if (isPromiseLike(answer)) Promise.resolve(answer).then(taken, refused);
       else taken();
     } catch (reason) {
@@ -287,21 +288,21 @@ export class PoolStage<T, R> extends Stage<T, R> {
     for (const job of this.#line.clear()) this.#leaveJob(job, reason);
     for (const job of this.#workers) {
       if (job.state !== WORKING && job.state !== SETTLING) continue;
-      if (job === this.#emitting && !keepFinished) this.#stopWork(job, reason);
+      if (job.emitting && !keepFinished) this.#stopWork(job, reason);
       else this.#leaveJob(job, reason);
     }
     if (keepFinished) return;
     for (const queue of [this.#ready, this.#order]) {
       while (queue.size > 0) {
         const job = queue.take();
-        if (job.state === DONE && job !== this.#emitting) this.#leaveJob(job, reason);
+        if (job.state === DONE && !job.emitting) this.#leaveJob(job, reason);
       }
     }
   }
 
   #keyed(job: Job<T, R>, by: (value: T) => unknown): boolean {
     const outer = current.ticket;
-    current.ticket = NONE;
+    current.ticket = null;
     try {
       job.key = by(job.value);
       job.more = true;
@@ -332,7 +333,9 @@ export class PoolStage<T, R> extends Stage<T, R> {
   }
 
   #start(job: Job<T, R>): void {
-    const worker = this.#freeWorkers.pop() ?? this.#workers.length;
+    let worker = this.#freeWorker;
+    if (worker >= 0) this.#freeWorker = -1;
+    else worker = this.#freeWorkers.pop() ?? this.#workers.length;
     if (this.#workers[worker] !== job) this.#workers[worker] = job;
     this.#working++;
     job.worker = worker;
@@ -340,7 +343,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
     const context = new ItemContext(job.index, worker, job);
     if (this.run !== undefined) this.#clockIn(job, context, this.run);
     const outer = current.ticket;
-    if (outer !== NONE) current.ticket = NONE;
+    if (outer !== null) current.ticket = null;
     try {
       const result = this.#work(job.value, context);
       if (result instanceof Promise) result.then(job.fulfilled, job.rejected);
@@ -348,7 +351,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
     } catch (error) {
       this.failed(job, error);
     }
-    if (outer !== NONE) current.ticket = outer;
+    if (outer !== null) current.ticket = outer;
   }
 
   #follow(job: Job<T, R>, result: ObservableInput<R>): void {
@@ -404,10 +407,10 @@ export class PoolStage<T, R> extends Stage<T, R> {
       this.meter.blockedMs += (now() - job.since) * job.weight;
       job.weight = 0;
     }
-    this.#emitting = job;
+    job.emitting = true;
     this.meter.emitted++;
     this.out.emit(result, job.ticket);
-    this.#emitting = undefined;
+    job.emitting = false;
   }
 
   /** Delivered: the place is free. */
@@ -416,13 +419,13 @@ export class PoolStage<T, R> extends Stage<T, R> {
     if (job.outcome === 'out') this.meter.out++;
     else this.#withoutResult(job, job.outcome);
     if (this.dead) {
-      if (ticket !== NONE) ticket.release(); // it was on the stack when the flow ended below: delivered
+      if (ticket !== null) ticket.release(); // it was on the stack when the flow ended below: delivered
       return;
     }
     if (!this.#ordered) this.#vacate(job);
     this.#recycle(job);
     if (this.#line.size > 0) this.#startNext();
-    if (ticket !== NONE) ticket.release();
+    if (ticket !== null) ticket.release();
     this.demand.release();
   }
 
@@ -434,8 +437,10 @@ export class PoolStage<T, R> extends Stage<T, R> {
   /** The worker is free, and so is the key. */
   #vacate(job: Job<T, R>): void {
     // After a lowered limit, the numbers above it are the last to be taken.
-    if (job.worker < this.#concurrency) this.#freeWorkers.push(job.worker);
-    else this.#freeWorkers.unshift(job.worker);
+    const { worker } = job;
+    if (worker >= this.#concurrency) this.#freeWorkers.unshift(worker);
+    else if (this.#freeWorker < 0) this.#freeWorker = worker;
+    else this.#freeWorkers.push(worker);
     this.#working--;
     if (!this.#plain) this.#line.done(job);
   }
@@ -444,12 +449,11 @@ export class PoolStage<T, R> extends Stage<T, R> {
     job.value = undefined as T;
     job.index = -1; // what its context says from now on concerns no item
     if (job.context !== undefined) job.context = undefined;
-    if (job.ticket !== NONE) job.ticket = NONE;
+    if (job.ticket !== null) job.ticket = null;
     if (job.more) job.clear();
-    if (this.#spares >= this.demand.limit) return;
+    if (this.demand.held > this.demand.limit) return;
     job.next = this.#spare;
     this.#spare = job;
-    this.#spares++;
   }
 
   /** The stage fails with what failed this item, which is handed back last: its settlement may wake the source. */

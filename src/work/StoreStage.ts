@@ -5,7 +5,7 @@ import { waitForClosing } from '../flow/Run.ts';
 import type { StageIdentity } from '../metrics/StageMeter.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
 import { RetryClock, type RetryPolicy } from '../retry/RetryPolicy.ts';
-import { NONE, under } from '../tickets/current.ts';
+import { under } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
 import { ItemContext } from './ItemContext.ts';
 import type { DeadLetter, FailurePolicy } from './DeadLetter.ts';
@@ -22,7 +22,7 @@ export interface StoreSettings<T> {
 
 interface Entry<T> {
   readonly value: T;
-  readonly ticket: Ticket;
+  readonly ticket: Ticket | null;
   state: 'held' | 'confirmed' | 'gone';
 }
 
@@ -63,7 +63,7 @@ export class StoreStage<T> extends Stage<T, T> {
     return this.#gathered.size;
   }
 
-  protected override accept(value: T, ticket: Ticket): void {
+  protected override accept(value: T, ticket: Ticket | null): void {
     this.#gathered.push({ value, ticket, state: 'held' });
     if (this.letsGo) this.#due = true;
     this.#storeNext();
@@ -187,7 +187,7 @@ export class StoreStage<T> extends Stage<T, T> {
     for (let attempt = 1; ; attempt++) {
       const forked = context.fork(attempt);
       try {
-        await under(NONE, () => this.#sink.store(values, forked));
+        await under(null, () => this.#sink.store(values, forked));
         return;
       } catch (error) {
         if (this.dead || !clock || (this.#sink.classify?.(error) ?? 'retry') !== 'retry') throw error;
@@ -218,7 +218,7 @@ export class StoreStage<T> extends Stage<T, T> {
     if (onFailure === 'fail') throw error;
     if (onFailure !== 'drop') {
       const letter: DeadLetter<T> = { value: entry.value, error, attempts, stage: this.name };
-      await under(NONE, () => onFailure(letter));
+      await under(null, () => onFailure(letter));
 
       if (this.#gone(entry)) return; // handed back while the handler took it
     }
@@ -235,7 +235,7 @@ export class StoreStage<T> extends Stage<T, T> {
   #leaves(entry: Entry<T>, outcome: 'out' | 'dropped' | 'dead'): void {
     entry.state = 'gone';
     this.meter[outcome]++;
-    if (entry.ticket !== NONE) entry.ticket.release();
+    if (entry.ticket !== null) entry.ticket.release();
     if (!this.dead) this.demand.release();
   }
 

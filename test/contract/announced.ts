@@ -26,7 +26,7 @@ export const announcedLaws: readonly Law[] = [
     sabotage: [
       without(PULL, 'if (this.#onSettled) demand.announce();'),
       without(STAGE, '    this.out.demand.announce();'),
-      without(STAGE, 'if (!this.demand.ticketed) return NONE;', 'return NONE;'),
+      without(STAGE, 'if (!this.demand.ticketed) return null;', 'return null;'),
     ],
   },
   {

@@ -37,7 +37,6 @@ export const cellLaws: readonly Law[] = [
     check(sluice) {
       const shared = (globalThis as Record<symbol, unknown>)[Symbol.for('sluice.current/1')];
       assert.equal(shared, sluice.current);
-      assert.equal(sluice.current.none, sluice.NONE);
     },
     sabotage: [without(CURRENT, "Symbol.for('sluice.current/1')", "Symbol('own')")],
   },
@@ -64,13 +63,13 @@ export const cellLaws: readonly Law[] = [
   },
   {
     rule: 'T1',
-    says: 'user code is called under NONE',
+    says: 'user code is called without a ticket',
     async check(sluice) {
       const log: Log = [];
       const seen: Record<string, unknown> = {};
       const note = <R>(who: string, result: R): R => {
         const { ticket } = sluice.current;
-        seen[who] ??= ticket === sluice.NONE ? 'none' : ticket === undefined ? 'outside' : 'a ticket';
+        seen[who] ??= ticket === null ? 'none' : ticket === undefined ? 'outside' : 'a ticket';
         return result;
       };
       const push = new Subject<string>();
@@ -133,36 +132,36 @@ export const cellLaws: readonly Law[] = [
     sabotage: [
       without(
         POOL,
-        '    if (outer !== NONE) current.ticket = NONE;\n    try {\n      const result = this.#work',
+        '    if (outer !== null) current.ticket = null;\n    try {\n      const result = this.#work',
         '    try {\n      const result = this.#work',
       ),
       without(
         POOL,
-        '    current.ticket = NONE;\n    try {\n      job.key = by',
+        '    current.ticket = null;\n    try {\n      job.key = by',
         '    try {\n      job.key = by',
       ),
-      without(FILTER_OR, 'under(NONE, () => predicate(value, index++))', 'predicate(value, index++)'),
+      without(FILTER_OR, 'under(null, () => predicate(value, index++))', 'predicate(value, index++)'),
       without(
         FILTER_OR,
-        'under(NONE, () => toldOf(reject, value, (error) => subscriber.error(error)))',
+        'under(null, () => toldOf(reject, value, (error) => subscriber.error(error)))',
         'toldOf(reject, value, (error) => subscriber.error(error))',
       ),
-      without(BATCH, 'under(NONE, () => this.#bounds.weigh(value))', 'this.#bounds.weigh(value)'),
+      without(BATCH, 'under(null, () => this.#bounds.weigh(value))', 'this.#bounds.weigh(value)'),
       without(
         STORE,
-        'under(NONE, () => this.#sink.store(values, forked))',
+        'under(null, () => this.#sink.store(values, forked))',
         'this.#sink.store(values, forked)',
       ),
       without(
         PULL,
-        'under(NONE, () => {\n          onSettled({ value, failure });\n        });',
+        'under(null, () => {\n          onSettled({ value, failure });\n        });',
         'onSettled({ value, failure });',
       ),
     ],
   },
   {
     rule: 'T1',
-    says: 'a source without tickets, and native ones at subscription and at the end, emit under NONE in an acknowledged flow',
+    says: 'a source without tickets, and native ones at subscription and at the end, emit without a ticket in an acknowledged flow',
     async check(sluice) {
       const log: Log = [];
       const flow = concat(
@@ -184,7 +183,7 @@ export const cellLaws: readonly Law[] = [
       without(
         OUTLET,
         'if (outerTicket !== ticket) current.ticket = ticket;',
-        'if (outerTicket !== ticket) current.ticket = ticket === NONE ? undefined : ticket;',
+        'if (outerTicket !== ticket) current.ticket = ticket === null ? undefined : ticket;',
       ),
       without(STAGE, 'under(waiting ?? ticket, () => source.subscribe(inlet))', 'source.subscribe(inlet)'),
     ],
@@ -208,7 +207,7 @@ export const cellLaws: readonly Law[] = [
       without(
         STAGE,
         'under(waiting ?? ticket, () => source.subscribe(inlet))',
-        'under(NONE, () => source.subscribe(inlet))',
+        'under(null, () => source.subscribe(inlet))',
       ),
     ],
   },

@@ -45,8 +45,8 @@ export const claimedLaws: readonly Law[] = [
       assert.deepEqual([early(log), lost(log)], [[], []]);
     },
     sabotage: [
-      without(STAGE, 'if (ticket) return ticket.claim();', 'if (ticket) { ticket.claims++; return NONE; }'),
-      without(POOL, 'this.out.emit(result, job.ticket);', 'this.out.emit(result, NONE);'),
+      without(STAGE, 'if (ticket) return ticket.claim();', 'if (ticket) { ticket.claims++; return null; }'),
+      without(POOL, 'this.out.emit(result, job.ticket);', 'this.out.emit(result, null);'),
     ],
   },
   {
@@ -77,11 +77,8 @@ export const claimedLaws: readonly Law[] = [
       }
     },
     sabotage: [
-      without(
-        FILTER_OR,
-        'if (current.ticket !== undefined && current.ticket !== NONE) current.ticket.drop();',
-      ),
-      without('operators/drops.ts', 'if (ticket !== undefined && ticket !== NONE) ticket.drop();'),
+      without(FILTER_OR, 'current.ticket?.drop();'),
+      without('operators/drops.ts', 'ticket?.drop();'),
       without(STORE, "this.#leaves(entry, onFailure === 'drop' ? 'dropped' : 'dead');"),
       without(
         POOL,
@@ -108,7 +105,7 @@ export const claimedLaws: readonly Law[] = [
       await running;
       assertSettledOnce(log, items(2));
     },
-    sabotage: [without('operators/boundedQueue.ts', 'if (droppedTicket !== NONE) droppedTicket.release();')],
+    sabotage: [without('operators/boundedQueue.ts', 'if (droppedTicket !== null) droppedTicket.release();')],
   },
   {
     rule: 'T3',

@@ -108,7 +108,7 @@ export const endingsLaws: readonly Law[] = [
         }
       }
     },
-    sabotage: [without('operators/batch.ts', '    if (group !== NONE) group.release();\n', '')],
+    sabotage: [without('operators/batch.ts', '    if (group !== null) group.release();\n', '')],
   },
   {
     rule: 'T9',
@@ -192,7 +192,7 @@ export const endingsLaws: readonly Law[] = [
   },
   {
     rule: 'T10',
-    says: 'an item from nowhere in an acknowledged flow is an error of the stream; one under NONE never is',
+    says: 'an item from nowhere in an acknowledged flow is an error of the stream; one without a ticket never is',
     async check(sluice) {
       const log: Log = [];
       const pushed = (source: Observable<number>) =>
@@ -211,9 +211,9 @@ export const endingsLaws: readonly Law[] = [
       assert.deepEqual(settled(log, 'ack'), []);
     },
     sabotage: [
-      without(STAGE, 'if (!this.demand.ticketed) return NONE;', 'return NONE;'),
+      without(STAGE, 'if (!this.demand.ticketed) return null;', 'return null;'),
       without('src/flow/runFlow.ts', 'else if (this.demand.ticketed) {', 'else if (false) {'),
-      without('src/demand/fromPush.ts', 'this.#out.emit(value, NONE);', 'this.#subscriber.next(value);'),
+      without('src/demand/fromPush.ts', 'this.#out.emit(value, null);', 'this.#subscriber.next(value);'),
     ],
   },
   {

@@ -68,7 +68,7 @@ export const inheritedLaws: readonly Law[] = [
         'if (waiting.length > 0) this.#parent = Ticket.group(waiting);',
         'for (const ticket of waiting) ticket.release();',
       ),
-      without(PULL, 'this.#out.emit(value, this.#parent);', 'this.#out.emit(value, NONE);'),
+      without(PULL, 'this.#out.emit(value, this.#parent);', 'this.#out.emit(value, null);'),
       without(STAGE, 'under(waiting ?? ticket, ', 'under(ticket, '),
     ],
   },
@@ -89,7 +89,7 @@ export const inheritedLaws: readonly Law[] = [
         assert.ok(log.indexOf(`ack i${item}`) > log.indexOf(`store "i1${item}"`), log.join());
       }
     },
-    sabotage: [without(PULL, 'this.#parent === NONE ? undefined : this.#parent.hold()', 'undefined')],
+    sabotage: [without(PULL, 'this.#parent === null ? undefined : this.#parent.hold()', 'undefined')],
   },
   {
     rule: 'T8',
@@ -150,7 +150,7 @@ export const inheritedLaws: readonly Law[] = [
       }
     },
     sabotage: [
-      without(PULL, 'if (this.#parent !== NONE) demand.announce();'),
+      without(PULL, 'if (this.#parent !== null) demand.announce();'),
       without(PULL, '(inner || outer === undefined)', 'inner'),
       without(STAGE, 'below.ticketed && this.out.inner', 'false'),
     ],

@@ -4,5 +4,5 @@ export * from '../../operators/index.ts';
 export { Demand } from '../../src/demand/Demand.ts';
 export { Run } from '../../src/flow/Run.ts';
 export { DEMAND, demandBelow } from '../../src/rx/chain.ts';
-export { current, NONE, under } from '../../src/tickets/current.ts';
+export { current, under } from '../../src/tickets/current.ts';
 export { Ticket } from '../../src/tickets/Ticket.ts';

@@ -279,7 +279,7 @@ const breaks: Record<string, Law['sabotage']> = {
     without(
       'src/demand/Stage.ts',
       'if (ticket) return ticket.claim();',
-      'if (ticket) { ticket.claims++; return NONE; }',
+      'if (ticket) { ticket.claims++; return null; }',
     ),
   ],
   dropping: [
@@ -302,14 +302,14 @@ const breaks: Record<string, Law['sabotage']> = {
   ],
   'holding for a time': [
     without('src/demand/PullSource.ts', 'if (this.#onSettled) demand.announce();'),
-    without('src/demand/Stage.ts', 'if (!this.demand.ticketed) return NONE;', 'return NONE;'),
+    without('src/demand/Stage.ts', 'if (!this.demand.ticketed) return null;', 'return null;'),
   ],
   'with sources inside': [
     without('src/demand/PullSource.ts', 'this.#parent = outer.claim();', 'outer.claims++;'),
     without(
       'src/demand/PullSource.ts',
       'this.#out.emit(value, this.#parent);',
-      'this.#out.emit(value, NONE);',
+      'this.#out.emit(value, null);',
     ),
     without(
       'src/demand/PullSource.ts',

@@ -19,7 +19,6 @@ import {
 import { link } from 'sluice';
 import { Stage } from '../../src/demand/Stage.ts';
 import type { OperatorLawOptions } from '../../src/testing/laws/index.ts';
-import { NONE } from '../../src/tickets/current.ts';
 import type { Ticket } from '../../src/tickets/Ticket.ts';
 
 type Operator = OperatorFunction<number, unknown>;
@@ -65,7 +64,7 @@ class Careless extends Subscriber<number> {
 
 interface Held {
   readonly value: number;
-  readonly ticket: Ticket;
+  readonly ticket: Ticket | null;
 }
 
 /** A stage with one place that does all as it should; those below forget one thing each. */
@@ -76,7 +75,7 @@ class Proper extends Stage<number, number> {
     super({ operator: 'broken', name: 'broken', slots: 0 }, subscriber, 1);
   }
 
-  protected override accept(value: number, ticket: Ticket): void {
+  protected override accept(value: number, ticket: Ticket | null): void {
     this.held.push({ value, ticket });
     this.deliver();
   }
@@ -91,7 +90,7 @@ class Proper extends Stage<number, number> {
   protected emit({ value, ticket }: Held): void {
     this.out.emit(value, ticket);
     this.meter.out++;
-    if (ticket !== NONE) ticket.release();
+    if (ticket !== null) ticket.release();
     if (!this.dead) this.demand.release();
   }
 
@@ -134,7 +133,7 @@ class LosesOnDrain extends Proper {
   override stop(): void {
     for (const { ticket } of this.held.splice(0)) {
       this.meter.dropped++;
-      if (ticket !== NONE) ticket.release();
+      if (ticket !== null) ticket.release();
       this.demand.held--;
     }
     super.stop();
@@ -152,14 +151,14 @@ class LosesTickets extends Proper {
   protected override emit({ value, ticket }: Held): void {
     this.#below.next(value); // in a microtask, and not through the outlet
     this.meter.out++;
-    if (ticket !== NONE) ticket.release(this.dead ? new Error('stopped') : undefined);
+    if (ticket !== null) ticket.release(this.dead ? new Error('stopped') : undefined);
     if (!this.dead) this.demand.release();
   }
 
-  protected override accept(value: number, ticket: Ticket): void {
+  protected override accept(value: number, ticket: Ticket | null): void {
     void Promise.resolve().then(() => {
       if (!this.dead) super.accept(value, ticket);
-      else if (ticket !== NONE) ticket.release(new Error('stopped'));
+      else if (ticket !== null) ticket.release(new Error('stopped'));
     });
   }
 
@@ -169,15 +168,15 @@ class LosesTickets extends Proper {
 }
 
 class AcknowledgesEarly extends Proper {
-  protected override accept(value: number, ticket: Ticket): void {
-    if (ticket !== NONE) ticket.release();
-    super.accept(value, NONE);
+  protected override accept(value: number, ticket: Ticket | null): void {
+    if (ticket !== null) ticket.release();
+    super.accept(value, null);
   }
 }
 
 class NeverSettles extends Proper {
   protected override emit({ value, ticket }: Held): void {
-    super.emit({ value, ticket: value === 3 && ticket !== NONE ? ticket.hold() : ticket });
+    super.emit({ value, ticket: value === 3 && ticket !== null ? ticket.hold() : ticket });
   }
 }
 
@@ -231,7 +230,7 @@ class DropsLast extends Proper {
     if (last) {
       this.meter.dropped++;
       this.demand.held--;
-      if (last.ticket !== NONE) last.ticket.release();
+      if (last.ticket !== null) last.ticket.release();
     }
     super.inputEnded();
   }

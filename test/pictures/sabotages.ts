@@ -245,8 +245,8 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
     {
       says: 'what no branch is for is told to nobody',
       file: 'operators/route.ts',
-      find: 'if (reject) under(NONE, () => toldOf(reject, value,',
-      replace: 'if (!reject) under(NONE, () => toldOf(() => undefined, value,',
+      find: 'if (reject) under(null, () => toldOf(reject, value,',
+      replace: 'if (!reject) under(null, () => toldOf(() => undefined, value,',
     },
     {
       says: 'what is rejected keeps its place',
@@ -445,8 +445,8 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
     {
       says: 'emits before the sink has confirmed',
       file: 'src/work/StoreStage.ts',
-      find: 'await under(NONE, () => this.#sink.store(values, forked));',
-      replace: 'void under(NONE, () => this.#sink.store(values, forked));',
+      find: 'await under(null, () => this.#sink.store(values, forked));',
+      replace: 'void under(null, () => this.#sink.store(values, forked));',
     },
     {
       says: 'bad data is not cut in halves',

@@ -1,7 +1,6 @@
 import { Observable, type MonoTypeOperatorFunction, type Subscriber } from 'rxjs';
 import { Stage } from '../../demand/Stage.ts';
 import type { Ticket } from '../../tickets/Ticket.ts';
-import { NONE } from '../../tickets/current.ts';
 
 /** The stage below what is checked: it has one place, which is free again when the law says so. */
 export class Below<T> {
@@ -39,7 +38,7 @@ export class Below<T> {
 
 class HoldingStage<T> extends Stage<T, T> {
   readonly #below: Below<T>;
-  readonly #items: { readonly value: T; readonly ticket: Ticket }[] = [];
+  readonly #items: { readonly value: T; readonly ticket: Ticket | null }[] = [];
 
   constructor(subscriber: Subscriber<T>, below: Below<T>) {
     super({ operator: 'law', name: 'the stage below', slots: 1 }, subscriber, 1);
@@ -59,7 +58,7 @@ class HoldingStage<T> extends Stage<T, T> {
     // Nothing to say.
   }
 
-  protected override accept(value: T, ticket: Ticket): void {
+  protected override accept(value: T, ticket: Ticket | null): void {
     this.#items.push({ value, ticket });
     this.#below.accepted++;
     this.#below.most = Math.max(this.#below.most, this.#items.length);
@@ -73,7 +72,7 @@ class HoldingStage<T> extends Stage<T, T> {
     this.meter.emitted++;
     this.out.emit(value, ticket);
     this.meter.out++;
-    if (ticket !== NONE) ticket.release();
+    if (ticket !== null) ticket.release();
     if (!this.dead) this.demand.release();
     return true;
   }
