@@ -345,7 +345,8 @@ export class PoolStage<T, R> extends Stage<T, R> {
     const outer = current.ticket;
     if (outer !== null) current.ticket = null;
     try {
-      const result = this.#work(job.value, context);
+      const work = this.#work;
+      const result = work(job.value, context);
       if (result instanceof Promise) result.then(job.fulfilled, job.rejected);
       else this.#follow(job, result);
     } catch (error) {
@@ -416,7 +417,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
   /** Delivered: the place is free. */
   #finish(job: Job<T, R>): void {
     const { ticket } = job;
-    if (job.outcome === 'out') this.meter.out++;
+    if (!job.more || job.outcome === 'out') this.meter.out++;
     else this.#withoutResult(job, job.outcome);
     if (this.dead) {
       if (ticket !== null) ticket.release(); // it was on the stack when the flow ended below: delivered

@@ -132,8 +132,8 @@ export const cellLaws: readonly Law[] = [
     sabotage: [
       without(
         POOL,
-        '    if (outer !== null) current.ticket = null;\n    try {\n      const result = this.#work',
-        '    try {\n      const result = this.#work',
+        '    if (outer !== null) current.ticket = null;\n    try {\n      const work = this.#work',
+        '    try {\n      const work = this.#work',
       ),
       without(
         POOL,
