@@ -164,7 +164,9 @@ export class Outlet<T> {
 
   /** Leaves the line and the Demand; what waits unclaimed is handed back. */
   detach(reason?: unknown): void {
-    this.handBack(reason ?? new HandedBackError('sluice', 'the flow was stopped'));
+    if (this.waiting.size > 0) {
+      this.handBack(reason ?? new HandedBackError('sluice', 'the flow was stopped'));
+    }
     this.demand.detach(this);
   }
 

@@ -320,14 +320,15 @@ export class PullSource<T> implements Emitter {
   }
 
   #tearDown(): void {
-    const reason = new HandedBackError(this.#name, 'the flow was stopped');
     this.#urge(-1);
     // Torn down while it emits, the item it works on was delivered as far as anybody wanted.
     const cutShort = !this.#done && !this.#running;
     const item = this.#inHand;
+    // Making an error takes longer than a source of one value: not where the end is its own.
+    const reason = this.#done && !item ? undefined : new HandedBackError(this.#name, 'the flow was stopped');
     this.#inHand = undefined;
     this.#done = true;
-    if (item) this.#giveBack(item.value, reason);
+    if (item && reason) this.#giveBack(item.value, reason);
     this.#close();
     this.#out.detach(reason);
     const { demand } = this.#out;

@@ -268,13 +268,14 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   }
 
   #tearDown(): void {
-    const reason = new HandedBackError(this.name, 'the flow was stopped', this.#failure?.error);
-    if (!this.dead) {
+    if (this.dead) this.out.detach();
+    else {
+      const reason = new HandedBackError(this.name, 'the flow was stopped', this.#failure?.error);
       this.dead = this.inputDone = true;
       this.demand.end(reason);
       this.abandon(reason, false);
+      this.out.detach(reason);
     }
-    this.out.detach(reason);
     this.meter.leave(this);
   }
 

@@ -317,7 +317,7 @@ export const endingLaws: readonly Law[] = [
         ],
       );
     },
-    sabotage: [without(PULL, 'if (item) this.#giveBack(item.value, reason);')],
+    sabotage: [without(PULL, 'if (item && reason) this.#giveBack(item.value, reason);')],
   },
   {
     rule: 'D12',
