@@ -1,9 +1,10 @@
 import { HttpErrorResponse } from '@angular/common/http';
-import { DestroyRef, inject, Injectable, InjectionToken, signal } from '@angular/core';
+import { computed, DestroyRef, inject, Injectable, InjectionToken, signal } from '@angular/core';
 import { takeUntilDestroyed, toSignal } from '@angular/core/rxjs-interop';
-import { defer, EMPTY, finalize, of, repeat, Subject, switchMap, tap, type Observable } from 'rxjs';
+import { defer, finalize, Subject, switchMap, tap, type Observable } from 'rxjs';
 import {
   boundedQueue,
+  Concurrency,
   delays,
   fromPull,
   poolMap,
@@ -47,8 +48,8 @@ export class OrderDesk {
   readonly #orders = signal<readonly Order[]>([]);
   readonly #deadLetters = signal<readonly DeadLetter<number>[]>([]);
   readonly #jobs = signal<readonly (Job | undefined)[]>([]);
-  readonly #concurrency = signal(3);
-  readonly #poolSize = signal(3);
+  readonly #workers = new Concurrency(3);
+  readonly #concurrency = signal(this.#workers.limit);
   readonly #runs = new Subject<FlowRun>();
   #run: FlowRun | undefined;
 
@@ -58,12 +59,14 @@ export class OrderDesk {
   /** Orders that have come, the newest first. */
   readonly orders = this.#orders.asReadonly();
   readonly deadLetters = this.#deadLetters.asReadonly();
-  /** One for each worker of the pool; undefined: idle. */
-  readonly jobs = this.#jobs.asReadonly();
   /** How many requests are wanted at once. */
   readonly concurrency = this.#concurrency.asReadonly();
-  /** How many the pool allows. Follows `concurrency` when what the pool holds is done. */
-  readonly poolSize = this.#poolSize.asReadonly();
+  /** One for each worker of the pool; undefined: idle. After a lowered limit, those above it that still work are here too. */
+  readonly jobs = computed(() => {
+    const jobs = this.#jobs();
+    const workers = Math.max(this.#concurrency(), jobs.findLastIndex((job) => job !== undefined) + 1);
+    return Array.from({ length: workers }, (_, i) => jobs[i]);
+  });
   /** The figures of the run; undefined before the first. */
   readonly stats = toSignal<FlowStats>(this.#runs.pipe(switchMap((run) => run.stats$)));
 
@@ -78,18 +81,13 @@ export class OrderDesk {
     this.#run = run;
     this.#runs.next(run);
     run.then(
-      (report) => this.#over(report.end === 'completed' ? 'done' : 'stopped'),
-      () => this.#over('failed'),
+      (report) => this.#state.set(report.end === 'completed' ? 'done' : 'stopped'),
+      () => this.#state.set('failed'),
     );
   }
 
   #busy(): boolean {
     return this.#state() === 'running' || this.#state() === 'stopping';
-  }
-
-  #over(state: DeskState): void {
-    this.#state.set(state);
-    this.#poolSize.set(this.#concurrency());
   }
 
   /** Takes no more orders, and finishes those that are inside. */
@@ -108,36 +106,27 @@ export class OrderDesk {
     this.start();
   }
 
-  /**
-   * Sets how many requests may be in flight. A pool keeps its size, so the source ends early, the pool finishes what it
-   * holds, and `repeat` makes the next one. With a pool that can be resized this method is one call.
-   */
+  /** Sets how many requests may be in flight: more start at once, fewer when enough of those now open are done. */
   setConcurrency(concurrency: number): void {
     this.#concurrency.set(concurrency);
-    if (!this.#busy()) this.#poolSize.set(concurrency);
+    this.#workers.set(concurrency);
   }
 
   #flow(): Observable<Order> {
-    const ids = fromPull(() => this.#take());
-    const queue = boundedQueue<number>({ capacity: 6, name: 'queue' });
-    return defer(() => {
-      this.#poolSize.set(this.#concurrency());
-      this.#jobs.set(Array.from({ length: this.#poolSize() }));
-      const pool = poolMap(this.#fetch, {
-        concurrency: this.#poolSize(),
+    return fromPull(() => this.#take()).pipe(
+      boundedQueue({ capacity: 6, name: 'queue' }),
+      poolMap((id, context) => this.#fetch(id, context), {
+        concurrency: this.#workers,
         onFailure: (letter) => this.#deadLetters.update((letters) => [letter, ...letters]),
         name: 'requests',
-      });
-      return ids.pipe(queue, pool);
-    }).pipe(
-      repeat({ delay: () => (this.#state() === 'running' && this.#todo().length > 0 ? of(true) : EMPTY) }),
+      }),
       tap((order) => this.#orders.update((orders) => [order, ...orders])),
     );
   }
 
-  /** Takes order numbers from the line, one for each pull, until the pool is to change its size. */
+  /** Takes order numbers from the line, one for each pull. */
   *#take(): Generator<number, void> {
-    while (this.#poolSize() === this.#concurrency()) {
+    for (;;) {
       const [id, ...rest] = this.#todo();
       if (id === undefined) return;
       this.#todo.set(rest);
@@ -146,8 +135,11 @@ export class OrderDesk {
   }
 
   /** Three attempts at an order, in one slot of the pool, which the page can see. */
-  readonly #fetch = (id: number, context: WorkContext): Observable<Order> =>
-    defer(() => this.#attempts(id, context)).pipe(finalize(() => this.#show(context.worker, undefined)));
+  #fetch(id: number, context: WorkContext): Observable<Order> {
+    return defer(() => this.#attempts(id, context)).pipe(
+      finalize(() => this.#show(context.worker, undefined)),
+    );
+  }
 
   readonly #attempts = withRetry(
     (id: number, { worker, attempt }: WorkContext) => {
@@ -158,7 +150,11 @@ export class OrderDesk {
   );
 
   #show(worker: number, job: Job | undefined): void {
-    this.#jobs.update((jobs) => jobs.map((shown, i) => (i === worker ? job : shown)));
+    this.#jobs.update((jobs) => {
+      const shown = [...jobs];
+      shown[worker] = job;
+      return shown;
+    });
   }
 }
 
