@@ -1,3 +1,4 @@
+import type { Subscriber } from 'rxjs';
 import type { StageIdentity } from '../metrics/StageMeter.ts';
 import { StageMeter } from '../metrics/StageMeter.ts';
 
@@ -129,6 +130,21 @@ export function waitForClosing(run: Run | undefined, close: () => unknown, what:
     })
     .finally(() => run?.closing.delete(watched));
   run?.closing.add(watched);
+}
+
+/** Closes a sink once it is no longer needed: at the end of the run, or, without one, of the subscription. */
+export function closeAtEnd(
+  sink: { close?(): Promise<void> },
+  run: Run | undefined,
+  subscriber: Subscriber<unknown>,
+  name: string,
+): void {
+  if (!sink.close) return;
+  if (run) run.sinks.set(sink, name);
+  else
+    subscriber.add(() => {
+      waitForClosing(undefined, () => sink.close?.(), name);
+    });
 }
 
 /** Leaves what is above or inside; a teardown of the user's that throws is a warning, and stops nobody else. */

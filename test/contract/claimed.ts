@@ -82,7 +82,7 @@ export const claimedLaws: readonly Law[] = [
         'if (current.ticket !== undefined && current.ticket !== NONE) current.ticket.drop();',
       ),
       without('operators/drops.ts', 'if (ticket !== undefined && ticket !== NONE) ticket.drop();'),
-      without(STORE, "this.#leaves(entry, onFailure === 'drop' ? 'dropped' : 'dead');"),
+      without(STORE, 'this.#leaves(entry, outcome);'),
       without(
         POOL,
         "    if (onFailure === 'drop') {\n      this.#done(job);\n      return;",
