@@ -1,6 +1,7 @@
 import type { Subscriber } from 'rxjs';
 import type { StageIdentity } from '../metrics/StageMeter.ts';
 import { StageMeter } from '../metrics/StageMeter.ts';
+import { toldOf } from '../work/toldOf.ts';
 
 /** One step in the life of an item, as the debug mode tells it. */
 export interface ItemEvent {
@@ -103,13 +104,20 @@ export class Run {
     this.#whenOver.clear();
   }
 
-  /** A debug hook that throws is a warning, and changes nothing. */
-  #harmless(trace: (event: ItemEvent) => void): (event: ItemEvent) => void {
+  /** A debug hook that throws or rejects changes nothing. The first time is a warning, and the others are counted. */
+  #harmless(trace: (event: ItemEvent) => unknown): (event: ItemEvent) => void {
+    let failures = 0;
+    this.whenOver(() => {
+      if (failures > 1) this.note(`runFlow: debug failed ${failures} times`);
+    });
+    const failed = (error: unknown): void => {
+      if (++failures === 1) warnOf(this, 'runFlow', 'debug', error);
+    };
     return (event) => {
       try {
-        trace(event);
+        toldOf(trace, event, failed);
       } catch (error) {
-        warnOf(this, 'runFlow', 'debug', error);
+        failed(error);
       }
     };
   }
