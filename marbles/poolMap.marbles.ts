@@ -124,6 +124,23 @@ export const poolMapMarbles: readonly Marble[] = [
     wiring: ({ source, work }) => source().pipe(poolMap(work, { concurrency: 2, maxWaiting: 1 })),
   },
   {
+    title: 'while its dead letter is written, an item keeps its slot',
+    picture: `
+      source      ab|
+      a           -#
+      letter       ---(x|)
+      b               -B|
+      output      -----B|
+      active      1-----0
+      waiting     01--0
+      fetch.dead  0---1
+    `,
+    wiring: ({ source, work, promise }) =>
+      source().pipe(
+        poolMap(work, { concurrency: 1, maxWaiting: 1, onFailure: () => promise('letter'), name: 'fetch' }),
+      ),
+  },
+  {
     title: 'unsubscribing aborts the work, and forgets the line',
     picture: `
       source   abc-!

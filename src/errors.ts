@@ -294,6 +294,20 @@ export class PostgresRowError extends SluiceError {
   }
 }
 
+/** A dead letter could not be written, and its item is handed back; or what was written cannot be read. */
+export class DeadLetterError extends SluiceError {
+  override readonly name = 'DeadLetterError';
+  readonly code = 'DEAD_LETTER';
+  readonly retryable: boolean;
+  constructor(
+    message: string,
+    { retryable, cause }: { readonly retryable: boolean; readonly cause: unknown },
+  ) {
+    super(message, { cause });
+    this.retryable = retryable;
+  }
+}
+
 /** A marble picture that cannot be read: the message names the row and the column. */
 export class PictureError extends SluiceError {
   override readonly name = 'PictureError';

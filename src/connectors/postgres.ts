@@ -1,4 +1,4 @@
-export { ConnectionsClosedError, PostgresRowError } from '../errors.ts';
+export { ConnectionsClosedError, DeadLetterError, PostgresRowError } from '../errors.ts';
 export { classifyPostgresError } from './postgres/classify.ts';
 export type { PostgresContext } from './postgres/clients.ts';
 export {
@@ -7,3 +7,10 @@ export {
   type PostgresStats,
 } from './postgres/connections.ts';
 export { postgresTable, type PostgresTableOptions } from './postgres/table.ts';
+export { fromDeadLetters, toDeadLetters, type DeadLetterRow } from './postgres/deadLetters.ts';
+export type {
+  ErrorRecord,
+  FromDeadLettersOptions,
+  StoredDeadLetter,
+  ToDeadLettersOptions,
+} from './LetterRecord.ts';

@@ -1,5 +1,7 @@
+import type { Subscriber } from 'rxjs';
 import type { StageIdentity } from '../metrics/StageMeter.ts';
 import { StageMeter } from '../metrics/StageMeter.ts';
+import { toldOf } from '../work/toldOf.ts';
 
 /** One step in the life of an item, as the debug mode tells it. */
 export interface ItemEvent {
@@ -102,13 +104,20 @@ export class Run {
     this.#whenOver.clear();
   }
 
-  /** A debug hook that throws is a warning, and changes nothing. */
-  #harmless(trace: (event: ItemEvent) => void): (event: ItemEvent) => void {
+  /** A debug hook that throws or rejects changes nothing. The first time is a warning, and the others are counted. */
+  #harmless(trace: (event: ItemEvent) => unknown): (event: ItemEvent) => void {
+    let failures = 0;
+    this.whenOver(() => {
+      if (failures > 1) this.note(`runFlow: debug failed ${failures} times`);
+    });
+    const failed = (error: unknown): void => {
+      if (++failures === 1) warnOf(this, 'runFlow', 'debug', error);
+    };
     return (event) => {
       try {
-        trace(event);
+        toldOf(trace, event, failed);
       } catch (error) {
-        warnOf(this, 'runFlow', 'debug', error);
+        failed(error);
       }
     };
   }
@@ -129,6 +138,21 @@ export function waitForClosing(run: Run | undefined, close: () => unknown, what:
     })
     .finally(() => run?.closing.delete(watched));
   run?.closing.add(watched);
+}
+
+/** Closes a sink once it is no longer needed: at the end of the run, or, without one, of the subscription. */
+export function closeAtEnd(
+  sink: { close?(): Promise<void> },
+  run: Run | undefined,
+  subscriber: Subscriber<unknown>,
+  name: string,
+): void {
+  if (!sink.close) return;
+  if (run) run.sinks.set(sink, name);
+  else
+    subscriber.add(() => {
+      waitForClosing(undefined, () => sink.close?.(), name);
+    });
 }
 
 /** Leaves what is above or inside; a teardown of the user's that throws is a warning, and stops nobody else. */

@@ -19,6 +19,7 @@ import { current, under } from '../tickets/current.ts';
 import { explain, statsOf, type FlowReport, type FlowStats } from './report.ts';
 import { leaveQuietly, Run, waitForClosing, type ItemEvent } from './Run.ts';
 import { debugTracer } from './debug.ts';
+import { toldOf } from '../work/toldOf.ts';
 
 export interface RunFlowOptions {
   /** Drains when it is aborted: takes in no more, finishes what is inside. */
@@ -101,10 +102,13 @@ export class FlowRun implements PromiseLike<FlowReport> {
     this.#drainTimeoutMs = drainTimeoutMs;
     const warn = (message: string): void => {
       this.#warnings.push(message);
-      try {
-        onWarning(message);
-      } catch (error) {
+      const failed = (error: unknown): void => {
         this.#warnings.push(`runFlow: onWarning failed: ${String(error)}`); // a hook changes nothing
+      };
+      try {
+        toldOf(onWarning, message, failed);
+      } catch (error) {
+        failed(error);
       }
     };
     this.#run = new Run(strict, onError === 'abort', warn, (message) => this.#warnings.push(message), debug);
@@ -146,7 +150,12 @@ export class FlowRun implements PromiseLike<FlowReport> {
     return this.#promise.finally(settled);
   }
 
-  /** Takes in no more and finishes what is inside; after `drainTimeoutMs` what is left is aborted. */
+  /**
+   * Takes in no more and finishes what is inside; after `drainTimeoutMs` what is left is aborted.
+   *
+   * May be called from inside the flow, but not awaited there: work that awaits the end of its own run waits for itself,
+   * keeps its slot, and is what is left at `drainTimeoutMs`. Call `void run.drain()`, and let the work end.
+   */
   drain(): Promise<FlowReport> {
     if (this.#stopped === undefined && this.#elapsedMs === undefined) {
       this.#stopped = 'drained';

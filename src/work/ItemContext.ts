@@ -17,6 +17,8 @@ export interface ItemSlot {
   /** Why its item was given up. */
   readonly abandoned: { readonly reason: unknown } | undefined;
   context: ItemContext | undefined;
+  /** When its first attempt began. Noted only where a dead letter may have to tell it. */
+  startedAt: number;
 }
 
 /** What a context holds only once somebody asks for it: most items never do. */
@@ -57,6 +59,11 @@ export class ItemContext implements WorkContext {
   /** Attempts made so far, those of forks included. */
   get attempts(): number {
     return this.live?.attempts ?? this.attempt;
+  }
+
+  /** The first attempt begins. */
+  begin(at: number): void {
+    if (this.slot !== undefined) this.slot.startedAt = at;
   }
 
   /** Debug mode: `told` hears of each attempt beyond the first. */

@@ -9,10 +9,11 @@ import { StageMeter, type StageIdentity } from '../metrics/StageMeter.ts';
 import { KeyedLine, PlainLine, type Line } from '../pool/lines.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
 import { InnerInlet } from '../rx/InnerInlet.ts';
-import { current, under } from '../tickets/current.ts';
+import { current } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
 import { isPromiseLike } from './isPromiseLike.ts';
 import { ItemContext, type ItemSlot } from './ItemContext.ts';
+import { dated } from './LetterBox.ts';
 import type { DeadLetter, FailurePolicy } from './DeadLetter.ts';
 import type { Work } from './Work.ts';
 
@@ -61,6 +62,8 @@ export class Job<T, R> implements ItemSlot {
   /** How many items this one stands for where time is measured; 0: it is not timed. */
   weight = 0;
   since = 0;
+  /** When its first attempt began, where dead letters are written. */
+  startedAt = 0;
   /** The next one that is to be used again. */
   next: Job<T, R> | undefined = undefined;
   readonly fulfilled: (result: R) => void;
@@ -115,7 +118,9 @@ export class PoolStage<T, R> extends Stage<T, R> {
     settings: PoolSettings<T>,
   ) {
     super(identity, subscriber, settings.concurrency + settings.maxWaiting);
-    this.#work = work;
+    const { onFailure } = settings;
+    this.#work = typeof onFailure === 'object' ? dated(work) : work;
+    if (typeof onFailure === 'object') onFailure.serve(this, subscriber);
     this.#settings = settings;
     this.#concurrency = settings.concurrency;
     this.#ordered = settings.ordered;
@@ -209,7 +214,8 @@ export class PoolStage<T, R> extends Stage<T, R> {
       return;
     }
     const attempts = job.context?.attempts ?? 1;
-    const letter: DeadLetter<T> = { value: job.value, error, attempts, stage: this.name };
+    const elapsedMs = now() - job.startedAt;
+    const letter: DeadLetter<T> = { value: job.value, error, attempts, stage: this.name, elapsedMs };
     job.state = SETTLING;
     const taken = (): void => {
       if (this.dead || job.state !== SETTLING) return;
@@ -219,13 +225,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
     const refused = (reason: unknown): void => {
       if (!this.dead && job.state === SETTLING) this.#fail(job, reason);
     };
-    try {
-      const answer = under(null, () => onFailure(letter));
-      if (isPromiseLike(answer)) Promise.resolve(answer).then(taken, refused);
-      else taken();
-    } catch (reason) {
-      refused(reason);
-    }
+    onFailure.take(letter, new ItemContext(job.index, job.worker, job), taken, refused);
   }
 
   /** An Observable of work emits: the result waits in the job's outbox for its turn. */

@@ -1,7 +1,7 @@
 import type { Subscriber, Subscription } from 'rxjs';
 import { after, now } from '../clock.ts';
 import { Stage } from '../demand/Stage.ts';
-import { waitForClosing } from '../flow/Run.ts';
+import { closeAtEnd } from '../flow/Run.ts';
 import type { StageIdentity } from '../metrics/StageMeter.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
 import { RetryClock, type RetryPolicy } from '../retry/RetryPolicy.ts';
@@ -26,17 +26,23 @@ interface Entry<T> {
   state: 'held' | 'confirmed' | 'gone';
 }
 
+/** Items that are stored together. */
+interface Batch<T> {
+  readonly entries: readonly Entry<T>[];
+  readonly context: ItemContext;
+  readonly startedAt: number;
+  /** The most attempts that any of them needed. */
+  attempts: number;
+}
+
 /** The stage behind `storeTo`: gathers batches, stores them, and delivers what is confirmed, one item at a time. */
 export class StoreStage<T> extends Stage<T, T> {
   readonly #sink: Sink<T>;
   readonly #settings: StoreSettings<T>;
   readonly #gathered = new RingQueue<Entry<T>>();
   readonly #confirmed = new RingQueue<Entry<T>>();
-  /** The batches being stored, each with its worker number and context. */
-  readonly #storing = new Map<
-    number,
-    { readonly entries: readonly Entry<T>[]; readonly context: ItemContext }
-  >();
+  /** The batches being stored, by worker number. */
+  readonly #storing = new Map<number, Batch<T>>();
   #timer: Subscription | undefined;
   #due = false;
   #emitting: Entry<T> | undefined;
@@ -46,12 +52,8 @@ export class StoreStage<T> extends Stage<T, T> {
     super(identity, subscriber, settings.maxItems * (settings.concurrency + 1));
     this.#sink = sink;
     this.#settings = settings;
-    if (!sink.close) return;
-    if (this.run) this.run.sinks.set(sink, this.name);
-    else
-      subscriber.add(() => {
-        this.#closeSink();
-      });
+    closeAtEnd(sink, this.run, subscriber, this.name);
+    if (typeof settings.onFailure === 'object') settings.onFailure.serve(this, subscriber);
   }
 
   /** Batches being stored. */
@@ -136,40 +138,41 @@ export class StoreStage<T> extends Stage<T, T> {
     let worker = 0;
     while (this.#storing.has(worker)) worker++;
     const index = this.#batches++;
-    const slot = { demand: this.demand, index, abandoned: undefined, context: undefined };
-    const context = new ItemContext(index, worker, slot);
-    this.#storing.set(worker, { entries, context });
     const startedAt = now();
+    const slot = { demand: this.demand, index, abandoned: undefined, context: undefined, startedAt };
+    const context = new ItemContext(index, worker, slot);
+    const batch: Batch<T> = { entries, context, startedAt, attempts: 1 };
+    this.#storing.set(worker, batch);
     try {
-      await this.#storeOrSplit(entries, context);
+      await this.#storeOrSplit(entries, batch);
     } catch (error) {
       if (!this.dead) this.#giveUp(entries, error);
       return;
     } finally {
       this.meter.busyMs += now() - startedAt;
     }
-    if (this.dead || this.#storing.get(worker)?.context !== context) return;
+    if (this.dead || this.#storing.get(worker) !== batch) return;
     this.#storing.delete(worker);
     this.#storeNext();
     this.deliver();
   }
 
   /** Stores these, or finds those that cannot be; throws only what ends the flow. */
-  async #storeOrSplit(entries: readonly Entry<T>[], context: ItemContext): Promise<void> {
+  async #storeOrSplit(entries: readonly Entry<T>[], batch: Batch<T>): Promise<void> {
     if (entries.every((entry) => this.#gone(entry))) return;
     try {
-      await this.#attempts(entries, context);
+      await this.#attempts(entries, batch);
     } catch (error) {
       if (entries.every((entry) => this.#gone(entry))) return;
       const kind = this.#sink.classify?.(error) ?? 'retry';
       if (kind === 'fatal') throw error;
       if (kind === 'data' && entries.length > 1) {
         const middle = entries.length >> 1;
-        await this.#storeOrSplit(entries.slice(0, middle), context);
-        await this.#storeOrSplit(entries.slice(middle), context);
+        await this.#storeOrSplit(entries.slice(0, middle), batch);
+        await this.#storeOrSplit(entries.slice(middle), batch);
         return;
       }
-      for (const entry of entries) await this.#failed(entry, error, context.attempts);
+      await this.#failed(entries, error, batch);
       return;
     }
     for (const entry of entries) this.#confirm(entry);
@@ -181,11 +184,13 @@ export class StoreStage<T> extends Stage<T, T> {
     return this.dead || entry.state !== 'held';
   }
 
-  async #attempts(entries: readonly Entry<T>[], context: ItemContext): Promise<void> {
+  async #attempts(entries: readonly Entry<T>[], batch: Batch<T>): Promise<void> {
+    const { context } = batch;
     const values = entries.map((entry) => entry.value);
     const clock = this.#settings.retry && new RetryClock(this.#settings.retry, now());
     for (let attempt = 1; ; attempt++) {
       const forked = context.fork(attempt);
+      if (attempt > batch.attempts) batch.attempts = attempt;
       try {
         await under(null, () => this.#sink.store(values, forked));
         return;
@@ -212,18 +217,31 @@ export class StoreStage<T> extends Stage<T, T> {
     this.#confirmed.push(entry);
   }
 
-  async #failed(entry: Entry<T>, error: unknown, attempts: number): Promise<void> {
-    if (this.dead || entry.state !== 'held') return;
+  /** These cannot be stored, and the flow goes on. */
+  async #failed(entries: readonly Entry<T>[], error: unknown, batch: Batch<T>): Promise<void> {
     const { onFailure } = this.#settings;
     if (onFailure === 'fail') throw error;
-    if (onFailure !== 'drop') {
-      const letter: DeadLetter<T> = { value: entry.value, error, attempts, stage: this.name };
-      await under(null, () => onFailure(letter));
-
-      if (this.#gone(entry)) return; // handed back while the handler took it
+    if (onFailure === 'drop') {
+      this.#leaveWithout(entries, 'dropped');
+      return;
     }
-    if (this.run?.trace) this.tell(onFailure === 'drop' ? 'dropped' : 'dead', entry.value);
-    this.#leaves(entry, onFailure === 'drop' ? 'dropped' : 'dead');
+    const { attempts, startedAt } = batch;
+    const facts = { error, attempts, stage: this.name, elapsedMs: now() - startedAt };
+    for (const portion of onFailure.portions(entries)) {
+      const held = portion.filter((entry) => !this.#gone(entry));
+      if (held.length === 0) return; // handed back while others were taken
+      const letters: DeadLetter<T>[] = held.map(({ value }) => ({ value, ...facts }));
+      await onFailure.put(letters, batch.context.fork());
+      this.#leaveWithout(held, 'dead');
+    }
+  }
+
+  #leaveWithout(entries: readonly Entry<T>[], outcome: 'dropped' | 'dead'): void {
+    for (const entry of entries) {
+      if (this.#gone(entry)) continue;
+      if (this.run?.trace) this.tell(outcome, entry.value);
+      this.#leaves(entry, outcome);
+    }
   }
 
   #giveUp(entries: readonly Entry<T>[], error: unknown): void {
@@ -242,9 +260,5 @@ export class StoreStage<T> extends Stage<T, T> {
   #handBack(entry: Entry<T>, reason: unknown): void {
     entry.state = 'gone';
     this.leave(entry.value, entry.ticket, reason);
-  }
-
-  #closeSink(): void {
-    waitForClosing(undefined, () => this.#sink.close?.(), this.name);
   }
 }

@@ -6,6 +6,7 @@ import { hooks } from './hooks.ts';
 import { interleavings } from './interleavings.ts';
 import { keys } from './keys.ts';
 import { reentrancy } from './reentrancy.ts';
+import { resizing } from './resizing.ts';
 import { sources } from './sources.ts';
 import { time } from './time.ts';
 import type { Sluice } from './Scenario.ts';
@@ -18,7 +19,7 @@ afterEach(() => {
 });
 afterAll(removeMutants);
 
-describe.each([...sources, ...time, ...keys, ...reentrancy, ...hooks, ...interleavings])(
+describe.each([...sources, ...time, ...keys, ...reentrancy, ...resizing, ...hooks, ...interleavings])(
   '$says',
   ({ check, twins }) => {
     test('so it is', async () => {

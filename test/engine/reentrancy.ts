@@ -5,6 +5,7 @@ import type { FlowReport, FlowRun } from 'sluice';
 import { endOf, sleep, upTo, type Scenario } from './Scenario.ts';
 
 const PLACES = ['source', 'tap', 'predicate', 'work', 'batch', 'sink', 'end'] as const;
+const POOL_PLACES = ['source', 'key', 'work', 'letter', 'result', 'hook'] as const;
 
 /** F77: the pipeline is told to stop, or offered to, from inside; and what stopping promises. */
 export const reentrancy: readonly Scenario[] = [
@@ -182,6 +183,145 @@ export const reentrancy: readonly Scenario[] = [
         file: 'src/demand/intake.ts',
         find: "    refuseAll('the flow was drained');\n    close({});",
         replace: "    refuseAll('the flow was drained');",
+      },
+    ],
+  },
+  {
+    says: 'F77: an offer that waits for the slot of its own caller waits until draining refuses it, and then the run ends',
+    async check(lib) {
+      const box = lib.intake<number>({ capacity: 1 });
+      const seen: string[] = [];
+      const pool = lib.poolMap(
+        async (n: number) => {
+          seen.push(`begins ${n}`);
+          for (const more of n < 10 ? [n * 10, n * 10 + 1, n * 10 + 2] : []) {
+            await box.offer(more).catch(() => seen.push(`refused ${more}`));
+          }
+          return n;
+        },
+        { concurrency: 1 },
+      );
+      const run = lib.runFlow(box.items$.pipe(pool));
+      void box.offer(1);
+      await vi.advanceTimersByTimeAsync(10_000);
+      assert.deepEqual(seen, ['begins 1']); // 10 is in the box, and 11 waits for room there
+      void run.drain();
+      const report = await endOf(run, 1);
+      assert.deepEqual([report.end, report.delivered, report.left], ['drained', 2, []]);
+      assert.deepEqual(seen, ['begins 1', 'refused 11', 'refused 12', 'begins 10']);
+    },
+    twins: [
+      {
+        says: 'draining does not refuse offers that wait',
+        file: 'src/demand/intake.ts',
+        find: "    refuseAll('the flow was drained');\n    close({});",
+        replace: '    close({});',
+      },
+    ],
+  },
+  {
+    says: 'F77: work that awaits its own run keeps its slot, the others go on, and draining from outside gives it up',
+    async check(lib) {
+      const run: FlowRun = lib.runFlow(
+        lib.fromPull(upTo(50)).pipe(
+          lib.poolMap(
+            async (n) => {
+              if (n === 5) await run;
+              return n;
+            },
+            { concurrency: 2, name: 'work' },
+          ),
+        ),
+        { drainTimeoutMs: 300 },
+      );
+      await vi.advanceTimersByTimeAsync(60_000);
+      assert.deepEqual([run.report().delivered, run.report().leftOver], [49, 1]);
+      void run.drain();
+      const { end, left } = await endOf(run, 1_350);
+      assert.deepEqual([end, left], ['aborted', [{ stage: 'work', value: 5 }]]);
+    },
+    twins: [
+      {
+        says: 'draining has no time limit',
+        file: 'src/flow/runFlow.ts',
+        find: 'this.#deadline = after(this.#drainTimeoutMs, () => void this.abort());',
+        replace: '',
+      },
+    ],
+  },
+  {
+    says: 'F77: Concurrency.set(), offer() and drain() from inside each callback of a pool do not deadlock, and lose nothing',
+    async check(lib) {
+      for (const place of POOL_PLACES) {
+        const box = lib.intake<number>({ capacity: 100 });
+        const workers = new lib.Concurrency(2);
+        const refused: number[] = [];
+        const settled: number[] = [];
+        let calls = 0;
+        let offered = 40;
+        let run: FlowRun | undefined = undefined as FlowRun | undefined;
+        const at = (here: string): void => {
+          if (here !== place) return;
+          workers.set(++calls % 2 === 0 ? 1 : 64);
+          workers.set(1 + (calls % 5));
+          const more = ++offered;
+          if (more <= 60) box.offer(more).catch(() => refused.push(more));
+          if (calls === 30) void run?.drain();
+        };
+        const source = box.items$.pipe(
+          tap(() => {
+            at('source');
+          }),
+        );
+        const pool = lib.poolMap(
+          (n: number, { signal }) => {
+            at('work');
+            signal.throwIfAborted();
+            if (n % 4 === 0) throw new Error('no');
+            return n % 4 === 1 ? [n] : sleep(n % 3).then(() => n);
+          },
+          {
+            concurrency: workers,
+            maxWaiting: 8,
+            by: (n) => {
+              at('key');
+              return n % 10;
+            },
+            onFailure: async ({ value }) => {
+              at('letter');
+              await sleep(1);
+              settled.push(value);
+            },
+          },
+        );
+        const end = tap((n: number) => {
+          at('result');
+          settled.push(n);
+        });
+        run = lib.runFlow(source.pipe(pool, end), {
+          drainTimeoutMs: 5_000,
+          debug: () => {
+            at('hook');
+          },
+        });
+        for (const n of upTo(40)) box.offer(n).catch(() => refused.push(n));
+        await vi.advanceTimersByTimeAsync(200);
+        box.end();
+        const report = await endOf(run, 1_000);
+        assert.ok(['completed', 'drained'].includes(report.end), `${place}: ${report.end}`);
+        assert.ok(calls >= 10, `${place}: called ${calls} times`);
+        assert.deepEqual([report.leftOver, report.left], [0, []], place);
+        const all = [...settled, ...refused].sort((a, b) => a - b);
+        assert.deepEqual(all, upTo(Math.min(offered, 60)), place);
+        assert.equal(vi.getTimerCount(), 0, place);
+      }
+    },
+    twins: [
+      {
+        says: 'a pool whose limit is set hears of nothing else',
+        file: 'src/work/PoolStage.ts',
+        find: '    this.#startNext();\n    this.demand.resize(concurrency',
+        replace: '    this.#starting = true;\n    this.demand.resize(concurrency',
       },
     ],
   },

@@ -330,7 +330,7 @@ describe('poolMap when work fails', () => {
     });
   });
 
-  it('hands a dead letter with the value, the error, the attempts and the stage', () => {
+  it('hands a dead letter with the value, the error, the attempts, the stage and the time', () => {
     const letters: DeadLetter<string>[] = [];
     const failure = new Error('no');
     virtual(({ cold, expectObservable }) => {
@@ -343,7 +343,7 @@ describe('poolMap when work fails', () => {
       );
       expectObservable(pool).toBe('-B|');
     });
-    expect(letters).toEqual([{ value: 'a', error: failure, attempts: 1, stage: 'parse' }]);
+    expect(letters).toEqual([{ value: 'a', error: failure, attempts: 1, stage: 'parse', elapsedMs: 0 }]);
   });
 
   it('takes an Observer for dead letters', () => {
@@ -354,7 +354,13 @@ describe('poolMap when work fails', () => {
       );
       expectObservable(pool).toBe('-|');
     });
-    expect(next).toHaveBeenCalledExactlyOnceWith({ value: 'a', error: 'x', attempts: 1, stage: 'poolMap' });
+    expect(next).toHaveBeenCalledExactlyOnceWith({
+      value: 'a',
+      error: 'x',
+      attempts: 1,
+      stage: 'poolMap',
+      elapsedMs: 0,
+    });
   });
 
   it('errors with what the dead-letter handler throws', () => {

@@ -178,7 +178,13 @@ describe('storeTo', () => {
     expect(tried).toEqual(['1234', '12', '34', '3', '4']);
     expect(seen).toEqual(['1@0', '2@0', '4@0', '|@0']);
     expect(letters).toEqual([
-      { value: 3, error: expect.objectContaining({ kind: 'data' }), attempts: 1, stage: 'orders' },
+      {
+        value: 3,
+        error: expect.objectContaining({ kind: 'data' }),
+        attempts: 1,
+        stage: 'orders',
+        elapsedMs: 0,
+      },
     ]);
   });
 

@@ -60,7 +60,7 @@ describe('withRetry around work that is an Observable', () => {
       flush();
     });
     expect(seen).toEqual([1, 2, 3]);
-    expect(letters).toEqual([{ value: 'a', error: 'x', attempts: 3, stage: 'poolMap' }]);
+    expect(letters).toEqual([{ value: 'a', error: 'x', attempts: 3, stage: 'poolMap', elapsedMs: 2 }]);
   });
 
   it('tries again where the work function itself throws', () => {

@@ -115,12 +115,29 @@ test('poolMap knows the item in each of its callbacks', () => {
       {
         concurrency: 1,
         by: (order) => order.id,
-        onFailure: (letter) => {
+        onFailure: (letter, context) => {
           expectTypeOf(letter).toEqualTypeOf<DeadLetter<Order>>();
           expectTypeOf(letter.error).toBeUnknown();
+          expectTypeOf(letter.elapsedMs).toBeNumber();
+          expectTypeOf(context).toEqualTypeOf<WorkContext>();
         },
       },
     ),
+  );
+});
+
+test('a sink of any dead letters takes those of an item, and does not say what the item is', () => {
+  const anyLetters: Sink<DeadLetter<unknown>> = { store: async () => undefined };
+  const orderLetters: Sink<DeadLetter<Order>> = { store: async () => undefined };
+  const one = orders.pipe(poolMap(async (order) => order.value, { concurrency: 1, onFailure: anyLetters }));
+  expectTypeOf(one).toEqualTypeOf<Observable<number>>();
+  orders.pipe(poolMap(async (order) => order.value, { concurrency: 1, onFailure: orderLetters }));
+  const stored = orders.pipe(storeTo(async () => undefined, { onFailure: anyLetters }));
+  expectTypeOf(stored).toEqualTypeOf<Observable<Order>>();
+  orders.pipe(
+    storeTo(async () => undefined, {
+      onFailure: withRetry(async ({ value }: DeadLetter<Order>) => value, delays([1])),
+    }),
   );
 });
 

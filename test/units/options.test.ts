@@ -54,11 +54,11 @@ const cases: [call: () => unknown, message: string][] = [
   [() => poolMap(work, { concurrency: 1, by: wrong(1) }), 'poolMap: by must be a function, got 1'],
   [
     () => poolMap(work, { concurrency: 1, onFailure: wrong('ignore') }),
-    "poolMap: onFailure must be 'fail', 'drop', a function or an Observer",
+    "poolMap: onFailure must be 'fail', 'drop', a function, a sink or an Observer",
   ],
   [
     () => poolMap(work, { concurrency: 1, onFailure: wrong(null) }),
-    "poolMap: onFailure must be 'fail', 'drop', a function or an Observer",
+    "poolMap: onFailure must be 'fail', 'drop', a function, a sink or an Observer",
   ],
   [() => boundedQueue(wrong({})), `boundedQueue: capacity ${whole(1, 'undefined')}`],
   [() => boundedQueue({ capacity: 0 }), `boundedQueue: capacity ${whole(1, '0')}`],
@@ -135,7 +135,7 @@ const cases: [call: () => unknown, message: string][] = [
   ],
   [
     () => storeTo(async () => undefined, { onFailure: wrong('retry') }),
-    "storeTo: onFailure must be 'fail', 'drop', a function or an Observer",
+    "storeTo: onFailure must be 'fail', 'drop', a function, a sink or an Observer",
   ],
   [
     () => storeTo(async () => undefined, { name: '' }),

@@ -60,6 +60,48 @@ describe('SIGTERM at half of 100,000 items, of which one hangs', () => {
   });
 });
 
+describe('F72: a source that never waits', () => {
+  interface Said {
+    readonly end: string;
+    readonly done: number;
+    readonly busyMs: number;
+    readonly ticks: number;
+    readonly busy99Ms: number;
+    readonly delay99Ms: number;
+  }
+
+  async function firehose(library: string, kind: string, items: number): Promise<Said> {
+    const { code, stdout, stderr } = await run(program('firehose.mjs'), [library, kind, String(items)]);
+    expect([code, stderr]).toEqual([0, '']);
+    return JSON.parse(stdout) as Said;
+  }
+
+  // What the clock says (`delay99Ms`) is the machine's business as well; processor time is ours alone.
+  test.each([
+    ['array', 100_000],
+    ['observable', 1_000_000],
+    ['promise', 1_000_000],
+    ['one item of many results', 1_000_000],
+    ['asynchronous source', 1_000_000],
+    ['failure', 300_000],
+    ['chain', 1_000_000],
+  ])('leaves the event loop its turn every 50 ms: %s', async (kind, items) => {
+    const { end, done, ticks, busyMs, busy99Ms } = await firehose(built, kind, items);
+    expect([end, done]).toEqual(['completed', items]);
+    expect(busy99Ms).toBeLessThan(50);
+    expect(ticks).toBeGreaterThan(busyMs / 50);
+  });
+
+  test('and does not where loops never pause', async () => {
+    const library = await twin({
+      file: 'src/clock.ts',
+      find: 'return at - this.#since > STRETCH_MS;',
+      replace: 'return false;',
+    });
+    expect((await firehose(library, 'promise', 1_000_000)).busy99Ms).toBeGreaterThan(100);
+  });
+});
+
 const [faketime] = globSync('/usr/lib/*/faketime/libfaketime.so.1');
 if (!faketime && process.env['CI']) {
   throw new Error('The tests of a wall clock that is set need libfaketime: install the package faketime.');

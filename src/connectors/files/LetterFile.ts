@@ -1,0 +1,94 @@
+import { open, type FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { DeadLetterError } from '../../errors.ts';
+
+const NEWLINE = 10;
+/** Ends a line that is void: "cancel" in ASCII, which JSON never has as it is. */
+export const VOID = '\x18';
+
+/**
+ * Appends lines to a file. What comes while lines are being written goes in one piece after them, with one fsync, so
+ * that many may wait at once.
+ */
+export class LetterFile {
+  readonly #path: string;
+  #file: FileHandle | undefined;
+  /** Lines for the next write. */
+  #gathered = '';
+  /** The next write, if it has lines. */
+  #next: Promise<void> | undefined;
+  /** The last write that was asked for. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** Resolves when `lines`, each with its newline, are on the disk. */
+  append(lines: string): Promise<void> {
+    this.#gathered += lines;
+    if (this.#next === undefined) {
+      this.#next = this.#last.then(() => this.#write());
+      this.#last = this.#next.catch(() => undefined);
+    }
+    return this.#next;
+  }
+
+  /** Waits for what is being written. The next line opens the file again. */
+  async close(): Promise<void> {
+    const left = this.#last.then(() => this.#leave());
+    this.#last = left.catch(() => undefined);
+    await left;
+  }
+
+  async #write(): Promise<void> {
+    const lines = this.#gathered;
+    this.#gathered = '';
+    this.#next = undefined;
+    try {
+      this.#file ??= await openToAppend(this.#path);
+      await this.#file.appendFile(lines);
+      await this.#file.sync();
+    } catch (cause) {
+      await this.#leave().catch(() => undefined); // opened again, it is looked at again: half a line may be there
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new DeadLetterError(`toDeadLetters: ${this.#path} cannot be written: ${why}`, {
+        retryable: true,
+        cause,
+      });
+    }
+  }
+
+  async #leave(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    await file?.close();
+  }
+}
+
+/** Opens a file whose last line, if it was torn off, is void. */
+async function openToAppend(path: string): Promise<FileHandle> {
+  const file = await open(path, 'a+');
+  try {
+    const { size } = await file.stat();
+    if (size === 0) await syncFolder(dirname(path));
+    else {
+      const { buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1);
+      if (buffer[0] !== NEWLINE) await file.appendFile(`${VOID}\n`);
+    }
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** So that a new file is still there after a power cut. Not every system opens folders: those look after it themselves. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r').catch(() => undefined);
+  try {
+    await folder?.sync().catch(() => undefined);
+  } finally {
+    await folder?.close();
+  }
+}
