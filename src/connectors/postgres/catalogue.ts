@@ -1,11 +1,7 @@
 import { InvalidOptionError } from '../../errors.ts';
 
 /** Runs a statement; what `PostgresConnections` and the wrapper around a plain pool have in common. */
-export type RunQuery = (
-  text: string,
-  values: unknown[],
-  signal?: AbortSignal,
-) => Promise<{ rows: unknown[] }>;
+export type RunQuery = (text: string, values: unknown[]) => Promise<{ rows: unknown[] }>;
 
 export interface Column {
   readonly name: string;
@@ -75,20 +71,15 @@ const snakeCase = (name: string): string =>
  *
  * @throws `InvalidOptionError` if there is no such table.
  */
-export async function readCatalogue(run: RunQuery, table: string, signal: AbortSignal): Promise<Catalogue> {
-  const { rows } = await run(columnsOf, [table], signal);
+export async function readCatalogue(run: RunQuery, table: string): Promise<Catalogue> {
+  const { rows } = await run(columnsOf, [table]);
   if (rows.length === 0) throw new InvalidOptionError(`postgresTable: there is no table ${table}`);
   return { columns: new Map((rows as Column[]).map((column) => [column.name, column])) };
 }
 
 /** @throws `InvalidOptionError` if the table has no unique index, or primary key, on exactly these columns. */
-export async function requireKey(
-  run: RunQuery,
-  table: string,
-  columns: readonly Column[],
-  signal: AbortSignal,
-): Promise<void> {
-  const { rows } = await run(keysOf, [table], signal);
+export async function requireKey(run: RunQuery, table: string, columns: readonly Column[]): Promise<void> {
+  const { rows } = await run(keysOf, [table]);
   const wanted = JSON.stringify(columns.map(({ name }) => name).sort());
   if ((rows as { key: string[] }[]).some(({ key }) => JSON.stringify([...key].sort()) === wanted)) return;
   const names = columns.map(({ name }) => quote(name)).join(', ');

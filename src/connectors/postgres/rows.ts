@@ -11,6 +11,7 @@ export interface RowGroup {
 
 export interface RowRules {
   readonly table: string;
+  /** Empty: rows are only inserted. */
   readonly key: readonly string[];
   /** The properties that count; absent: all of a row's own. */
   readonly columns: readonly string[] | undefined;
@@ -25,11 +26,13 @@ function keyPart(value: unknown): string {
   return typeof value === 'bigint' ? value.toString() : JSON.stringify(value);
 }
 
+function mustBeObject(row: Row, { table }: RowRules): void {
+  if (typeof row === 'object' && (row as unknown) !== null) return;
+  const kind = (row as unknown) === null ? 'null' : typeof row;
+  throw new PostgresRowError(table, undefined, `must be an object, got ${kind}`);
+}
+
 function keyOf(row: Row, { key, table }: RowRules): string {
-  if (typeof row !== 'object' || (row as unknown) === null) {
-    const kind = (row as unknown) === null ? 'null' : typeof row;
-    throw new PostgresRowError(table, undefined, `must be an object, got ${kind}`);
-  }
   const parts = key.map((property) => {
     const value = row[property];
     if (value === undefined || value === null)
@@ -51,12 +54,14 @@ function merged(earlier: Row, later: Row, columns: readonly string[] | undefined
 }
 
 /**
- * One row for each key, in the order of the keys, grouped by the properties that they have.
+ * One row for each key, in the order of the keys. Without a key: the rows as they are.
  *
  * The server refuses a statement that updates the same row twice (21000). And two statements that lock the same rows in
  * different orders block each other until one is killed (40P01): every writer sorts by the same text, so they never do.
  */
-export function arrange(items: readonly Row[], rules: RowRules): RowGroup[] {
+function oneForEachKey(items: readonly Row[], rules: RowRules): readonly Row[] {
+  for (const row of items) mustBeObject(row, rules);
+  if (rules.key.length === 0) return items;
   const byKey = new Map<string, Row>();
   for (const row of items) {
     const key = keyOf(row, rules);
@@ -64,9 +69,13 @@ export function arrange(items: readonly Row[], rules: RowRules): RowGroup[] {
     if (earlier === undefined) byKey.set(key, row);
     else if (rules.onConflict === 'update') byKey.set(key, merged(earlier, row, rules.columns));
   }
+  return [...byKey].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
+}
 
+/** The rows to write, grouped by the properties that they have. */
+export function arrange(items: readonly Row[], rules: RowRules): RowGroup[] {
   const groups = new Map<string, { properties: string[]; rows: Row[] }>();
-  for (const [, row] of [...byKey].sort(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const row of oneForEachKey(items, rules)) {
     const properties = propertiesOf(row, rules.columns).sort();
     const shape = JSON.stringify(properties);
     const group = groups.get(shape);

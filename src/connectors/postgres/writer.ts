@@ -9,7 +9,7 @@ import {
   type RunQuery,
 } from './catalogue.ts';
 import { classifyPostgresError } from './classify.ts';
-import { arrange, columnValues, type RowRules } from './rows.ts';
+import { columnValues, type RowGroup, type RowRules } from './rows.ts';
 
 interface Statement {
   readonly text: string;
@@ -18,34 +18,27 @@ interface Statement {
 
 /** Writes rows to one table; remembers what the catalogue says of it, and the statement for each set of columns. */
 export class TableWriter {
-  readonly #run: RunQuery;
   readonly #table: string;
   readonly #rules: RowRules;
   readonly #types: Readonly<Record<string, string | undefined>>;
   #catalogue: Promise<Catalogue> | undefined;
   readonly #statements = new Map<string, Statement>();
 
-  constructor(
-    run: RunQuery,
-    table: string,
-    rules: RowRules,
-    types: Readonly<Record<string, string | undefined>>,
-  ) {
-    this.#run = run;
+  constructor(table: string, rules: RowRules, types: Readonly<Record<string, string | undefined>>) {
     this.#table = table;
     this.#rules = rules;
     this.#types = types;
   }
 
-  async store(items: readonly Readonly<Record<string, unknown>>[], signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
+  /** Writes the groups one after the other. */
+  async write(groups: readonly RowGroup[], run: RunQuery): Promise<void> {
     try {
-      for (const { properties, rows } of arrange(items, this.#rules)) {
-        const { text, columns } = await this.#statement(properties, signal);
+      for (const { properties, rows } of groups) {
+        const { text, columns } = await this.#statement(properties, run);
         const values = columns.map((column, i) =>
           columnValues(rows, properties[i]!, column, this.#rules.table),
         );
-        await this.#run(text, values, signal);
+        await run(text, values);
       }
     } catch (error) {
       // Whatever was wrong with the table may be mended: the next batch asks the catalogue again.
@@ -54,11 +47,11 @@ export class TableWriter {
     }
   }
 
-  async #statement(properties: readonly string[], signal: AbortSignal): Promise<Statement> {
+  async #statement(properties: readonly string[], run: RunQuery): Promise<Statement> {
     const shape = JSON.stringify(properties);
     let statement = this.#statements.get(shape);
     if (statement === undefined) {
-      const catalogue = await this.#readCatalogue(signal);
+      const catalogue = await this.#readCatalogue(run);
       statement = this.#compose(properties, catalogue);
       this.#statements.set(shape, statement);
     }
@@ -66,11 +59,11 @@ export class TableWriter {
   }
 
   /** Concurrent first batches share one look; a look that fails is not remembered. */
-  #readCatalogue(signal: AbortSignal): Promise<Catalogue> {
+  #readCatalogue(run: RunQuery): Promise<Catalogue> {
     const look = async (): Promise<Catalogue> => {
-      const catalogue = await readCatalogue(this.#run, this.#table, signal);
+      const catalogue = await readCatalogue(run, this.#table);
       const key = this.#rules.key.map((property) => columnOf(catalogue, this.#rules.table, property));
-      await requireKey(this.#run, this.#table, key, signal);
+      if (key.length > 0) await requireKey(run, this.#table, key);
       return catalogue;
     };
     if (this.#catalogue === undefined) {
@@ -98,9 +91,10 @@ export class TableWriter {
       .join(', ');
     const set = others.map(({ name }) => `${quote(name)} = EXCLUDED.${quote(name)}`).join(', ');
     const action = onConflict === 'ignore' || set === '' ? 'DO NOTHING' : `DO UPDATE SET ${set}`;
+    const conflict = keys.length === 0 ? '' : ` ON CONFLICT (${keys.map(quote).join(', ')}) ${action}`;
     const text =
-      `INSERT INTO ${this.#table} (${names}) SELECT ${chosen} FROM unnest(${parameters}) AS rows (${aliases}) ` +
-      `ON CONFLICT (${keys.map(quote).join(', ')}) ${action}`;
+      `INSERT INTO ${this.#table} (${names}) SELECT ${chosen} FROM unnest(${parameters}) AS rows (${aliases})` +
+      conflict;
     return { text, columns };
   }
 
