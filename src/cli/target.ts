@@ -155,7 +155,7 @@ export class Target {
       const { isArray, type } = column;
       const value = isArray ? `c::${type}` : 'c';
       try {
-        const values = columnValues([record], field, column, table);
+        const values = columnValues([record], field, column, { table, nul: 'fail' });
         await this.#database.query(`SELECT ${value} FROM unnest($1::${isArray ? 'text' : type}[]) AS r (c)`, [
           values,
         ]);

@@ -19,5 +19,6 @@ export {
   type PostgresConnectionsOptions,
   type PostgresStats,
 } from './postgres/connections.ts';
+export { postgresTransaction } from './postgres/transaction.ts';
 export type { PostgresSink } from './postgres/sink.ts';
 export { postgresTable, type PostgresTableOptions } from './postgres/table.ts';

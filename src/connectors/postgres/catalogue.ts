@@ -13,6 +13,10 @@ export interface Column {
   readonly isArray: boolean;
   /** `json` and `jsonb`, or an array of these. */
   readonly isJson: boolean;
+  /** The type's own number for length or precision; negative without one. */
+  readonly modifier: number;
+  /** Names of the CHECK constraints that look at it. */
+  readonly checks: readonly string[];
 }
 
 /** What the server's catalogue says of a table. */
@@ -24,7 +28,10 @@ const columnsOf = `
   SELECT a.attname AS name,
          format_type(t.oid, -1) AS type,
          t.typcategory = 'A' AS "isArray",
-         coalesce(nullif(t.typelem, 0), t.oid) IN ('json'::regtype, 'jsonb'::regtype) AS "isJson"
+         coalesce(nullif(t.typelem, 0), t.oid) IN ('json'::regtype, 'jsonb'::regtype) AS "isJson",
+         a.atttypmod AS modifier,
+         ARRAY(SELECT conname::text FROM pg_constraint
+                WHERE conrelid = a.attrelid AND contype = 'c' AND a.attnum = ANY (conkey)) AS checks
     FROM pg_attribute a JOIN pg_type t ON t.oid = coalesce(nullif((
            SELECT typbasetype FROM pg_type WHERE oid = a.atttypid), 0), a.atttypid)
    WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped`;

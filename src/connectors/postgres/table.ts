@@ -1,13 +1,18 @@
 import type { Pool, PoolClient } from 'pg';
 import { InvalidOptionError } from '../../errors.ts';
 import { nonEmpty, oneOf } from '../../options.ts';
-import { quotedTable, type RunQuery } from './catalogue.ts';
+import { quotedTable } from './catalogue.ts';
 import { classifyPostgresError } from './classify.ts';
 import type { PostgresConnections } from './connections.ts';
+import { copyDriver } from './copyInto.ts';
+import { canCopy } from './copyText.ts';
 import { inTransaction, lender } from './lender.ts';
 import { arrange, type RowGroup, type RowRules } from './rows.ts';
 import type { PostgresSink } from './sink.ts';
-import { TableWriter } from './writer.ts';
+import { TableWriter, type Session, type Way } from './writer.ts';
+
+/** Rows from which on COPY is the faster way. */
+const copyFrom = 2_000;
 
 export interface PostgresTableOptions<Row> {
   /**
@@ -25,6 +30,16 @@ export interface PostgresTableOptions<Row> {
    * @defaultValue `'update'`
    */
   readonly onConflict?: 'update' | 'ignore';
+  /**
+   * How rows go in: as parameters of one statement, or by COPY, which needs the package `pg-copy-streams`; with a key, into
+   * a temporary table first. @defaultValue COPY from 2,000 rows on, if the package is there
+   */
+  readonly via?: 'unnest' | 'copy';
+  /**
+   * What becomes of the NUL characters of a text, which PostgreSQL does not store: the row is refused, or stored without
+   * them. @defaultValue `'fail'`
+   */
+  readonly nul?: 'fail' | 'strip';
   /** SQL types by property, where the catalogue's is not wanted. */
   readonly types?: Readonly<Partial<Record<keyof Row & string, string>>>;
 }
@@ -54,37 +69,57 @@ export interface PostgresTableOptions<Row> {
 export function postgresTable<Row extends object>(
   connections: PostgresConnections | Pool,
   table: string,
-  { key, columns, onConflict = 'update', types }: PostgresTableOptions<Row> = {},
+  { key, columns, onConflict = 'update', via, nul = 'fail', types }: PostgresTableOptions<Row> = {},
 ): PostgresSink<Row> {
   nonEmpty('postgresTable: table', table);
   const name = quotedTable(table);
   if (key?.length === 0) throw new InvalidOptionError('postgresTable: key must name at least one property');
   oneOf('postgresTable: onConflict', onConflict, ['update', 'ignore']);
+  if (via !== undefined) oneOf('postgresTable: via', via, ['unnest', 'copy']);
+  oneOf('postgresTable: nul', nul, ['fail', 'strip']);
   const chosenTypes: Readonly<Record<string, string | undefined>> = types ?? {};
   for (const type of Object.values(chosenTypes)) checkType(type);
   const all = columns === undefined ? undefined : [...new Set<string>([...(key ?? []), ...columns])];
-  const rules: RowRules = { table, key: key ?? [], columns: all, onConflict };
+  const rules: RowRules = { table, key: key ?? [], columns: all, onConflict, nul };
 
   const from = lender(connections, 'postgresTable');
   const writer = new TableWriter(name, rules, chosenTypes);
-  const runOn =
-    (client: PoolClient): RunQuery =>
-    (text, values) =>
-      client.query({ text, values, ...(from.queryTimeoutMs && { query_timeout: from.queryTimeoutMs }) });
+  const { queryTimeoutMs } = from;
+  const sessionOf = (client: PoolClient): Session => ({
+    client,
+    run: (text, values) =>
+      client.query({ text, values, ...(queryTimeoutMs && { query_timeout: queryTimeoutMs }) }),
+    queryTimeoutMs,
+  });
   const grouped = (rows: readonly Row[]): RowGroup[] =>
     arrange(rows as readonly Readonly<Record<string, unknown>>[], rules);
+  // A COPY takes the types of the table it goes to.
+  const copied: Way = key === undefined && types === undefined ? 'copy' : 'staged';
+  const wayOf = async (groups: readonly RowGroup[]): Promise<Way> => {
+    if (via === 'unnest' || !canCopy) return 'unnest';
+    const rows = groups.reduce((sum, group) => sum + group.rows.length, 0);
+    if (via === undefined && rows < copyFrom * groups.length) return 'unnest';
+    if ((await copyDriver()) !== undefined) return copied;
+    if (via === 'copy')
+      throw new InvalidOptionError("postgresTable: via 'copy' needs the package pg-copy-streams");
+    return 'unnest';
+  };
 
   return {
     async store(rows, { signal }) {
       signal.throwIfAborted();
       const groups = grouped(rows);
       if (groups.length === 0) return;
-      const write = (client: PoolClient): Promise<void> => writer.write(groups, runOn(client));
+      const way = await wayOf(groups);
+      const write = (client: PoolClient): Promise<void> => writer.write(groups, way, sessionOf(client));
       // With a key, what was stored of a batch that failed may be stored again.
-      if (groups.length === 1 || key !== undefined) await from.withClient(write, { signal });
-      else await inTransaction(from, write, { signal });
+      const one = way !== 'staged' && (groups.length === 1 || key !== undefined);
+      await (one ? from.withClient(write, { signal }) : inTransaction(from, write, { signal }));
     },
-    write: (client, rows) => writer.write(grouped(rows), runOn(client)),
+    async write(client, rows) {
+      const groups = grouped(rows);
+      if (groups.length > 0) await writer.write(groups, await wayOf(groups), sessionOf(client));
+    },
     classify: classifyPostgresError,
     close() {
       from.release();

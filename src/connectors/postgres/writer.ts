@@ -1,3 +1,4 @@
+import type { PoolClient } from 'pg';
 import { InvalidOptionError, PostgresRowError } from '../../errors.ts';
 import {
   columnOf,
@@ -9,12 +10,20 @@ import {
   type RunQuery,
 } from './catalogue.ts';
 import { classifyPostgresError } from './classify.ts';
+import { copyInto } from './copyInto.ts';
 import { columnValues, type RowGroup, type RowRules } from './rows.ts';
+import { compose, type Statements } from './statements.ts';
+import { withColumn } from './withColumn.ts';
 
-interface Statement {
-  readonly text: string;
-  readonly columns: readonly Column[];
+/** A client to write with. */
+export interface Session {
+  readonly client: PoolClient;
+  readonly run: RunQuery;
+  readonly queryTimeoutMs: number | undefined;
 }
+
+/** By parameters, or by COPY: straight into the table, or by way of one of the transaction's own. */
+export type Way = 'unnest' | 'copy' | 'staged';
 
 /** Writes rows to one table; remembers what the catalogue says of it, and the statement for each set of columns. */
 export class TableWriter {
@@ -22,7 +31,9 @@ export class TableWriter {
   readonly #rules: RowRules;
   readonly #types: Readonly<Record<string, string | undefined>>;
   #catalogue: Promise<Catalogue> | undefined;
-  readonly #statements = new Map<string, Statement>();
+  readonly #statements = new Map<string, Statements>();
+  /** Tables of transactions so far: names for the next. */
+  #staged = 0;
 
   constructor(table: string, rules: RowRules, types: Readonly<Record<string, string | undefined>>) {
     this.#table = table;
@@ -30,16 +41,10 @@ export class TableWriter {
     this.#types = types;
   }
 
-  /** Writes the groups one after the other. */
-  async write(groups: readonly RowGroup[], run: RunQuery): Promise<void> {
+  /** Writes the groups one after the other. `'staged'` is for within a transaction. */
+  async write(groups: readonly RowGroup[], way: Way, session: Session): Promise<void> {
     try {
-      for (const { properties, rows } of groups) {
-        const { text, columns } = await this.#statement(properties, run);
-        const values = columns.map((column, i) =>
-          columnValues(rows, properties[i]!, column, this.#rules.table),
-        );
-        await run(text, values);
-      }
+      for (const group of groups) await this.#writeGroup(group, way, session);
     } catch (error) {
       // Whatever was wrong with the table may be mended: the next batch asks the catalogue again.
       if (classifyPostgresError(error) === 'fatal') this.#forget();
@@ -47,15 +52,39 @@ export class TableWriter {
     }
   }
 
-  async #statement(properties: readonly string[], run: RunQuery): Promise<Statement> {
-    const shape = JSON.stringify(properties);
-    let statement = this.#statements.get(shape);
-    if (statement === undefined) {
-      const catalogue = await this.#readCatalogue(run);
-      statement = this.#compose(properties, catalogue);
-      this.#statements.set(shape, statement);
+  async #writeGroup({ properties, rows }: RowGroup, way: Way, session: Session): Promise<void> {
+    const statements = await this.#statementsFor(properties, session.run);
+    const values = statements.columns.map((column, i) =>
+      columnValues(rows, properties[i]!, column, this.#rules),
+    );
+    try {
+      if (way === 'unnest') await session.run(statements.unnest, values);
+      else if (way === 'copy') await copyInto(statements.copy, values, session);
+      else await this.#stage(statements, values, session);
+    } catch (error) {
+      throw withColumn(error, statements.columns, values);
     }
-    return statement;
+  }
+
+  async #stage(
+    statements: Statements,
+    values: readonly (readonly unknown[])[],
+    session: Session,
+  ): Promise<void> {
+    const { create, copy, insert } = statements.staged(this.#staged++);
+    await session.run(create, []);
+    await copyInto(copy, values, session);
+    await session.run(insert, []);
+  }
+
+  async #statementsFor(properties: readonly string[], run: RunQuery): Promise<Statements> {
+    const shape = JSON.stringify(properties);
+    let statements = this.#statements.get(shape);
+    if (statements === undefined) {
+      statements = this.#compose(properties, await this.#readCatalogue(run));
+      this.#statements.set(shape, statements);
+    }
+    return statements;
   }
 
   /** Concurrent first batches share one look; a look that fails is not remembered. */
@@ -76,26 +105,12 @@ export class TableWriter {
     return this.#catalogue;
   }
 
-  #compose(properties: readonly string[], catalogue: Catalogue): Statement {
+  #compose(properties: readonly string[], catalogue: Catalogue): Statements {
     const { table, key, onConflict } = this.#rules;
     const columns = properties.map((property) => this.#typed(property, columnOf(catalogue, table, property)));
     this.#requireOneEach(properties, columns);
     const keys = key.map((property) => columnOf(catalogue, table, property).name);
-    const others = columns.filter(({ name }) => !keys.includes(name));
-
-    const names = columns.map(({ name }) => quote(name)).join(', ');
-    const aliases = columns.map((_, i) => `c${i}`).join(', ');
-    const chosen = columns.map(({ isArray, type }, i) => (isArray ? `c${i}::${type}` : `c${i}`)).join(', ');
-    const parameters = columns
-      .map(({ isArray, type }, i) => `$${i + 1}::${isArray ? 'text' : type}[]`)
-      .join(', ');
-    const set = others.map(({ name }) => `${quote(name)} = EXCLUDED.${quote(name)}`).join(', ');
-    const action = onConflict === 'ignore' || set === '' ? 'DO NOTHING' : `DO UPDATE SET ${set}`;
-    const conflict = keys.length === 0 ? '' : ` ON CONFLICT (${keys.map(quote).join(', ')}) ${action}`;
-    const text =
-      `INSERT INTO ${this.#table} (${names}) SELECT ${chosen} FROM unnest(${parameters}) AS rows (${aliases})` +
-      conflict;
-    return { text, columns };
+    return compose(this.#table, columns, { keys, action: onConflict });
   }
 
   /** Two properties can go to one column: `createdAt` and `created_at`. Which one is meant is not ours to say. */
