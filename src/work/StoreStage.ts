@@ -6,6 +6,7 @@ import type { StageIdentity } from '../metrics/StageMeter.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
 import { RetryClock, type RetryPolicy } from '../retry/RetryPolicy.ts';
 import { NONE, under } from '../tickets/current.ts';
+import { originsOf } from '../tickets/Origins.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
 import { ItemContext } from './ItemContext.ts';
 import type { DeadLetter, FailurePolicy } from './DeadLetter.ts';
@@ -183,9 +184,11 @@ export class StoreStage<T> extends Stage<T, T> {
 
   async #attempts(entries: readonly Entry<T>[], context: ItemContext): Promise<void> {
     const values = entries.map((entry) => entry.value);
+    const origins = originsOf(entries.map((entry) => entry.ticket));
     const clock = this.#settings.retry && new RetryClock(this.#settings.retry, now());
     for (let attempt = 1; ; attempt++) {
       const forked = context.fork(attempt);
+      if (origins) forked.origins = origins;
       try {
         await under(NONE, () => this.#sink.store(values, forked));
         return;

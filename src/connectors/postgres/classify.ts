@@ -33,7 +33,7 @@ export function classifyPostgresError(error: unknown): FailureClass {
   const { code, message } = error as { code?: unknown; message?: unknown };
   if (typeof code === 'string') {
     if (code === 'TIMEOUT' || lost.has(code)) return 'retry';
-    if (code === 'POSTGRES_ROW') return 'data';
+    if (code === 'POSTGRES_ROW' || code === 'TRANSACTION_LOST') return 'data';
     if (code.length === 5) {
       if (retried.some((state) => code.startsWith(state))) return 'retry';
       if (data.some((state) => code.startsWith(state))) return 'data';
