@@ -103,7 +103,7 @@ export class CheckpointRow {
     const { rowCount } = await client.query(
       `UPDATE ${this.#table} SET position = $3, cursor = $4, done = $5, written_at = clock_timestamp(),
               lease_until = clock_timestamp() + $6::float8 * interval '1 millisecond'
-        WHERE name = $1 AND token = $2`,
+        WHERE name = $1 AND token = $2 RETURNING ${this.#unlockInTime}`,
       [
         this.name,
         token,
@@ -120,10 +120,19 @@ export class CheckpointRow {
   async read(client: PoolClient, token: string): Promise<ProgressState | undefined> {
     // The lock waits for whoever is writing it.
     const { rows } = await client.query<StateRow>(
-      `SELECT position::text, cursor, done FROM ${this.#table} WHERE name = $1 AND token = $2 FOR UPDATE`,
+      `SELECT position::text, cursor, done, ${this.#unlockInTime}
+         FROM ${this.#table} WHERE name = $1 AND token = $2 FOR UPDATE`,
       [this.name, token],
     );
     return rows[0] && stateOf(rows[0]);
+  }
+
+  /**
+   * For the rest of the transaction: the server ends it if nothing comes for as long as the lease. Or a process that is
+   * paused before its COMMIT would keep the row locked, and with it whoever is to replace the process.
+   */
+  get #unlockInTime(): string {
+    return `set_config('idle_in_transaction_session_timeout', '${Math.ceil(this.#leaseMs)}', true)`;
   }
 
   /** Lets others have it at once. */

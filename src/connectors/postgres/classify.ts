@@ -17,7 +17,7 @@ const saidLost = [
 ];
 
 /** SQLSTATE classes, and single states, by what they ask for. What is in neither list is fatal. */
-const retried = ['08', '40', '53', '57', '58', '55P03', '55006', '25006'];
+const retried = ['08', '40', '53', '57', '58', '55P03', '55006', '25006', '25P03'];
 const data = ['21', '22', '23', '44', '54', 'P0001'];
 
 /**
