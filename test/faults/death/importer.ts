@@ -3,6 +3,7 @@
  * key, with a checkpoint in the transaction of the rows. Started again, it goes on.
  */
 import { writeSync } from 'node:fs';
+import pg from 'pg';
 import { tap, type Observable } from 'rxjs';
 import { boundedQueue } from '../../../operators/boundedQueue.ts';
 import { poolMap } from '../../../operators/poolMap.ts';
@@ -24,8 +25,9 @@ import { Ledger } from './Ledger.ts';
 /**
  * How it can be broken on purpose. `acknowledgedAtIntake`: an item counts as done when it has come in. `storedApart`: the
  * rows are stored in a transaction of their own, before the checkpoint's. `abortedOnSignal`: SIGTERM does not drain.
+ * `unguarded`: nobody listens to errors of connections. `unretried`: a batch is not tried again.
  */
-export type Sabotage = 'acknowledgedAtIntake' | 'storedApart' | 'abortedOnSignal';
+export type Sabotage = 'acknowledgedAtIntake' | 'storedApart' | 'abortedOnSignal' | 'unguarded' | 'unretried';
 
 export interface ImporterSettings {
   readonly connectionString: string;
@@ -71,6 +73,13 @@ process.once('SIGTERM', () => {
   stop.abort();
 });
 watchStatements();
+if (sabotage === 'unguarded') {
+  const client = pg.Client.prototype as unknown as { on(event: string, listener: () => void): unknown };
+  const on = client.on;
+  client.on = function (event, listener) {
+    return event === 'error' ? this : on.call(this, event, listener);
+  };
+}
 
 function* numbersFrom(position: number): Generator<number> {
   for (let n = position; n < items; n++) {
@@ -121,7 +130,11 @@ const patient = withRetry(
   }),
 );
 
-await using db = new PostgresConnections({ connectionString: settings.connectionString, max: 6 });
+await using db = new PostgresConnections({
+  connectionString: settings.connectionString,
+  max: 6,
+  pool: { application_name: table },
+});
 await using checkpoint = await postgresCheckpoint(db, settings.checkpoint ?? table, { ifHeld, leaseMs });
 say('started', { position: checkpoint.position });
 
@@ -135,6 +148,7 @@ const sink = (): Sink<Item> => {
   };
   return checkpoint.sink({ ...rows, write: (_client, batch, context) => apart(batch, context) });
 };
+const retries = [50, 100, 200, 500, 1_000, 2_000];
 const source = checkpoint.source(({ position }) => numbersFrom(position));
 const taken: Observable<number> =
   sabotage === 'acknowledgedAtIntake'
@@ -143,7 +157,7 @@ const taken: Observable<number> =
 
 const flow = taken.pipe(
   poolMap(patient, { concurrency: 8, name: 'work' }),
-  storeTo(sink(), { maxItems, concurrency: 2, retry: delays([50, 100, 200, 500, 1_000, 2_000]) }),
+  storeTo(sink(), { maxItems, concurrency: 2, retry: delays(sabotage === 'unretried' ? [] : retries) }),
   tap(({ item }) => {
     ledger.write('confirmed', item);
     if (++confirmed === settings.drainAfter) stop.abort();

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundled } from '../house/bundle.ts';
+import { allOnce, lostAndTwice, timesStored, type Stored } from '../house/stored.ts';
 import { start, type Ended, type Program } from '../../integration/programs.ts';
 import type { TestDatabase } from '../../integration/servers/postgres.ts';
 import type { ImporterSettings } from './importer.ts';
@@ -18,9 +19,7 @@ export function heard({ stdout }: Ended, word: string): Record<string, unknown> 
 }
 
 /** What has come of all the items, by the table and by the ledger. */
-export interface Verdict {
-  readonly lost: number;
-  readonly twice: number;
+export interface Verdict extends Stored {
   /** Told to be stored, and not in the table. */
   readonly falselyConfirmed: number;
   /** In the table, and never worked on. */
@@ -30,7 +29,7 @@ export interface Verdict {
 }
 
 /** No item lost, none twice, and the ledger agrees. */
-export const clean = { lost: 0, twice: 0, falselyConfirmed: 0, fromNowhere: 0 };
+export const clean = { ...allOnce, falselyConfirmed: 0, fromNowhere: 0 };
 
 /** One import: its table, its ledger, and the lives of the processes that work on it. */
 export class Import {
@@ -85,20 +84,20 @@ export class Import {
     while (this.ledgerBytes < ledgerBytes) await new Promise((resolve) => setTimeout(resolve, 2));
   }
 
+  /** Also what its connections call themselves. */
+  get table(): string {
+    return this.#settings.table;
+  }
+
   async verdict(): Promise<Verdict> {
     const { table, ledger, items } = this.#settings;
-    const { rows } = await this.#database.admin.query<{ item: number; times: number }>(
-      `SELECT item, count(*)::int AS times FROM ${table} GROUP BY item`,
-    );
-    const stored = new Map(rows.map(({ item, times }) => [item, times]));
+    const stored = await timesStored(this.#database.admin, table);
     const { worked, confirmed } = readLedger(ledger);
-    const sum = (counts: Iterable<number>): number => [...counts].reduce((total, n) => total + n - 1, 0);
     return {
-      lost: Array.from({ length: items }, (_, n) => n).filter((n) => !stored.has(n)).length,
-      twice: sum(stored.values()),
+      ...lostAndTwice(stored, items),
       falselyConfirmed: [...confirmed.keys()].filter((n) => !stored.has(n)).length,
       fromNowhere: [...stored.keys()].filter((n) => !worked.has(n)).length,
-      workedAgain: sum(worked.values()),
+      workedAgain: [...worked.values()].reduce((total, times) => total + times - 1, 0),
     };
   }
 
