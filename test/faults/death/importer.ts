@@ -144,7 +144,7 @@ const sink = (): Sink<Item> => {
   if (sabotage !== 'storedApart') return checkpoint.sink(rows);
   const apart = async (batch: readonly Item[], context: SinkContext): Promise<void> => {
     await rows.store(batch, context);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, 20));
   };
   return checkpoint.sink({ ...rows, write: (_client, batch, context) => apart(batch, context) });
 };

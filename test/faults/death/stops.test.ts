@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { openTestDatabase, type TestDatabase } from '../../integration/servers/postgres.ts';
 import type { ImporterSettings, Sabotage } from './importer.ts';
@@ -34,7 +35,8 @@ const calm = { fails: false };
 describe('F04: SIGTERM at half of the items', () => {
   async function stopped(sabotage?: Sabotage): Promise<{ one: Import; said: Record<string, unknown> }> {
     const one = await begin({ sabotage, ...calm });
-    const { child, ended } = one.start();
+    // The twin is to have something at work in any case.
+    const { child, ended } = one.start(sabotage ? { hangsAt: items / 4 } : {});
     await one.reaches(ledgerBytes / 2);
     child.kill('SIGTERM');
     const first = await ended;
@@ -89,7 +91,7 @@ describe('F05: SIGTERM while one item hangs for ever', () => {
 describe('F07: SIGKILL while it drains after SIGTERM', () => {
   async function killed(sabotage?: Sabotage): Promise<Import> {
     const one = await begin({ sabotage, ...calm });
-    const { child, ended } = one.start({ workMs: 50 }, 'in-drain:20');
+    const { child, ended } = one.start({ hangsAt: items / 4 }, 'in-drain:20');
     await one.reaches(ledgerBytes / 2);
     child.kill('SIGTERM');
     expect(await ended).toMatchObject({ code: null, stderr: '' });
@@ -169,7 +171,7 @@ describe('F09: two instances of one import', () => {
 describe('F10: an error of user code that nobody can catch', () => {
   async function broken(breaksBy: 'throw' | 'rejection', sabotage?: Sabotage): Promise<Import> {
     const one = await begin({ sabotage });
-    const { code, stderr } = await one.live({ breaksAt: items / 2, breaksBy });
+    const { code, stderr } = await one.live({ hangsAt: items / 4, breaksAt: items / 2, breaksBy });
     expect(code).toBe(1);
     expect(stderr).toContain(`work: item ${items / 2} broke`);
     expect(await one.live()).toMatchObject({ code: 0, stderr: '' });
@@ -190,7 +192,6 @@ describe('F10: an error of user code that nobody can catch', () => {
 
 /** Resolves when the kernel says that the process is stopped. */
 async function stoppedBySignal(pid: number): Promise<void> {
-  const { readFile } = await import('node:fs/promises');
   await expect
     .poll(async () => (await readFile(`/proc/${pid}/stat`, 'utf8')).replace(/^.*\) /s, '')[0], {
       timeout: 20_000,
