@@ -12,6 +12,7 @@ import { Progress } from '../../checkpoint/Progress.ts';
 import { CheckpointHeldError, CheckpointLostError, InvalidOptionError } from '../../errors.ts';
 import { atLeast, nonEmpty, oneOf } from '../../options.ts';
 import type { Sink, SinkContext } from '../../work/Sink.ts';
+import { classifyPostgresError } from './classify.ts';
 import { quotedTable } from './catalogue.ts';
 import { CheckpointRow, type Held } from './checkpointRow.ts';
 import type { PostgresConnections } from './connections.ts';
@@ -260,13 +261,13 @@ class Checkpoint implements PostgresCheckpoint, ProgressKeeper {
   async #close(): Promise<void> {
     clearInterval(this.#renewal);
     await this.#saveLast();
-    if (!this.#lost) await this.#row.release(this.#token);
+    if (!this.#lost) await persistently(() => this.#row.release(this.#token));
   }
 
   /** At the end: if another one has it, that one does again what is not written down, which was nothing stored. */
   async #saveLast(): Promise<void> {
     try {
-      await this.#save();
+      await persistently(() => this.#save());
     } catch (error) {
       if (!this.#lost) throw error;
     }
@@ -306,5 +307,17 @@ class Checkpoint implements PostgresCheckpoint, ProgressKeeper {
       this.#turns--;
       leave();
     };
+  }
+}
+
+/** Twice more where a connection was lost: at the end there is nobody who would try again. */
+async function persistently(work: () => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await work();
+      return;
+    } catch (error) {
+      if (attempt === 3 || classifyPostgresError(error) !== 'retry') throw error;
+    }
   }
 }
