@@ -50,7 +50,7 @@ export class Rig {
   /** Looks at the table, not through the proxy. */
   admin: pg.Client;
   readonly #guard: Guard;
-  #checkpoint: PostgresCheckpoint | undefined;
+  checkpoint: PostgresCheckpoint | undefined;
   #closing: Promise<void> | undefined;
   pulled = 0;
   confirmed = 0;
@@ -65,7 +65,7 @@ export class Rig {
     const rig = new Rig(admin, proxy, proxy.through(connectionString), settings);
     const unique = rig.#guard === 'key' ? 'PRIMARY KEY' : '';
     await admin.query(`CREATE TABLE ${rig.name} (item int ${unique})`);
-    if (rig.#guard === 'checkpoint') rig.#checkpoint = await postgresCheckpoint(rig.db, rig.name);
+    if (rig.#guard === 'checkpoint') rig.checkpoint = await postgresCheckpoint(rig.db, rig.name);
     return rig;
   }
 
@@ -86,7 +86,7 @@ export class Rig {
   /** Starts the flow. */
   run({ maxItems = 50, retry = patient, pushed = false }: FlowSettings = {}): FlowRun {
     const pulled =
-      this.#checkpoint?.source(({ position }) => this.#numbers(position)) ?? fromPull(this.#numbers(0));
+      this.checkpoint?.source(({ position }) => this.#numbers(position)) ?? fromPull(this.#numbers(0));
     const source = pushed ? from(this.#numbers(0)) : pulled;
     return runFlow(
       source.pipe(
@@ -116,8 +116,8 @@ export class Rig {
   }
 
   async #close(): Promise<void> {
+    await this.checkpoint?.close();
     this.proxy.heal();
-    await this.#checkpoint?.close();
     await this.db.close();
     await this.proxy.stop();
   }
@@ -133,7 +133,7 @@ export class Rig {
   #watched(): Sink<{ item: number }> {
     const key = this.#guard === 'key' ? { key: ['item'] as const } : {};
     const table = postgresTable<{ item: number }>(this.db, this.name, key);
-    const sink = this.#checkpoint?.sink(table) ?? table;
+    const sink = this.checkpoint?.sink(table) ?? table;
     return {
       ...sink,
       store: async (items, context) => {
