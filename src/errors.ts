@@ -308,6 +308,45 @@ export class DeadLetterError extends SluiceError {
   }
 }
 
+/**
+ * COMMIT was answered with ROLLBACK: a statement of the transaction had failed, and its error was not passed on. Nothing
+ * of it is stored.
+ */
+export class TransactionLostError extends SluiceError {
+  override readonly name = 'TransactionLostError';
+  readonly code = 'TRANSACTION_LOST';
+  readonly retryable = false;
+  constructor() {
+    super('PostgreSQL: COMMIT rolled back, since a statement before it had failed; pass its error on');
+  }
+}
+
+/** Another instance has the checkpoint. */
+export class CheckpointHeldError extends SluiceError {
+  override readonly name = 'CheckpointHeldError';
+  readonly code = 'CHECKPOINT_HELD';
+  readonly retryable = true;
+  /** Who says to have it. */
+  readonly holder: string;
+  constructor(checkpoint: string, holder: string) {
+    super(
+      `checkpoint '${checkpoint}' is held by ${holder}; stop that instance, or wait until its lease ends, or ` +
+        "fence it off with ifHeld: 'takeOver'",
+    );
+    this.holder = holder;
+  }
+}
+
+/** Another instance has taken the checkpoint over: nothing that this one writes is accepted any more. */
+export class CheckpointLostError extends SluiceError {
+  override readonly name = 'CheckpointLostError';
+  readonly code = 'CHECKPOINT_LOST';
+  readonly retryable = false;
+  constructor(checkpoint: string) {
+    super(`checkpoint '${checkpoint}' was taken over by another instance; this one can write no more`);
+  }
+}
+
 /** A marble picture that cannot be read: the message names the row and the column. */
 export class PictureError extends SluiceError {
   override readonly name = 'PictureError';

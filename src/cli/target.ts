@@ -6,10 +6,9 @@ import {
   type Column,
 } from '../connectors/postgres/catalogue.ts';
 import { columnValues } from '../connectors/postgres/rows.ts';
-import type { PostgresConnections } from '../connectors/postgres.ts';
+import type { PostgresConnections, PostgresSink } from '../connectors/postgres.ts';
 import { classifyPostgresError, postgresTable } from '../connectors/postgres.ts';
 import { InvalidOptionError, PostgresRowError } from '../errors.ts';
-import type { Sink } from '../work/Sink.ts';
 import type { CollectSettings } from './arguments.ts';
 import { BadRecordError, codeOf, reason, RunError, UsageError } from './failures.ts';
 import type { JsonRecord } from './record.ts';
@@ -19,7 +18,7 @@ const maxInquiries = 20;
 
 /** The table that records are stored in, checked. */
 export class Target {
-  readonly sink: Required<Sink<JsonRecord>>;
+  readonly sink: PostgresSink<JsonRecord>;
   readonly #database: PostgresConnections;
   readonly #settings: CollectSettings;
   readonly #catalogue: Catalogue;
@@ -42,21 +41,19 @@ export class Target {
   static async open(database: PostgresConnections, settings: CollectSettings): Promise<Target> {
     const { table, key, columns = [] } = settings;
     const run = (text: string, values: unknown[]) => database.query(text, values);
-    const never = new AbortController().signal;
     try {
       await run('SELECT 1', []);
     } catch (error) {
       throw unreachable(settings.database, error);
     }
     try {
-      const catalogue = await readCatalogue(run, table, never);
+      const catalogue = await readCatalogue(run, table);
       const target = new Target(database, settings, catalogue);
       for (const field of columns) target.#named('--columns', field);
       await requireKey(
         run,
         table,
         key.map((field) => target.#named('--key', field)),
-        never,
       );
       return target;
     } catch (error) {
@@ -90,14 +87,10 @@ export class Target {
   async rehearse(record: JsonRecord): Promise<void> {
     try {
       await this.#database.withClient(async (client) => {
-        const within = {
-          query: (text: string, values: unknown[]) => client.query(text, values),
-          withClient: undefined,
-        } as unknown as PostgresConnections;
         await client.query('BEGIN');
         try {
           const { signal } = new AbortController();
-          await this.#sinkInto(within).store([record], { attempt: 1, signal });
+          await this.#sinkInto(this.#database).write(client, [record], { attempt: 1, signal });
         } finally {
           await client.query('ROLLBACK');
         }
@@ -124,7 +117,7 @@ export class Target {
     return new BadRecordError(`is refused by the database: ${reason(error)}`, field);
   }
 
-  #sinkInto(database: PostgresConnections): Required<Sink<JsonRecord>> {
+  #sinkInto(database: PostgresConnections): PostgresSink<JsonRecord> {
     const { table, key, columns } = this.#settings;
     return postgresTable<Record<string, unknown>>(database, table, { key, ...(columns && { columns }) });
   }
@@ -162,7 +155,7 @@ export class Target {
       const { isArray, type } = column;
       const value = isArray ? `c::${type}` : 'c';
       try {
-        const values = columnValues([record], field, column, table);
+        const values = columnValues([record], field, column, { table, nul: 'fail' });
         await this.#database.query(`SELECT ${value} FROM unnest($1::${isArray ? 'text' : type}[]) AS r (c)`, [
           values,
         ]);

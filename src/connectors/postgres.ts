@@ -1,4 +1,18 @@
-export { ConnectionsClosedError, DeadLetterError, PostgresRowError } from '../errors.ts';
+export type { CheckpointedSourceOptions, OpenAt } from '../checkpoint/checkpointedSource.ts';
+export type { ResumePoint } from '../checkpoint/Progress.ts';
+export {
+  CheckpointHeldError,
+  CheckpointLostError,
+  ConnectionsClosedError,
+  DeadLetterError,
+  PostgresRowError,
+  TransactionLostError,
+} from '../errors.ts';
+export {
+  postgresCheckpoint,
+  type PostgresCheckpoint,
+  type PostgresCheckpointOptions,
+} from './postgres/checkpoint.ts';
 export { classifyPostgresError } from './postgres/classify.ts';
 export type { PostgresContext } from './postgres/clients.ts';
 export {
@@ -6,6 +20,8 @@ export {
   type PostgresConnectionsOptions,
   type PostgresStats,
 } from './postgres/connections.ts';
+export { postgresTransaction } from './postgres/transaction.ts';
+export type { PostgresSink } from './postgres/sink.ts';
 export { postgresTable, type PostgresTableOptions } from './postgres/table.ts';
 export { fromDeadLetters, toDeadLetters, type DeadLetterRow } from './postgres/deadLetters.ts';
 export type {

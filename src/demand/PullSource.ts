@@ -270,7 +270,7 @@ export class PullSource<T> implements Emitter {
       }
       if (this.#urging && !this.#reopening) this.#reopenSoon();
     };
-    return new Ticket(1, settle, this.#book);
+    return new Ticket(1, settle, this.#book, value, parent && [parent]);
   }
 
   /**

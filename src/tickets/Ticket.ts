@@ -22,15 +22,29 @@ export class Ticket {
   /** How many items of the source settle with it. */
   readonly size: number;
   readonly book: TicketBook | undefined;
+  /** What the source pulled, for sinks that write down what they have stored; undefined for a group. */
+  readonly origin: unknown;
+  /** Tickets of other items that are given back one reference when this one settles. */
+  readonly members: readonly Ticket[] | undefined;
   #settle: (failure: unknown) => void;
   #references = 1;
   #riders: Ticket[] | undefined;
   /** The ticket that this one was merged into: they count and settle as one. */
   #merged: Ticket | undefined;
+  /** Those that were merged into this one. */
+  #absorbed: Ticket[] | undefined;
 
-  constructor(size: number, settle: (failure: unknown) => void, book?: TicketBook) {
+  constructor(
+    size: number,
+    settle: (failure: unknown) => void,
+    book?: TicketBook,
+    origin?: unknown,
+    members?: readonly Ticket[],
+  ) {
     this.size = size;
     this.book = book;
+    this.origin = origin;
+    this.members = members;
     this.#settle = settle;
   }
 
@@ -41,7 +55,7 @@ export class Ticket {
     const settle = (failure: unknown): void => {
       for (const member of members) member.release(failure);
     };
-    return new Ticket(size, settle, members[0]?.book);
+    return new Ticket(size, settle, members[0]?.book, undefined, members);
   }
 
   /** Keeps it unsettled, without saying that the item has arrived anywhere. */
@@ -89,6 +103,42 @@ export class Ticket {
     if (riders) for (const rider of riders) rider.release(lead.failure);
   }
 
+  /** What the sources pulled whose outcome hangs on this ticket. */
+  origins(): unknown[] {
+    const seen = new Set<Ticket>();
+    const origins: unknown[] = [];
+    const look = (each: Ticket): void => {
+      const ticket = each.#lead();
+      if (seen.has(ticket)) return;
+      seen.add(ticket);
+      ticket.#giveTo(origins, look);
+    };
+    look(this);
+    return origins;
+  }
+
+  /** What the sources pulled that is acknowledged once each of these has given one reference back. Changes nothing. */
+  static originsSettledBy(tickets: readonly Ticket[]): unknown[] {
+    const left = new Map<Ticket, number>();
+    const origins: unknown[] = [];
+    const release = (each: Ticket): void => {
+      const ticket = each.#lead();
+      const references = (left.get(ticket) ?? ticket.#references) - 1;
+      left.set(ticket, references);
+      if (references === 0 && ticket.failure === undefined) ticket.#giveTo(origins, release);
+    };
+    for (const ticket of tickets) release(ticket);
+    return origins;
+  }
+
+  /** Adds its origins, and goes on with the tickets that hang on it. */
+  #giveTo(origins: unknown[], next: (ticket: Ticket) => void): void {
+    if (this.origin !== undefined) origins.push(this.origin);
+    if (this.members) for (const member of this.members) next(member);
+    if (this.#riders) for (const rider of this.#riders) next(rider);
+    if (this.#absorbed) for (const other of this.#absorbed) other.#giveTo(origins, next);
+  }
+
   #lead(): Ticket {
     return this.#merged === undefined ? this : this.#merged.#lead();
   }
@@ -106,6 +156,7 @@ export class Ticket {
     const settleThis = this.#settle;
     const riders = other.#riders ?? [];
     other.#merged = this;
+    (this.#absorbed ??= []).push(other);
     other.#riders = undefined;
     this.#references += other.#references;
     this.failure ??= other.failure;

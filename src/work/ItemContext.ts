@@ -1,4 +1,5 @@
 import type { Demand } from '../demand/Demand.ts';
+import type { Origins } from '../tickets/Origins.ts';
 import type { WorkContext } from './Work.ts';
 
 /** Told of the attempts at an item. */
@@ -43,6 +44,8 @@ export class ItemContext implements WorkContext {
   declare readonly index: number;
   declare readonly worker: number;
   declare readonly attempt: number;
+  /** Only of a batch from an acknowledged source. */
+  declare origins?: Origins;
   declare private readonly slot: ItemSlot | undefined;
   declare private readonly parent: ItemContext | undefined;
   declare private live: Live | undefined;

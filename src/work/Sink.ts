@@ -1,3 +1,5 @@
+import type { Origins } from '../tickets/Origins.ts';
+
 /** What a sink says of an error: try again, look for the bad item, or give up. */
 export type FailureClass = 'retry' | 'data' | 'fatal';
 
@@ -10,6 +12,8 @@ export interface SinkContext {
    * be stored although they were handed back, and stored again in the next run (at least once). Stop at it where you can.
    */
   readonly signal: AbortSignal;
+  /** What the items come from, for a sink that writes down, with them, how far their source has got. */
+  readonly origins?: Origins;
 }
 
 /** Where items end up. Resolving `store` means: all of these items are safe now. */

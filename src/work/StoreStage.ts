@@ -6,6 +6,7 @@ import type { StageIdentity } from '../metrics/StageMeter.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
 import { RetryClock, type RetryPolicy } from '../retry/RetryPolicy.ts';
 import { under } from '../tickets/current.ts';
+import { originsOf } from '../tickets/Origins.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
 import { ItemContext } from './ItemContext.ts';
 import type { DeadLetter, FailurePolicy } from './DeadLetter.ts';
@@ -187,10 +188,12 @@ export class StoreStage<T> extends Stage<T, T> {
   async #attempts(entries: readonly Entry<T>[], batch: Batch<T>): Promise<void> {
     const { context } = batch;
     const values = entries.map((entry) => entry.value);
+    const origins = originsOf(entries.map((entry) => entry.ticket));
     const clock = this.#settings.retry && new RetryClock(this.#settings.retry, now());
     for (let attempt = 1; ; attempt++) {
       const forked = context.fork(attempt);
       if (attempt > batch.attempts) batch.attempts = attempt;
+      if (origins) forked.origins = origins;
       try {
         await under(null, () => this.#sink.store(values, forked));
         return;

@@ -1,11 +1,7 @@
 import { InvalidOptionError } from '../../errors.ts';
 
 /** Runs a statement; what `PostgresConnections` and the wrapper around a plain pool have in common. */
-export type RunQuery = (
-  text: string,
-  values: unknown[],
-  signal?: AbortSignal,
-) => Promise<{ rows: unknown[] }>;
+export type RunQuery = (text: string, values: unknown[]) => Promise<{ rows: unknown[] }>;
 
 export interface Column {
   readonly name: string;
@@ -17,6 +13,10 @@ export interface Column {
   readonly isArray: boolean;
   /** `json` and `jsonb`, or an array of these. */
   readonly isJson: boolean;
+  /** The type's own number for length or precision; negative without one. */
+  readonly modifier: number;
+  /** Names of the CHECK constraints that look at it. */
+  readonly checks: readonly string[];
 }
 
 /** What the server's catalogue says of a table. */
@@ -28,7 +28,10 @@ const columnsOf = `
   SELECT a.attname AS name,
          format_type(t.oid, -1) AS type,
          t.typcategory = 'A' AS "isArray",
-         coalesce(nullif(t.typelem, 0), t.oid) IN ('json'::regtype, 'jsonb'::regtype) AS "isJson"
+         coalesce(nullif(t.typelem, 0), t.oid) IN ('json'::regtype, 'jsonb'::regtype) AS "isJson",
+         a.atttypmod AS modifier,
+         ARRAY(SELECT conname::text FROM pg_constraint
+                WHERE conrelid = a.attrelid AND contype = 'c' AND a.attnum = ANY (conkey)) AS checks
     FROM pg_attribute a JOIN pg_type t ON t.oid = coalesce(nullif((
            SELECT typbasetype FROM pg_type WHERE oid = a.atttypid), 0), a.atttypid)
    WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped`;
@@ -75,20 +78,15 @@ const snakeCase = (name: string): string =>
  *
  * @throws `InvalidOptionError` if there is no such table.
  */
-export async function readCatalogue(run: RunQuery, table: string, signal: AbortSignal): Promise<Catalogue> {
-  const { rows } = await run(columnsOf, [table], signal);
+export async function readCatalogue(run: RunQuery, table: string): Promise<Catalogue> {
+  const { rows } = await run(columnsOf, [table]);
   if (rows.length === 0) throw new InvalidOptionError(`postgresTable: there is no table ${table}`);
   return { columns: new Map((rows as Column[]).map((column) => [column.name, column])) };
 }
 
 /** @throws `InvalidOptionError` if the table has no unique index, or primary key, on exactly these columns. */
-export async function requireKey(
-  run: RunQuery,
-  table: string,
-  columns: readonly Column[],
-  signal: AbortSignal,
-): Promise<void> {
-  const { rows } = await run(keysOf, [table], signal);
+export async function requireKey(run: RunQuery, table: string, columns: readonly Column[]): Promise<void> {
+  const { rows } = await run(keysOf, [table]);
   const wanted = JSON.stringify(columns.map(({ name }) => name).sort());
   if ((rows as { key: string[] }[]).some(({ key }) => JSON.stringify([...key].sort()) === wanted)) return;
   const names = columns.map(({ name }) => quote(name)).join(', ');

@@ -17,7 +17,7 @@ const saidLost = [
 ];
 
 /** SQLSTATE classes, and single states, by what they ask for. What is in neither list is fatal. */
-const retried = ['08', '40', '53', '57', '58', '55P03', '55006', '25006'];
+const retried = ['08', '40', '53', '57', '58', '55P03', '55006', '25006', '25P03'];
 const data = ['21', '22', '23', '44', '54', 'P0001'];
 
 /**
@@ -33,7 +33,7 @@ export function classifyPostgresError(error: unknown): FailureClass {
   const { code, message } = error as { code?: unknown; message?: unknown };
   if (typeof code === 'string') {
     if (code === 'TIMEOUT' || lost.has(code)) return 'retry';
-    if (code === 'POSTGRES_ROW') return 'data';
+    if (code === 'POSTGRES_ROW' || code === 'TRANSACTION_LOST') return 'data';
     if (code.length === 5) {
       if (retried.some((state) => code.startsWith(state))) return 'retry';
       if (data.some((state) => code.startsWith(state))) return 'data';

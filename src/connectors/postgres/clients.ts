@@ -114,8 +114,8 @@ function isBetweenTransactions(client: PoolClient, otherwise: boolean): boolean 
   return tells ? client.getTransactionStatus() === 'I' : otherwise;
 }
 
-/** Whether an error leaves the client in doubt: all but the server's own, and of those the ones that end sessions. */
-function endsClient(error: unknown): boolean {
+/** Whether an error leaves its client in doubt: all but the server's own, and of those the ones that end sessions. */
+export function endsClient(error: unknown): boolean {
   const { code, severity } = (error ?? {}) as { code?: unknown; severity?: unknown };
   return (
     typeof code !== 'string' ||

@@ -11,10 +11,12 @@ export interface RowGroup {
 
 export interface RowRules {
   readonly table: string;
+  /** Empty: rows are only inserted. */
   readonly key: readonly string[];
   /** The properties that count; absent: all of a row's own. */
   readonly columns: readonly string[] | undefined;
   readonly onConflict: 'update' | 'ignore';
+  readonly nul: 'fail' | 'strip';
 }
 
 /** One value of a key as text: the same for every writer, whatever form it has the value in. */
@@ -25,11 +27,13 @@ function keyPart(value: unknown): string {
   return typeof value === 'bigint' ? value.toString() : JSON.stringify(value);
 }
 
+function mustBeObject(row: Row, { table }: RowRules): void {
+  if (typeof row === 'object' && (row as unknown) !== null) return;
+  const kind = (row as unknown) === null ? 'null' : typeof row;
+  throw new PostgresRowError(table, undefined, `must be an object, got ${kind}`);
+}
+
 function keyOf(row: Row, { key, table }: RowRules): string {
-  if (typeof row !== 'object' || (row as unknown) === null) {
-    const kind = (row as unknown) === null ? 'null' : typeof row;
-    throw new PostgresRowError(table, undefined, `must be an object, got ${kind}`);
-  }
   const parts = key.map((property) => {
     const value = row[property];
     if (value === undefined || value === null)
@@ -39,8 +43,12 @@ function keyOf(row: Row, { key, table }: RowRules): string {
   return parts.length === 1 ? parts[0]! : JSON.stringify(parts);
 }
 
-const propertiesOf = (row: Row, columns: readonly string[] | undefined): string[] =>
-  (columns ?? Object.keys(row)).filter((property) => row[property] !== undefined);
+function propertiesOf(row: Row, columns: readonly string[] | undefined): readonly string[] {
+  const properties = columns ?? Object.keys(row);
+  for (const property of properties)
+    if (row[property] === undefined) return properties.filter((each) => row[each] !== undefined);
+  return properties;
+}
 
 /** The two as if written one after the other. */
 function merged(earlier: Row, later: Row, columns: readonly string[] | undefined): Row {
@@ -51,30 +59,79 @@ function merged(earlier: Row, later: Row, columns: readonly string[] | undefined
 }
 
 /**
- * One row for each key, in the order of the keys, grouped by the properties that they have.
+ * One row for each key, in the order of the keys. Without a key: the rows as they are.
  *
  * The server refuses a statement that updates the same row twice (21000). And two statements that lock the same rows in
  * different orders block each other until one is killed (40P01): every writer sorts by the same text, so they never do.
  */
-export function arrange(items: readonly Row[], rules: RowRules): RowGroup[] {
+function oneForEachKey(items: readonly Row[], rules: RowRules): readonly Row[] {
+  for (const row of items) mustBeObject(row, rules);
+  if (rules.key.length === 0) return items;
   const byKey = new Map<string, Row>();
+  let [sorted, last] = [true, ''];
   for (const row of items) {
     const key = keyOf(row, rules);
     const earlier = byKey.get(key);
-    if (earlier === undefined) byKey.set(key, row);
-    else if (rules.onConflict === 'update') byKey.set(key, merged(earlier, row, rules.columns));
+    if (earlier !== undefined) {
+      if (rules.onConflict === 'update') byKey.set(key, merged(earlier, row, rules.columns));
+      continue;
+    }
+    byKey.set(key, row);
+    sorted &&= last <= key;
+    last = key;
   }
+  if (sorted) return [...byKey.values()];
+  return [...byKey].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
+}
 
+/** The rows to write, grouped by the properties that they have. */
+export function arrange(items: readonly Row[], rules: RowRules): RowGroup[] {
   const groups = new Map<string, { properties: string[]; rows: Row[] }>();
-  for (const [, row] of [...byKey].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const properties = propertiesOf(row, rules.columns).sort();
+  const cleaned = rules.nul === 'strip' ? items.map(withoutNul) : items;
+  // Most rows have what the row before them has.
+  let previous: { readonly written: readonly string[]; readonly rows: Row[] } | undefined;
+  for (const row of oneForEachKey(cleaned, rules)) {
+    const written = propertiesOf(row, rules.columns);
+    if (previous && sameNames(written, previous.written)) {
+      previous.rows.push(row);
+      continue;
+    }
+    const properties = [...written].sort();
     const shape = JSON.stringify(properties);
-    const group = groups.get(shape);
-    if (group === undefined) groups.set(shape, { properties, rows: [row] });
-    else group.rows.push(row);
+    let group = groups.get(shape);
+    if (group === undefined) groups.set(shape, (group = { properties, rows: [] }));
+    group.rows.push(row);
+    previous = { written, rows: group.rows };
   }
   return [...groups.values()];
 }
+
+function sameNames(some: readonly string[], others: readonly string[]): boolean {
+  if (some.length !== others.length) return false;
+  for (let i = 0; i < some.length; i++) if (some[i] !== others[i]) return false;
+  return true;
+}
+
+/** The row, or where a text in it holds a NUL, a copy without. */
+function withoutNul(row: Row): Row {
+  if (typeof row !== 'object' || (row as unknown) === null) return row;
+  let copy: Record<string, unknown> | undefined;
+  for (const [property, value] of Object.entries(row)) {
+    if (typeof value === 'string' && value.includes('\0'))
+      (copy ??= { ...row })[property] = value.replaceAll('\0', '');
+  }
+  return copy ?? row;
+}
+
+/** The same, of what is inside an array or JSON. */
+const withoutNulInside = (value: unknown): unknown => {
+  if (typeof value === 'string') return value.replaceAll('\0', '');
+  return Array.isArray(value) ? value.map(withoutNulInside) : value;
+};
+
+/** JSON text writes it `\u0000`; after an even number of backslashes only. */
+const jsonWithoutNul = (json: string): string =>
+  json.includes('\\u0000') ? json.replace(/(?<!\\)((?:\\\\)*)\\u0000/g, '$1') : json;
 
 /** pg calls this method of a parameter, and gives its own conversion: here, of an array to PostgreSQL's notation. */
 interface Convertible {
@@ -89,12 +146,13 @@ export function columnValues(
   rows: readonly Row[],
   property: string,
   column: Column,
-  table: string,
+  { table, nul }: Pick<RowRules, 'table' | 'nul'>,
 ): unknown[] {
   const json = (value: unknown): unknown => {
     if (value === null || value === undefined) return null;
     try {
-      return JSON.stringify(value) ?? null;
+      const text = JSON.stringify(value) as string | undefined;
+      return text === undefined ? null : nul === 'strip' ? jsonWithoutNul(text) : text;
     } catch (cause) {
       throw new PostgresRowError(table, property, 'cannot be written as JSON', cause);
     }
@@ -108,7 +166,11 @@ export function columnValues(
     if (!column.isArray) return column.isJson ? json(value) : value;
     if (!Array.isArray(value)) return value;
     // Of JSON, only the outermost array is PostgreSQL's: what is inside is JSON's.
-    const elements: unknown[] = column.isJson ? value.map(json) : value;
+    const elements: unknown[] = column.isJson
+      ? value.map(json)
+      : nul === 'strip'
+        ? value.map(withoutNulInside)
+        : value;
     return { toPostgres: (convert) => convert(elements) } satisfies Convertible;
   });
 }

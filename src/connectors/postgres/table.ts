@@ -1,17 +1,26 @@
-import type { Pool } from 'pg';
+import type { Pool, PoolClient } from 'pg';
 import { InvalidOptionError } from '../../errors.ts';
 import { nonEmpty, oneOf } from '../../options.ts';
-import type { Sink } from '../../work/Sink.ts';
-import { quotedTable, type RunQuery } from './catalogue.ts';
+import { quotedTable } from './catalogue.ts';
 import { classifyPostgresError } from './classify.ts';
-import { Checkout, guard, translateTimeout } from './clients.ts';
 import type { PostgresConnections } from './connections.ts';
-import type { RowRules } from './rows.ts';
-import { TableWriter } from './writer.ts';
+import { copyDriver } from './copyInto.ts';
+import { canCopy } from './copyText.ts';
+import { inTransaction, lender } from './lender.ts';
+import { arrange, type RowGroup, type RowRules } from './rows.ts';
+import type { PostgresSink } from './sink.ts';
+import { TableWriter, type Session, type Way } from './writer.ts';
+
+/** Rows from which on COPY is the faster way. */
+const copyFrom = 2_000;
 
 export interface PostgresTableOptions<Row> {
-  /** The properties that identify a row. The table needs a unique index, or its primary key, on exactly their columns. */
-  readonly key: readonly (keyof Row & string)[];
+  /**
+   * The properties that identify a row. The table needs a unique index, or its primary key, on exactly their columns.
+   * Absent: rows are only inserted, and a batch that is tried again after its outcome was unknown may be there twice,
+   * unless a checkpoint is written with it (`postgresCheckpoint`).
+   */
+  readonly key?: readonly (keyof Row & string)[];
   /**
    * The properties to store, the key's included or not. Absent: all that a row has, and one without a column is an error.
    */
@@ -21,12 +30,19 @@ export interface PostgresTableOptions<Row> {
    * @defaultValue `'update'`
    */
   readonly onConflict?: 'update' | 'ignore';
+  /**
+   * How rows go in: as parameters of one statement, or by COPY, which needs the package `pg-copy-streams`; with a key, into
+   * a temporary table first. @defaultValue COPY from 2,000 rows on, if the package is there
+   */
+  readonly via?: 'unnest' | 'copy';
+  /**
+   * What becomes of the NUL characters of a text, which PostgreSQL does not store: the row is refused, or stored without
+   * them. @defaultValue `'fail'`
+   */
+  readonly nul?: 'fail' | 'strip';
   /** SQL types by property, where the catalogue's is not wanted. */
   readonly types?: Readonly<Partial<Record<keyof Row & string, string>>>;
 }
-
-/** Without a limit of the pool's own, a query whose server is gone would never end. */
-const queryTimeoutMs = 30_000;
 
 /**
  * Stores rows in a PostgreSQL table: one statement and one parameter a column for each batch, however large, that inserts
@@ -53,24 +69,60 @@ const queryTimeoutMs = 30_000;
 export function postgresTable<Row extends object>(
   connections: PostgresConnections | Pool,
   table: string,
-  { key, columns, onConflict = 'update', types }: PostgresTableOptions<Row>,
-): Required<Sink<Row>> {
+  { key, columns, onConflict = 'update', via, nul = 'fail', types }: PostgresTableOptions<Row> = {},
+): PostgresSink<Row> {
   nonEmpty('postgresTable: table', table);
   const name = quotedTable(table);
-  if (key.length === 0) throw new InvalidOptionError('postgresTable: key must name at least one property');
+  if (key?.length === 0) throw new InvalidOptionError('postgresTable: key must name at least one property');
   oneOf('postgresTable: onConflict', onConflict, ['update', 'ignore']);
+  if (via !== undefined) oneOf('postgresTable: via', via, ['unnest', 'copy']);
+  oneOf('postgresTable: nul', nul, ['fail', 'strip']);
   const chosenTypes: Readonly<Record<string, string | undefined>> = types ?? {};
   for (const type of Object.values(chosenTypes)) checkType(type);
-  const all = columns === undefined ? undefined : [...new Set<string>([...key, ...columns])];
-  const rules: RowRules = { table, key, columns: all, onConflict };
+  const all = columns === undefined ? undefined : [...new Set<string>([...(key ?? []), ...columns])];
+  const rules: RowRules = { table, key: key ?? [], columns: all, onConflict, nul };
 
-  const { run, release } = runner(connections);
-  const writer = new TableWriter(run, name, rules, chosenTypes);
+  const from = lender(connections, 'postgresTable');
+  const writer = new TableWriter(name, rules, chosenTypes);
+  const { queryTimeoutMs } = from;
+  const sessionOf = (client: PoolClient): Session => ({
+    client,
+    run: (text, values) =>
+      client.query({ text, values, ...(queryTimeoutMs && { query_timeout: queryTimeoutMs }) }),
+    queryTimeoutMs,
+  });
+  const grouped = (rows: readonly Row[]): RowGroup[] =>
+    arrange(rows as readonly Readonly<Record<string, unknown>>[], rules);
+  // A COPY takes the types of the table it goes to.
+  const copied: Way = key === undefined && types === undefined ? 'copy' : 'staged';
+  const wayOf = async (groups: readonly RowGroup[]): Promise<Way> => {
+    if (via === 'unnest' || !canCopy) return 'unnest';
+    const rows = groups.reduce((sum, group) => sum + group.rows.length, 0);
+    if (via === undefined && rows < copyFrom * groups.length) return 'unnest';
+    if ((await copyDriver()) !== undefined) return copied;
+    if (via === 'copy')
+      throw new InvalidOptionError("postgresTable: via 'copy' needs the package pg-copy-streams");
+    return 'unnest';
+  };
+
   return {
-    store: (rows, { signal }) => writer.store(rows as readonly Readonly<Record<string, unknown>>[], signal),
+    async store(rows, { signal }) {
+      signal.throwIfAborted();
+      const groups = grouped(rows);
+      if (groups.length === 0) return;
+      const way = await wayOf(groups);
+      const write = (client: PoolClient): Promise<void> => writer.write(groups, way, sessionOf(client));
+      // With a key, what was stored of a batch that failed may be stored again.
+      const one = way !== 'staged' && (groups.length === 1 || key !== undefined);
+      await (one ? from.withClient(write, { signal }) : inTransaction(from, write, { signal }));
+    },
+    async write(client, rows) {
+      const groups = grouped(rows);
+      if (groups.length > 0) await writer.write(groups, await wayOf(groups), sessionOf(client));
+    },
     classify: classifyPostgresError,
-    close: () => {
-      release();
+    close() {
+      from.release();
       return Promise.resolve();
     },
   };
@@ -81,30 +133,4 @@ function checkType(type: string | undefined): void {
   throw new InvalidOptionError(
     'postgresTable: types must be names of SQL types, such as text or numeric(10,2)',
   );
-}
-
-/** How statements are run, and what is to be undone at the end. */
-function runner(connections: PostgresConnections | Pool): { run: RunQuery; release: () => void } {
-  if ('withClient' in connections) {
-    return {
-      run: (text, values, signal) => connections.query(text, values, { signal }),
-      release: () => undefined,
-    };
-  }
-  const timeoutMs = connections.options.query_timeout ?? queryTimeoutMs;
-  const run: RunQuery = async (text, values, signal) => {
-    const checkout = new Checkout(connections);
-    const stop = (): void => checkout.stop(signal?.reason);
-    if (signal?.aborted === true) stop();
-    signal?.addEventListener('abort', stop, { once: true });
-    try {
-      const query = { text, values, query_timeout: timeoutMs };
-      return await checkout.run((client) => client.query<Record<string, unknown>>(query));
-    } catch (error) {
-      throw translateTimeout(error, 'postgresTable', timeoutMs);
-    } finally {
-      signal?.removeEventListener('abort', stop);
-    }
-  };
-  return { run, release: guard(connections) };
 }

@@ -1,3 +1,4 @@
+import type { PoolClient } from 'pg';
 import { InvalidOptionError, PostgresRowError } from '../../errors.ts';
 import {
   columnOf,
@@ -9,44 +10,41 @@ import {
   type RunQuery,
 } from './catalogue.ts';
 import { classifyPostgresError } from './classify.ts';
-import { arrange, columnValues, type RowRules } from './rows.ts';
+import { copyInto } from './copyInto.ts';
+import { columnValues, type RowGroup, type RowRules } from './rows.ts';
+import { compose, type Statements } from './statements.ts';
+import { withColumn } from './withColumn.ts';
 
-interface Statement {
-  readonly text: string;
-  readonly columns: readonly Column[];
+/** A client to write with. */
+export interface Session {
+  readonly client: PoolClient;
+  readonly run: RunQuery;
+  readonly queryTimeoutMs: number | undefined;
 }
+
+/** By parameters, or by COPY: straight into the table, or by way of one of the transaction's own. */
+export type Way = 'unnest' | 'copy' | 'staged';
 
 /** Writes rows to one table; remembers what the catalogue says of it, and the statement for each set of columns. */
 export class TableWriter {
-  readonly #run: RunQuery;
   readonly #table: string;
   readonly #rules: RowRules;
   readonly #types: Readonly<Record<string, string | undefined>>;
   #catalogue: Promise<Catalogue> | undefined;
-  readonly #statements = new Map<string, Statement>();
+  readonly #statements = new Map<string, Statements>();
+  /** Tables of transactions so far: names for the next. */
+  #staged = 0;
 
-  constructor(
-    run: RunQuery,
-    table: string,
-    rules: RowRules,
-    types: Readonly<Record<string, string | undefined>>,
-  ) {
-    this.#run = run;
+  constructor(table: string, rules: RowRules, types: Readonly<Record<string, string | undefined>>) {
     this.#table = table;
     this.#rules = rules;
     this.#types = types;
   }
 
-  async store(items: readonly Readonly<Record<string, unknown>>[], signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
+  /** Writes the groups one after the other. `'staged'` is for within a transaction. */
+  async write(groups: readonly RowGroup[], way: Way, session: Session): Promise<void> {
     try {
-      for (const { properties, rows } of arrange(items, this.#rules)) {
-        const { text, columns } = await this.#statement(properties, signal);
-        const values = columns.map((column, i) =>
-          columnValues(rows, properties[i]!, column, this.#rules.table),
-        );
-        await this.#run(text, values, signal);
-      }
+      for (const group of groups) await this.#writeGroup(group, way, session);
     } catch (error) {
       // Whatever was wrong with the table may be mended: the next batch asks the catalogue again.
       if (classifyPostgresError(error) === 'fatal') this.#forget();
@@ -54,23 +52,47 @@ export class TableWriter {
     }
   }
 
-  async #statement(properties: readonly string[], signal: AbortSignal): Promise<Statement> {
-    const shape = JSON.stringify(properties);
-    let statement = this.#statements.get(shape);
-    if (statement === undefined) {
-      const catalogue = await this.#readCatalogue(signal);
-      statement = this.#compose(properties, catalogue);
-      this.#statements.set(shape, statement);
+  async #writeGroup({ properties, rows }: RowGroup, way: Way, session: Session): Promise<void> {
+    const statements = await this.#statementsFor(properties, session.run);
+    const values = statements.columns.map((column, i) =>
+      columnValues(rows, properties[i]!, column, this.#rules),
+    );
+    try {
+      if (way === 'unnest') await session.run(statements.unnest, values);
+      else if (way === 'copy') await copyInto(statements.copy, values, session);
+      else await this.#stage(statements, values, session);
+    } catch (error) {
+      throw withColumn(error, statements.columns, values);
     }
-    return statement;
+  }
+
+  async #stage(
+    statements: Statements,
+    values: readonly (readonly unknown[])[],
+    session: Session,
+  ): Promise<void> {
+    const { create, copy, insert } = statements.staged(this.#staged++);
+    await session.run(create, []);
+    await copyInto(copy, values, session);
+    await session.run(insert, []);
+  }
+
+  async #statementsFor(properties: readonly string[], run: RunQuery): Promise<Statements> {
+    const shape = JSON.stringify(properties);
+    let statements = this.#statements.get(shape);
+    if (statements === undefined) {
+      statements = this.#compose(properties, await this.#readCatalogue(run));
+      this.#statements.set(shape, statements);
+    }
+    return statements;
   }
 
   /** Concurrent first batches share one look; a look that fails is not remembered. */
-  #readCatalogue(signal: AbortSignal): Promise<Catalogue> {
+  #readCatalogue(run: RunQuery): Promise<Catalogue> {
     const look = async (): Promise<Catalogue> => {
-      const catalogue = await readCatalogue(this.#run, this.#table, signal);
+      const catalogue = await readCatalogue(run, this.#table);
       const key = this.#rules.key.map((property) => columnOf(catalogue, this.#rules.table, property));
-      await requireKey(this.#run, this.#table, key, signal);
+      if (key.length > 0) await requireKey(run, this.#table, key);
       return catalogue;
     };
     if (this.#catalogue === undefined) {
@@ -83,25 +105,12 @@ export class TableWriter {
     return this.#catalogue;
   }
 
-  #compose(properties: readonly string[], catalogue: Catalogue): Statement {
+  #compose(properties: readonly string[], catalogue: Catalogue): Statements {
     const { table, key, onConflict } = this.#rules;
     const columns = properties.map((property) => this.#typed(property, columnOf(catalogue, table, property)));
     this.#requireOneEach(properties, columns);
     const keys = key.map((property) => columnOf(catalogue, table, property).name);
-    const others = columns.filter(({ name }) => !keys.includes(name));
-
-    const names = columns.map(({ name }) => quote(name)).join(', ');
-    const aliases = columns.map((_, i) => `c${i}`).join(', ');
-    const chosen = columns.map(({ isArray, type }, i) => (isArray ? `c${i}::${type}` : `c${i}`)).join(', ');
-    const parameters = columns
-      .map(({ isArray, type }, i) => `$${i + 1}::${isArray ? 'text' : type}[]`)
-      .join(', ');
-    const set = others.map(({ name }) => `${quote(name)} = EXCLUDED.${quote(name)}`).join(', ');
-    const action = onConflict === 'ignore' || set === '' ? 'DO NOTHING' : `DO UPDATE SET ${set}`;
-    const text =
-      `INSERT INTO ${this.#table} (${names}) SELECT ${chosen} FROM unnest(${parameters}) AS rows (${aliases}) ` +
-      `ON CONFLICT (${keys.map(quote).join(', ')}) ${action}`;
-    return { text, columns };
+    return compose(this.#table, columns, { keys, action: onConflict });
   }
 
   /** Two properties can go to one column: `createdAt` and `created_at`. Which one is meant is not ours to say. */

@@ -1,0 +1,109 @@
+import { map, type Observable } from 'rxjs';
+import { fromPull } from '../demand/fromPull.ts';
+import { InvalidOptionError } from '../errors.ts';
+import { callable, nonEmpty, wholeNumber } from '../options.ts';
+import type { Pullable } from '../demand/pullInput.ts';
+import type { Progress, ResumePoint } from './Progress.ts';
+
+export interface CheckpointedSourceOptions<T, C> {
+  /**
+   * What is written down of an item, so that the input can be opened after it: a key, an offset, the token of its page.
+   * Any value that JSON can hold. @defaultValue nothing: `position` alone says where to go on
+   */
+  readonly cursor?: (item: T) => C;
+  /** Items without an outcome at any time. Whole number, 1 or more. @defaultValue 10_000 */
+  readonly maxPending?: number;
+  /** Name in messages. @defaultValue 'checkpoint' */
+  readonly name?: string;
+}
+
+/**
+ * Opens the input at a point: it gives the items that came after that point the last time, the same ones in the same
+ * order. The signal is aborted when the source is closed.
+ */
+export type OpenAt<T, C> = (point: ResumePoint<C>, signal: AbortSignal) => Pullable<T>;
+
+/** Whose item it is, and which. It is what the source pulls; below it the value goes on alone. */
+export class Numbered<T> {
+  readonly progress: object;
+  readonly position: number;
+  readonly value: T;
+
+  constructor(progress: object, position: number, value: T) {
+    this.progress = progress;
+    this.position = position;
+    this.value = value;
+  }
+}
+
+/** What a source needs of the checkpoint that keeps its progress. */
+export interface ProgressKeeper {
+  readonly progress: Progress;
+  /** Resolves when `progress` is known to be what is written down; undefined where it is. Rejects if it is not ours. */
+  confirmed(): Promise<void> | undefined;
+  /** @throws If the checkpoint is not ours any more. */
+  mustHold(): void;
+}
+
+/** A source whose items are numbered, and of which those that are done, or on their way, are not given again. */
+export function checkpointedSource<T, C>(
+  keeper: ProgressKeeper,
+  open: OpenAt<T, C>,
+  { cursor, maxPending = 10_000, name = 'checkpoint' }: CheckpointedSourceOptions<T, C>,
+): Observable<T> {
+  callable('checkpoint.source: open', open);
+  if (cursor !== undefined) callable('checkpoint.source: cursor', cursor);
+  wholeNumber('checkpoint.source: maxPending', maxPending, 1);
+  nonEmpty('checkpoint.source: name', name);
+  const progress = keeper.progress as Progress<C>;
+
+  const number = (position: number, value: T): Numbered<T> | undefined => {
+    keeper.mustHold();
+    if (progress.isTaken(position)) return undefined;
+    progress.begin(position, cursor?.(value));
+    return new Numbered(progress, position, value);
+  };
+  function* numbered(input: Iterable<T>, position: number): Generator<Numbered<T>> {
+    for (const value of input) {
+      const item = number(position++, value);
+      if (item) yield item;
+    }
+  }
+  async function* numberedLater(input: AsyncIterable<T>, position: number): AsyncGenerator<Numbered<T>> {
+    for await (const value of input) {
+      const item = number(position++, value);
+      if (item) yield item;
+    }
+  }
+  const openNow = (signal: AbortSignal): Iterable<Numbered<T>> | AsyncIterable<Numbered<T>> => {
+    const { point } = progress;
+    const input = open(point, signal);
+    if (typeof input === 'object' && Symbol.asyncIterator in input) {
+      return numberedLater(input as AsyncIterable<T>, point.position);
+    }
+    if (typeof input === 'string' || Symbol.iterator in input) {
+      return numbered(input as Iterable<T>, point.position);
+    }
+    throw new InvalidOptionError(`${name}: open must give an iterable or an async iterable`);
+  };
+  async function* openLater(confirmed: Promise<void>, signal: AbortSignal): AsyncGenerator<Numbered<T>> {
+    await confirmed;
+    yield* openNow(signal);
+  }
+
+  const source = fromPull<Numbered<T>>(
+    (signal) => {
+      const confirmed = keeper.confirmed();
+      return confirmed ? openLater(confirmed, signal) : openNow(signal);
+    },
+    {
+      name,
+      maxPending,
+      onSettled({ value: { position }, failure }) {
+        if (failure === undefined) progress.settle(position);
+        else progress.handBack(position);
+      },
+    },
+  );
+  return source.pipe(map(({ value }) => value));
+}
