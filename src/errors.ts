@@ -151,8 +151,8 @@ export class LawBrokenError extends SluiceError {
 
 // Connectors: HTTP, PostgreSQL.
 
-/** Where an HTTP attempt was: waiting for a connection, making it, waiting for the headers, reading the body. */
-export type HttpPhase = 'acquire' | 'connect' | 'headers' | 'body';
+/** Where an HTTP attempt was: waiting for a connection, making it (name, TCP, TLS), waiting for the headers, reading the body. */
+export type HttpPhase = 'acquire' | 'dns' | 'connect' | 'tls' | 'headers' | 'body';
 
 /** What HTTP errors say of their request. The address is without credentials, query and fragment. */
 export interface HttpRequestFacts {
@@ -173,28 +173,65 @@ export class ConnectionsClosedError extends SluiceError {
   }
 }
 
-/** The server answered, and its answer is no success. Retryable: 408, 425, 429 and 5xx. */
+/**
+ * The server answered, and its answer is no success. Retryable: 408, 425, 429 and 503, by which a server says that it has
+ * not done what was asked; any other 5xx where the request may be repeated (an idempotent method, or an
+ * `idempotency-key`). Not where the server asks for a longer wait than `maxPauseMs`.
+ */
 export class HttpStatusError extends SluiceError implements HttpRequestFacts {
   override readonly name = 'HttpStatusError';
   readonly code = 'HTTP_STATUS';
   readonly retryable: boolean;
   readonly status: number;
-  /** How long the server asks to wait, in milliseconds, from its `Retry-After`. Absent if it did not, or said nonsense. */
+  /**
+   * How long the server asks to wait, in milliseconds, from its `Retry-After`, or else, with 429, from its rate limit
+   * headers. Absent if it did not, or said nonsense.
+   */
   readonly retryAfterMs: number | undefined;
   readonly method: string;
   readonly origin: string;
   readonly url: string;
   /** The first 1,024 characters of the answer's body. Not enumerable: it may hold data that logs must not. */
   declare readonly detail: string;
-  constructor(request: HttpRequestFacts, status: number, retryAfterMs: number | undefined, detail: string) {
+  constructor(
+    request: HttpRequestFacts,
+    status: number,
+    {
+      retryable,
+      retryAfterMs,
+      detail,
+    }: { retryable: boolean; retryAfterMs: number | undefined; detail: string },
+  ) {
     super(`${request.method} ${request.origin}: status ${status}`);
     this.status = status;
-    this.retryable = status === 408 || status === 425 || status === 429 || status >= 500;
+    this.retryable = retryable;
     this.retryAfterMs = retryAfterMs;
     this.method = request.method;
     this.origin = request.origin;
     this.url = request.url;
     Object.defineProperty(this, 'detail', { value: detail });
+  }
+}
+
+/** The host has asked to be left alone for longer than `maxPauseMs`, so the request was not sent. */
+export class HttpPausedError extends SluiceError implements HttpRequestFacts {
+  override readonly name = 'HttpPausedError';
+  readonly code = 'HTTP_PAUSED';
+  readonly retryable = false;
+  /** How long it still is to be left alone, in milliseconds. */
+  readonly retryAfterMs: number;
+  readonly method: string;
+  readonly origin: string;
+  readonly url: string;
+  constructor(request: HttpRequestFacts, retryAfterMs: number, maxPauseMs: number) {
+    const wait = Math.ceil(retryAfterMs);
+    super(
+      `${request.method} ${request.origin}: not sent, the host asks for a pause of ${wait} ms more (maxPauseMs: ${maxPauseMs})`,
+    );
+    this.retryAfterMs = wait;
+    this.method = request.method;
+    this.origin = request.origin;
+    this.url = request.url;
   }
 }
 

@@ -1,9 +1,9 @@
-import { ConnectionsClosedError } from '../errors.ts';
+import { ConnectionsClosedError, type HttpStatusError } from '../errors.ts';
 import { atLeast, callable, wholeNumber } from '../options.ts';
 import { acceptedEncodings, charsetOf, parseJson, readBytes, textOf, wantedBody } from './http/body.ts';
 import { Exchange } from './http/exchange.ts';
 import { LineCutter } from './http/LineCutter.ts';
-import { HttpSockets } from './http/sockets.ts';
+import { HttpSockets, type HttpPause } from './http/sockets.ts';
 import { streamBody, uncut, type Cutter } from './http/streamBody.ts';
 import { prepare, type HttpTarget, type PreparedRequest } from './http/target.ts';
 
@@ -11,11 +11,13 @@ export {
   ConnectionsClosedError,
   HttpBodyError,
   HttpConnectionError,
+  HttpPausedError,
   HttpStatusError,
   HttpTimeoutError,
   type HttpPhase,
   type HttpRequestFacts,
 } from '../errors.ts';
+export type { HttpPause } from './http/sockets.ts';
 export type { HttpRequest, HttpTarget } from './http/target.ts';
 
 export interface HttpConnectionsOptions {
@@ -30,7 +32,8 @@ export interface HttpConnectionsOptions {
    */
   readonly maxPerHost?: number;
   /**
-   * Milliseconds for a whole attempt: waiting for a connection, connecting, headers and body. 1 or more.
+   * Milliseconds for a whole attempt: waiting for a connection, connecting, headers and body; a pause that the host asks
+   * for does not count. 1 or more.
    * For `lines`, `ndjson` and `bytes`: up to the headers, and then for each wait for more of the body.
    * @defaultValue 30_000
    */
@@ -51,6 +54,22 @@ export interface HttpConnectionsOptions {
    * @defaultValue 5_000
    */
   readonly closeTimeoutMs?: number;
+  /**
+   * Milliseconds of a pause that a host asks for, for which requests wait. Where it asks for more, they fail at once
+   * (`HttpPausedError`, not retryable), until no more than this is left of it: it is asked no earlier either way. 0 or
+   * more; `Infinity` waits as long as it takes.
+   * @defaultValue 60_000
+   */
+  readonly maxPauseMs?: number;
+  /**
+   * Milliseconds for which a host is left alone after a 429 that does not say for how long. 0 or more.
+   * @defaultValue 1_000
+   */
+  readonly pauseMs?: number;
+  /** Told when a host asks to be left alone, or for longer than before. @defaultValue nobody */
+  readonly onPause?: (pause: HttpPause) => void;
+  /** Chance, for the jitter of pauses: a number from 0 up to 1. @defaultValue Math.random */
+  readonly random?: () => number;
   /** Sent with every request. */
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -84,6 +103,11 @@ const owner = 'HttpConnections';
  *
  * - **Waits when** every socket that the request may use is busy: first come, first served, within `timeoutMs`. The line
  *   has no other bound; the `concurrency` of the stage is its bound.
+ * - **Pauses** a host that asks for it, for all requests to it and never for less than it says: after a 429, or a 503 with
+ *   `Retry-After`, and where its rate limit headers say that nothing remains before they are reset; of what remains, no more
+ *   is sent than the host has left to answer. Read are `Retry-After` (seconds or a date), `RateLimit` with
+ *   `RateLimit-Policy`, `RateLimit-Remaining` with `RateLimit-Reset`, and the same with `X-` (and `-Reset-After`). Requests
+ *   wait meanwhile, up to a tenth longer so that not all come at once, and the pause does not count towards `timeoutMs`.
  * - **Errors when** the status is not 2xx (`HttpStatusError`; redirects are not followed), the connection fails
  *   (`HttpConnectionError`), the attempt takes too long (`HttpTimeoutError`) or the body is of no use
  *   (`HttpBodyError`). It never retries: that is the policy's part, and `retryable` and `retryAfterMs` are for it.
@@ -97,6 +121,7 @@ export class HttpConnections {
   readonly #sockets: HttpSockets;
   readonly #running = new Set<Exchange>();
   readonly #timeoutMs: number;
+  readonly #maxPauseMs: number;
   readonly #maxBodyBytes: number;
   readonly #closeTimeoutMs: number;
   readonly #headers: Readonly<Record<string, string>>;
@@ -110,6 +135,10 @@ export class HttpConnections {
     keepAliveMs = 4_000,
     maxBodyBytes = 16_777_216,
     closeTimeoutMs = 5_000,
+    maxPauseMs = 60_000,
+    pauseMs = 1_000,
+    onPause,
+    random = Math.random,
     headers = {},
   }: HttpConnectionsOptions = {}) {
     wholeNumber(`${owner}: maxConnections`, maxConnections, 1);
@@ -118,7 +147,20 @@ export class HttpConnections {
     atLeast(`${owner}: keepAliveMs`, keepAliveMs, 1);
     wholeNumber(`${owner}: maxBodyBytes`, maxBodyBytes, 1);
     atLeast(`${owner}: closeTimeoutMs`, closeTimeoutMs, 0);
-    this.#sockets = new HttpSockets({ maxConnections, maxPerHost, keepAliveMs });
+    atLeast(`${owner}: maxPauseMs`, maxPauseMs, 0, true);
+    atLeast(`${owner}: pauseMs`, pauseMs, 0);
+    if (onPause !== undefined) callable(`${owner}: onPause`, onPause);
+    callable(`${owner}: random`, random);
+    this.#sockets = new HttpSockets({
+      maxConnections,
+      maxPerHost,
+      keepAliveMs,
+      maxPauseMs,
+      pauseMs,
+      random,
+      onPause,
+    });
+    this.#maxPauseMs = maxPauseMs;
     this.#timeoutMs = timeoutMs;
     this.#maxBodyBytes = maxBodyBytes;
     this.#closeTimeoutMs = closeTimeoutMs;
@@ -206,7 +248,8 @@ export class HttpConnections {
     const exchange = this.#begin(request, signal);
     try {
       const response = await exchange.open();
-      const body = await wantedBody(request, response);
+      const refused = (detail: string): HttpStatusError => exchange.refusal(response.statusCode, detail);
+      const body = await wantedBody(request, response, refused);
       const bytes = await readBytes(request, body, this.#maxBodyBytes);
       return { bytes, charset: charsetOf(response.headers['content-type']) };
     } catch (error) {
@@ -228,7 +271,11 @@ export class HttpConnections {
 
   #begin(request: PreparedRequest, signal: AbortSignal | undefined): Exchange {
     if (this.#closing !== undefined) throw new ConnectionsClosedError(owner);
-    const exchange = new Exchange(this.#sockets, request, this.#timeoutMs, signal);
+    const exchange = new Exchange(this.#sockets, request, {
+      timeoutMs: this.#timeoutMs,
+      maxPauseMs: this.#maxPauseMs,
+      signal,
+    });
     this.#running.add(exchange);
     return exchange;
   }

@@ -1,8 +1,7 @@
 import { pipeline, type Readable, type Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import type { Dispatcher } from 'undici';
-import { HttpBodyError, HttpStatusError } from '../../errors.ts';
-import { retryAfterMs } from './failures.ts';
+import { HttpBodyError, type HttpStatusError } from '../../errors.ts';
 import type { PreparedRequest } from './target.ts';
 
 /** What we can undo, in the words of `accept-encoding`. */
@@ -85,14 +84,14 @@ async function drain(
   return new TextDecoder().decode(beginning).slice(0, maxDetailCharacters);
 }
 
-/** The body of an answer that is a success; of any other, the error. */
+/** The body of an answer that is a success; of any other, throws what `refused` makes of the beginning of its body. */
 export async function wantedBody(
   request: PreparedRequest,
   { statusCode, headers, body }: Dispatcher.ResponseData,
+  refused: (detail: string) => HttpStatusError,
 ): Promise<Readable> {
   if (statusCode >= 200 && statusCode < 300) return decoded(request, body, headers['content-encoding']);
-  const detail = await drain(request, body, headers);
-  throw new HttpStatusError(request, statusCode, retryAfterMs(headers['retry-after'], Date.now()), detail);
+  throw refused(await drain(request, body, headers));
 }
 
 /** The cause is left out: V8 quotes the text in it. */

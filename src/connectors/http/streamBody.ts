@@ -1,4 +1,4 @@
-import { ConnectionsClosedError } from '../../errors.ts';
+import { ConnectionsClosedError, type HttpStatusError } from '../../errors.ts';
 import { wantedBody } from './body.ts';
 import type { Exchange } from './exchange.ts';
 import type { PreparedRequest } from './target.ts';
@@ -46,7 +46,9 @@ async function* valuesOf<R>({ request, begin, end, cutter }: BodyReading<R>): As
   const exchange = begin();
   try {
     const cut = cutter();
-    const body = await wantedBody(request, await exchange.open());
+    const response = await exchange.open();
+    const refused = (detail: string): HttpStatusError => exchange.refusal(response.statusCode, detail);
+    const body = await wantedBody(request, response, refused);
     for await (const chunk of body as AsyncIterable<Buffer>) {
       exchange.pauseDeadline();
       yield* cut.push(chunk);
