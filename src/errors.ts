@@ -279,12 +279,13 @@ export class HttpTimeoutError extends TimeoutError implements HttpRequestFacts {
 /**
  * The body of a successful answer cannot be used: `'truncated'` (it ended early), `'json'` (it is not JSON), `'charset'`
  * (it is not UTF-8, or not in the character set that it names), `'encoding'` (it cannot be decompressed), `'tooLarge'`
- * (more than `maxBodyBytes`). Only `'truncated'` is retryable.
+ * (more than `maxBodyBytes`), `'type'` (its `Content-Type` is not the one that was asked for). Only `'truncated'` is
+ * retryable.
  */
 export class HttpBodyError extends SluiceError implements HttpRequestFacts {
   override readonly name = 'HttpBodyError';
   readonly code = 'HTTP_BODY';
-  readonly reason: 'truncated' | 'json' | 'charset' | 'encoding' | 'tooLarge';
+  readonly reason: 'truncated' | 'json' | 'charset' | 'encoding' | 'tooLarge' | 'type';
   readonly retryable: boolean;
   readonly method: string;
   readonly origin: string;
@@ -302,6 +303,7 @@ export class HttpBodyError extends SluiceError implements HttpRequestFacts {
       charset: 'the body is not UTF-8, nor in a character set that it names',
       encoding: 'the body cannot be decompressed',
       tooLarge: 'the body is larger than maxBodyBytes',
+      type: 'the body is of another type than was asked for',
     }[reason];
     const where = line === undefined ? '' : ` (line ${line})`;
     super(
@@ -314,6 +316,23 @@ export class HttpBodyError extends SluiceError implements HttpRequestFacts {
     this.method = request.method;
     this.origin = request.origin;
     this.url = request.url;
+  }
+}
+
+/** A paged source cannot go on without a gap or an endless loop; the message says why. */
+export class PageError extends SluiceError {
+  override readonly name = 'PageError';
+  readonly code = 'PAGE';
+  readonly retryable = false;
+}
+
+/** An item of a batch for an HTTP server has no JSON text. */
+export class HttpItemError extends SluiceError {
+  override readonly name = 'HttpItemError';
+  readonly code = 'HTTP_ITEM';
+  readonly retryable = false;
+  constructor(cause?: unknown) {
+    super('toHttp: an item cannot be written as JSON', cause === undefined ? undefined : { cause });
   }
 }
 

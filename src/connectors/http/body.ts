@@ -61,7 +61,7 @@ export function charsetOf(contentType: string | string[] | undefined): string | 
  * Reads a body that nobody wants, so that its connection can be used again; gives its beginning. Never fails: what is too
  * large, too slow or broken is left, and costs the connection.
  */
-async function drain(
+export async function drain(
   request: PreparedRequest,
   body: Readable,
   headers: Readonly<Record<string, unknown>>,

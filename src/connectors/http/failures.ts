@@ -46,10 +46,14 @@ export function translate(request: PreparedRequest, phase: HttpPhase, cause: unk
   return new HttpConnectionError(request, phase, retryable && !hopeless.test(code), cause);
 }
 
-/** By these a server says that it has not done what was asked. */
 const notDone = new Set([408, 425, 429, 503]);
+
+/** Whether a server that answers with this status says that it has not done what was asked. */
+export function isNotDone(status: number): boolean {
+  return notDone.has(status);
+}
 
 /** Whether the answer with this status may be another one next time, and asking again does no harm. */
 export function isWorthRepeating(request: PreparedRequest, status: number): boolean {
-  return notDone.has(status) || (status >= 500 && request.repeatable);
+  return isNotDone(status) || (status >= 500 && request.repeatable);
 }
