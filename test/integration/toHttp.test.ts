@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { delays, fromPull, runFlow, storeTo } from 'sluice';
 import { classifyHttpError, HttpConnections, toHttp, type ToHttpOptions } from 'sluice/http';
@@ -106,6 +107,21 @@ describe('the idempotency key', () => {
     await expect(store([1], { idempotencyKey: () => '' })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
     expect(got).toHaveLength(1);
   });
+});
+
+test('a success is one, whatever its body is', async () => {
+  const bodies: [headers: Record<string, string>, body: string | Buffer][] = [
+    [{ 'content-encoding': 'gzip' }, gzipSync('stored')],
+    [{ 'content-encoding': 'gzip' }, 'no gzip'],
+    [{ 'content-encoding': 'unknown' }, 'x'],
+    [{}, 'x'.repeat(1_000_000)],
+  ];
+  for (const [headers, body] of bodies) {
+    onStored = (response) => Boolean(response.writeHead(200, headers).end(body));
+    await store([1]);
+  }
+  expect(got).toHaveLength(bodies.length);
+  expect(http.stats).toMatchObject({ busy: 0, waiting: 0 });
 });
 
 test('a lost answer, a reset and a 503: every item is stored once by a server that heeds the key', async () => {

@@ -84,14 +84,18 @@ export async function drain(
   return new TextDecoder().decode(beginning).slice(0, maxDetailCharacters);
 }
 
-/** The body of an answer that is a success; of any other, throws what `refused` makes of the beginning of its body. */
-export async function wantedBody(
+/** Where the answer is no success, throws what `refused` makes of the beginning of its body. */
+export async function requireSuccess(
   request: PreparedRequest,
   { statusCode, headers, body }: Dispatcher.ResponseData,
   refused: (detail: string) => HttpStatusError,
-): Promise<Readable> {
-  if (statusCode >= 200 && statusCode < 300) return decoded(request, body, headers['content-encoding']);
-  throw refused(await drain(request, body, headers));
+): Promise<void> {
+  if (statusCode < 200 || statusCode > 299) throw refused(await drain(request, body, headers));
+}
+
+/** The body of an answer as it was before it was compressed. */
+export function bodyOf(request: PreparedRequest, { headers, body }: Dispatcher.ResponseData): Readable {
+  return decoded(request, body, headers['content-encoding']);
 }
 
 /** The cause is left out: V8 quotes the text in it. */

@@ -1,9 +1,17 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { ConnectionsClosedError, type HttpStatusError } from '../../errors.ts';
 import { atLeast, callable, wholeNumber } from '../../options.ts';
-import { acceptedEncodings, charsetOf, drain, parseJson, readBytes, textOf, wantedBody } from './body.ts';
+import {
+  acceptedEncodings,
+  bodyOf,
+  charsetOf,
+  drain,
+  parseJson,
+  readBytes,
+  requireSuccess,
+  textOf,
+} from './body.ts';
 import { Exchange } from './exchange.ts';
 import { LineCutter } from './LineCutter.ts';
 import { HttpSockets, type HttpPause } from './sockets.ts';
@@ -200,8 +208,9 @@ export class HttpConnections {
     callable(`${owner}.answer: target`, target);
     return async (value, context) => {
       const request = prepare(target(value), { accept: 'application/json' }, this.#headers);
-      return this.#exchange(request, context?.signal, async ({ statusCode: status, headers }, body) => {
-        const bytes = await readBytes(request, body, this.#maxBodyBytes);
+      return this.#exchange(request, context?.signal, async (response) => {
+        const bytes = await readBytes(request, bodyOf(request, response), this.#maxBodyBytes);
+        const { statusCode: status, headers } = response;
         return { status, headers, body: parseJson(request, textOf(request, bytes)) };
       });
     };
@@ -215,11 +224,11 @@ export class HttpConnections {
     callable(`${owner}.text: target`, target);
     return async (value, context) => {
       const request = prepare(target(value), this.#headers);
-      return this.#exchange(request, context?.signal, async ({ headers }, body) =>
+      return this.#exchange(request, context?.signal, async (response) =>
         textOf(
           request,
-          await readBytes(request, body, this.#maxBodyBytes),
-          charsetOf(headers['content-type']),
+          await readBytes(request, bodyOf(request, response), this.#maxBodyBytes),
+          charsetOf(response.headers['content-type']),
         ),
       );
     };
@@ -288,13 +297,14 @@ export class HttpConnections {
   async #exchange<R>(
     request: PreparedRequest,
     signal: AbortSignal | undefined,
-    read: (response: Dispatcher.ResponseData, body: Readable) => Promise<R>,
+    read: (response: Dispatcher.ResponseData) => Promise<R>,
   ): Promise<R> {
     const exchange = this.#begin(request, signal);
     try {
       const response = await exchange.open();
       const refused = (detail: string): HttpStatusError => exchange.refusal(response.statusCode, detail);
-      return await read(response, await wantedBody(request, response, refused));
+      await requireSuccess(request, response, refused);
+      return await read(response);
     } catch (error) {
       throw exchange.failure(error);
     } finally {

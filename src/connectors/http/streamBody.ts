@@ -1,6 +1,6 @@
 import type { Dispatcher } from 'undici';
 import { ConnectionsClosedError, type HttpStatusError } from '../../errors.ts';
-import { wantedBody } from './body.ts';
+import { bodyOf, requireSuccess } from './body.ts';
 import type { Exchange } from './exchange.ts';
 import type { PreparedRequest } from './target.ts';
 
@@ -70,7 +70,8 @@ async function* valuesOf<R>({
     const cut = cutter();
     const response = await exchange.open();
     const refused = (detail: string): HttpStatusError => exchange.refusal(response.statusCode, detail);
-    const body = await wantedBody(request, response, refused);
+    await requireSuccess(request, response, refused);
+    const body = bodyOf(request, response);
     onAnswer?.(request, response);
     for await (const chunk of body as AsyncIterable<Buffer>) {
       exchange.pauseDeadline();
