@@ -1,5 +1,6 @@
+import dns from 'node:dns';
 import type { Socket } from 'node:net';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import {
   budgeted,
   delays,
@@ -197,6 +198,51 @@ describe('F34: a host asks to be left alone', () => {
       expect([host.later, failed]).toEqual([[], 0]);
       expect(await run.abort()).toMatchObject({ end: 'aborted', leftOver: 10 });
       expect(http.stats).toMatchObject({ busy: 0, waiting: 0 });
+    });
+  });
+
+  describe('a connection that is being made when the host asks', () => {
+    async function check(lib: Http): Promise<void> {
+      let told = Infinity;
+      const later: number[] = [];
+      await using server = await startRawServer((socket, request) => {
+        if (pathOf(request) === '/second') {
+          later.push(performance.now() - told);
+          socket.write(ok('fine'));
+        } else {
+          // The name of the second one is being looked up.
+          setTimeout(() => {
+            socket.write(tooMany('retry-after: 2'));
+            told = performance.now();
+          }, 300);
+        }
+      });
+      let lookups = 0;
+      const names = vi.spyOn(dns, 'lookup').mockImplementation((_name: string, ...rest: unknown[]) => {
+        const found = rest.at(-1) as (error: null, addresses: object[]) => void;
+        setTimeout(() => found(null, [{ address: '127.0.0.1', family: 4 }]), lookups++ === 0 ? 0 : 900);
+      });
+      try {
+        await using http = new lib.HttpConnections();
+        const get = http.text((path: string) => `http://slow.example:${server.port}${path}`);
+        const first = get('/first').catch((error: unknown) => error);
+        const second = get('/second');
+        expect([await first, await second]).toMatchObject([{ status: 429 }, 'fine']);
+        expect(Math.min(...later)).toBeGreaterThanOrEqual(2_000);
+        expect([lookups >= 2, later.length]).toEqual([true, 1]);
+      } finally {
+        names.mockRestore();
+      }
+    }
+
+    test('its request is not sent before', () => check(sound));
+    test('twin: it is sent as soon as there is a connection', async () => {
+      const hasty = {
+        file: 'src/connectors/http/sockets.ts',
+        find: 'isHeld: () => this.isHeld(name),',
+        replace: 'isHeld: () => false,',
+      };
+      await mustFail(check(await twin(hasty)));
     });
   });
 
