@@ -33,7 +33,10 @@ const rxjs = ban('^rxjs($|/)', 'queue, pool and retry are arithmetic, and know n
 
 /** Each driver, and the only files that may import it. */
 const drivers = [
-  { packages: '^undici($|/)', files: ['src/connectors/http*.ts', 'src/connectors/http/**'] },
+  {
+    packages: '^(undici|eventsource-parser)($|/)',
+    files: ['src/connectors/http*.ts', 'src/connectors/http/**'],
+  },
   { packages: '^pg($|/|-)', files: ['src/connectors/postgres*.ts', 'src/connectors/postgres/**'] },
   { packages: '^csv-parse($|/)', files: ['src/connectors/files*.ts', 'src/connectors/files/**'] },
   { packages: '^piscina($|/)', files: ['src/connectors/workers*.ts', 'src/connectors/workers/**'] },

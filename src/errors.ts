@@ -151,8 +151,8 @@ export class LawBrokenError extends SluiceError {
 
 // Connectors: HTTP, PostgreSQL.
 
-/** Where an HTTP attempt was: waiting for a connection, making it, waiting for the headers, reading the body. */
-export type HttpPhase = 'acquire' | 'connect' | 'headers' | 'body';
+/** Where an HTTP attempt was: waiting for a connection, making it (name, TCP, TLS), waiting for the headers, reading the body. */
+export type HttpPhase = 'acquire' | 'dns' | 'connect' | 'tls' | 'headers' | 'body';
 
 /** What HTTP errors say of their request. The address is without credentials, query and fragment. */
 export interface HttpRequestFacts {
@@ -173,28 +173,65 @@ export class ConnectionsClosedError extends SluiceError {
   }
 }
 
-/** The server answered, and its answer is no success. Retryable: 408, 425, 429 and 5xx. */
+/**
+ * The server answered, and its answer is no success. Retryable: 408, 425, 429 and 503, by which a server says that it has
+ * not done what was asked; any other 5xx where the request may be repeated (an idempotent method, or an
+ * `idempotency-key`). Not where the server asks for a longer wait than `maxPauseMs`.
+ */
 export class HttpStatusError extends SluiceError implements HttpRequestFacts {
   override readonly name = 'HttpStatusError';
   readonly code = 'HTTP_STATUS';
   readonly retryable: boolean;
   readonly status: number;
-  /** How long the server asks to wait, in milliseconds, from its `Retry-After`. Absent if it did not, or said nonsense. */
+  /**
+   * How long the server asks to wait, in milliseconds, from its `Retry-After`, or else, with 429, from its rate limit
+   * headers. Absent if it did not, or said nonsense.
+   */
   readonly retryAfterMs: number | undefined;
   readonly method: string;
   readonly origin: string;
   readonly url: string;
   /** The first 1,024 characters of the answer's body. Not enumerable: it may hold data that logs must not. */
   declare readonly detail: string;
-  constructor(request: HttpRequestFacts, status: number, retryAfterMs: number | undefined, detail: string) {
+  constructor(
+    request: HttpRequestFacts,
+    status: number,
+    {
+      retryable,
+      retryAfterMs,
+      detail,
+    }: { retryable: boolean; retryAfterMs: number | undefined; detail: string },
+  ) {
     super(`${request.method} ${request.origin}: status ${status}`);
     this.status = status;
-    this.retryable = status === 408 || status === 425 || status === 429 || status >= 500;
+    this.retryable = retryable;
     this.retryAfterMs = retryAfterMs;
     this.method = request.method;
     this.origin = request.origin;
     this.url = request.url;
     Object.defineProperty(this, 'detail', { value: detail });
+  }
+}
+
+/** The host has asked to be left alone for longer than `maxPauseMs`, so the request was not sent. */
+export class HttpPausedError extends SluiceError implements HttpRequestFacts {
+  override readonly name = 'HttpPausedError';
+  readonly code = 'HTTP_PAUSED';
+  readonly retryable = false;
+  /** How long it still is to be left alone, in milliseconds. */
+  readonly retryAfterMs: number;
+  readonly method: string;
+  readonly origin: string;
+  readonly url: string;
+  constructor(request: HttpRequestFacts, retryAfterMs: number, maxPauseMs: number) {
+    const wait = Math.ceil(retryAfterMs);
+    super(
+      `${request.method} ${request.origin}: not sent, the host asks for a pause of ${wait} ms more (maxPauseMs: ${maxPauseMs})`,
+    );
+    this.retryAfterMs = wait;
+    this.method = request.method;
+    this.origin = request.origin;
+    this.url = request.url;
   }
 }
 
@@ -242,12 +279,13 @@ export class HttpTimeoutError extends TimeoutError implements HttpRequestFacts {
 /**
  * The body of a successful answer cannot be used: `'truncated'` (it ended early), `'json'` (it is not JSON), `'charset'`
  * (it is not UTF-8, or not in the character set that it names), `'encoding'` (it cannot be decompressed), `'tooLarge'`
- * (more than `maxBodyBytes`). Only `'truncated'` is retryable.
+ * (more than `maxBodyBytes`), `'type'` (its `Content-Type` is not the one that was asked for). Only `'truncated'` is
+ * retryable.
  */
 export class HttpBodyError extends SluiceError implements HttpRequestFacts {
   override readonly name = 'HttpBodyError';
   readonly code = 'HTTP_BODY';
-  readonly reason: 'truncated' | 'json' | 'charset' | 'encoding' | 'tooLarge';
+  readonly reason: 'truncated' | 'json' | 'charset' | 'encoding' | 'tooLarge' | 'type';
   readonly retryable: boolean;
   readonly method: string;
   readonly origin: string;
@@ -265,6 +303,7 @@ export class HttpBodyError extends SluiceError implements HttpRequestFacts {
       charset: 'the body is not UTF-8, nor in a character set that it names',
       encoding: 'the body cannot be decompressed',
       tooLarge: 'the body is larger than maxBodyBytes',
+      type: 'the body is of another type than was asked for',
     }[reason];
     const where = line === undefined ? '' : ` (line ${line})`;
     super(
@@ -277,6 +316,23 @@ export class HttpBodyError extends SluiceError implements HttpRequestFacts {
     this.method = request.method;
     this.origin = request.origin;
     this.url = request.url;
+  }
+}
+
+/** A paged source cannot go on without a gap or an endless loop; the message says why. */
+export class PageError extends SluiceError {
+  override readonly name = 'PageError';
+  readonly code = 'PAGE';
+  readonly retryable = false;
+}
+
+/** An item of a batch for an HTTP server has no JSON text. */
+export class HttpItemError extends SluiceError {
+  override readonly name = 'HttpItemError';
+  readonly code = 'HTTP_ITEM';
+  readonly retryable = false;
+  constructor(cause?: unknown) {
+    super('toHttp: an item cannot be written as JSON', cause === undefined ? undefined : { cause });
   }
 }
 

@@ -1,255 +1,48 @@
-import { ConnectionsClosedError } from '../errors.ts';
-import { atLeast, callable, wholeNumber } from '../options.ts';
-import { acceptedEncodings, charsetOf, parseJson, readBytes, textOf, wantedBody } from './http/body.ts';
-import { Exchange } from './http/exchange.ts';
-import { LineCutter } from './http/LineCutter.ts';
-import { HttpSockets } from './http/sockets.ts';
-import { streamBody, uncut, type Cutter } from './http/streamBody.ts';
-import { prepare, type HttpTarget, type PreparedRequest } from './http/target.ts';
-
 export {
   ConnectionsClosedError,
   HttpBodyError,
   HttpConnectionError,
+  HttpItemError,
+  HttpPausedError,
   HttpStatusError,
   HttpTimeoutError,
+  PageError,
   type HttpPhase,
   type HttpRequestFacts,
 } from '../errors.ts';
+export { classifyHttpError } from './http/classify.ts';
+export {
+  HttpConnections,
+  type HttpAnswer,
+  type HttpConnectionsOptions,
+  type HttpContext,
+  type HttpStats,
+  type HttpWork,
+} from './http/connections.ts';
+export { fromNdjson } from './http/fromNdjson.ts';
+export {
+  fromPages,
+  readPages,
+  type FromPagesOptions,
+  type Page,
+  type PagedItem,
+  type PagePlan,
+  type PagePosition,
+  type ReadPagesOptions,
+} from './http/fromPages.ts';
+export {
+  fromServerSentEvents,
+  type ServerSentEvent,
+  type ServerSentEventsOptions,
+} from './http/fromServerSentEvents.ts';
+export {
+  cursorPages,
+  linkPages,
+  numberedPages,
+  type CursorPagesOptions,
+  type LinkPagesOptions,
+  type NumberedPagesOptions,
+} from './http/pages.ts';
+export type { HttpPause } from './http/sockets.ts';
 export type { HttpRequest, HttpTarget } from './http/target.ts';
-
-export interface HttpConnectionsOptions {
-  /**
-   * Open sockets in all, idle ones included. A whole number of 1 or more.
-   * @defaultValue 100
-   */
-  readonly maxConnections?: number;
-  /**
-   * Open sockets to one origin (scheme, host and port). A whole number of 1 or more.
-   * @defaultValue 30
-   */
-  readonly maxPerHost?: number;
-  /**
-   * Milliseconds for a whole attempt: waiting for a connection, connecting, headers and body. 1 or more.
-   * For `lines`, `ndjson` and `bytes`: up to the headers, and then for each wait for more of the body.
-   * @defaultValue 30_000
-   */
-  readonly timeoutMs?: number;
-  /**
-   * Milliseconds after which an idle socket is closed; a server that says less is believed. Keep it below the server's
-   * own limit, or some requests will meet a socket that is just being closed. 1 or more.
-   * @defaultValue 4_000
-   */
-  readonly keepAliveMs?: number;
-  /**
-   * Bytes of a body, decompressed, that are held in memory; for `lines` and `ndjson`, of one line. 1 or more.
-   * @defaultValue 16_777_216
-   */
-  readonly maxBodyBytes?: number;
-  /**
-   * Milliseconds that `close` lets running requests go on. 0 or more.
-   * @defaultValue 5_000
-   */
-  readonly closeTimeoutMs?: number;
-  /** Sent with every request. */
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-/** What an HTTP work reads of its context. A whole `WorkContext` will do, and so will none. */
-export interface HttpContext {
-  /** Destroys the request and its connection. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** Work for `poolMap` that asks a server about each value. */
-export type HttpWork<T, R> = (value: T, context?: HttpContext) => Promise<R>;
-
-export interface HttpStats {
-  /** Open sockets: busy, idle, or being made or closed. */
-  readonly open: number;
-  /** Sockets with a request. */
-  readonly busy: number;
-  /** Requests that wait for a socket. */
-  readonly waiting: number;
-}
-
-const owner = 'HttpConnections';
-
-/**
- * Keeps HTTP/1.1 connections to any number of servers, within a total and a limit for each server, and makes work for
- * `poolMap` that uses them.
- *
- *     await using http = new HttpConnections({ maxConnections: 100, maxPerHost: 30 });
- *     const fetchOrder = http.json<Order>((id: number) => `https://api.example/orders/${id}`);
- *
- * - **Waits when** every socket that the request may use is busy: first come, first served, within `timeoutMs`. The line
- *   has no other bound; the `concurrency` of the stage is its bound.
- * - **Errors when** the status is not 2xx (`HttpStatusError`; redirects are not followed), the connection fails
- *   (`HttpConnectionError`), the attempt takes too long (`HttpTimeoutError`) or the body is of no use
- *   (`HttpBodyError`). It never retries: that is the policy's part, and `retryable` and `retryAfterMs` are for it.
- * - **Aborting** the context's signal destroys the socket; the promise rejects with the signal's reason.
- *
- * A body is read to its end or its socket is destroyed, on every path, so that no answer holds a socket.
- *
- * @throws `InvalidOptionError` for an option outside its range.
- */
-export class HttpConnections {
-  readonly #sockets: HttpSockets;
-  readonly #running = new Set<Exchange>();
-  readonly #timeoutMs: number;
-  readonly #maxBodyBytes: number;
-  readonly #closeTimeoutMs: number;
-  readonly #headers: Readonly<Record<string, string>>;
-  #closing: Promise<void> | undefined;
-  #onIdle: (() => void) | undefined;
-
-  constructor({
-    maxConnections = 100,
-    maxPerHost = 30,
-    timeoutMs = 30_000,
-    keepAliveMs = 4_000,
-    maxBodyBytes = 16_777_216,
-    closeTimeoutMs = 5_000,
-    headers = {},
-  }: HttpConnectionsOptions = {}) {
-    wholeNumber(`${owner}: maxConnections`, maxConnections, 1);
-    wholeNumber(`${owner}: maxPerHost`, maxPerHost, 1);
-    atLeast(`${owner}: timeoutMs`, timeoutMs, 1);
-    atLeast(`${owner}: keepAliveMs`, keepAliveMs, 1);
-    wholeNumber(`${owner}: maxBodyBytes`, maxBodyBytes, 1);
-    atLeast(`${owner}: closeTimeoutMs`, closeTimeoutMs, 0);
-    this.#sockets = new HttpSockets({ maxConnections, maxPerHost, keepAliveMs });
-    this.#timeoutMs = timeoutMs;
-    this.#maxBodyBytes = maxBodyBytes;
-    this.#closeTimeoutMs = closeTimeoutMs;
-    this.#headers = { 'accept-encoding': acceptedEncodings, ...headers };
-  }
-
-  get stats(): HttpStats {
-    const { open, busy, waiting } = this.#sockets;
-    return { open, busy, waiting };
-  }
-
-  /**
-   * Makes work that fetches JSON. `json<Order>(…)` states the result and takes any value; `json<Order, number>(…)` has
-   * the compiler check the value too. The result is not checked against its type.
-   *
-   * @param target Says what to ask for. Called once an attempt, so that each has a fresh body.
-   */
-  json<R, T>(target: (value: T) => HttpTarget): HttpWork<T, R>;
-  json<R>(target: (value: never) => HttpTarget): HttpWork<unknown, R>;
-  json(target: (value: never) => HttpTarget): HttpWork<never, unknown> {
-    callable(`${owner}.json: target`, target);
-    return async (value, context) => {
-      const request = prepare(target(value), { accept: 'application/json' }, this.#headers);
-      const { bytes } = await this.#fetch(request, context?.signal);
-      return parseJson(request, textOf(request, bytes));
-    };
-  }
-
-  /**
-   * Makes work that fetches text, in the character set that the answer names, else UTF-8. Bytes that are not in it are an
-   * `HttpBodyError`, and not replaced in silence.
-   */
-  text<T>(target: (value: T) => HttpTarget): HttpWork<T, string> {
-    callable(`${owner}.text: target`, target);
-    return async (value, context) => {
-      const request = prepare(target(value), this.#headers);
-      const { bytes, charset } = await this.#fetch(request, context?.signal);
-      return textOf(request, bytes, charset);
-    };
-  }
-
-  /**
-   * Reads UTF-8 text line by line, as fast as the lines are taken and no faster: where the reader pauses, the server is made
-   * to wait. A body that ends early is an error, never an end; so is a line that is not UTF-8, with its number. Leaving the
-   * loop destroys the connection at once.
-   */
-  lines(target: HttpTarget, { signal }: HttpContext = {}): AsyncIterableIterator<string> {
-    const request = prepare(target, this.#headers);
-    return this.#stream(request, signal, () => new LineCutter(request, this.#maxBodyBytes, (line) => line));
-  }
-
-  /**
-   * Reads newline-delimited JSON, as `lines` does. Blank lines are skipped; a line that is not JSON is an `HttpBodyError`
-   * with its number.
-   */
-  ndjson<R>(target: HttpTarget, { signal }: HttpContext = {}): AsyncIterableIterator<R> {
-    const request = prepare(target, { accept: 'application/x-ndjson' }, this.#headers);
-    const read = (line: string, number: number): R | undefined =>
-      line.trim() === '' ? undefined : (parseJson(request, line, number) as R);
-    return this.#stream(request, signal, () => new LineCutter(request, this.#maxBodyBytes, read));
-  }
-
-  /** Reads a body chunk by chunk, as `lines` does; for what is not text, or not UTF-8. */
-  bytes(target: HttpTarget, { signal }: HttpContext = {}): AsyncIterableIterator<Uint8Array> {
-    return this.#stream(prepare(target, this.#headers), signal, () => uncut);
-  }
-
-  /**
-   * Refuses new requests, lets those that run or wait end within `closeTimeoutMs`, then destroys them. May be called more
-   * than once; all calls give the same promise.
-   */
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  async #fetch(
-    request: PreparedRequest,
-    signal: AbortSignal | undefined,
-  ): Promise<{ bytes: Uint8Array; charset: string | undefined }> {
-    const exchange = this.#begin(request, signal);
-    try {
-      const response = await exchange.open();
-      const body = await wantedBody(request, response);
-      const bytes = await readBytes(request, body, this.#maxBodyBytes);
-      return { bytes, charset: charsetOf(response.headers['content-type']) };
-    } catch (error) {
-      throw exchange.failure(error);
-    } finally {
-      await this.#end(exchange);
-    }
-  }
-
-  #stream<R>(
-    request: PreparedRequest,
-    signal: AbortSignal | undefined,
-    cutter: () => Cutter<R>,
-  ): AsyncIterableIterator<R> {
-    const begin = (): Exchange => this.#begin(request, signal);
-    const end = (exchange: Exchange): Promise<void> => this.#end(exchange);
-    return streamBody({ request, begin, end, cutter });
-  }
-
-  #begin(request: PreparedRequest, signal: AbortSignal | undefined): Exchange {
-    if (this.#closing !== undefined) throw new ConnectionsClosedError(owner);
-    const exchange = new Exchange(this.#sockets, request, this.#timeoutMs, signal);
-    this.#running.add(exchange);
-    return exchange;
-  }
-
-  async #end(exchange: Exchange): Promise<void> {
-    await exchange.end();
-    this.#running.delete(exchange);
-    if (this.#running.size === 0) this.#onIdle?.();
-  }
-
-  async #close(): Promise<void> {
-    if (this.#running.size > 0) {
-      let timer: NodeJS.Timeout | undefined;
-      await new Promise<void>((resolve) => {
-        this.#onIdle = resolve;
-        timer = setTimeout(resolve, this.#closeTimeoutMs);
-      });
-      clearTimeout(timer);
-    }
-    const reason = new ConnectionsClosedError(owner);
-    for (const exchange of this.#running) exchange.stop(reason);
-    await this.#sockets.destroyIdle(reason);
-  }
-}
+export { toHttp, type ToHttpOptions } from './http/toHttp.ts';

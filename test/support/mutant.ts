@@ -58,7 +58,7 @@ export async function mutantFile(entry: string, sabotage: Sabotage): Promise<str
     format: 'esm',
     platform: 'node',
     target: 'es2022',
-    external: ['rxjs'],
+    external: ['rxjs', 'undici', 'eventsource-parser'],
     logLevel: 'silent',
     plugins: [plugin],
   });

@@ -1,8 +1,7 @@
 import { pipeline, type Readable, type Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import type { Dispatcher } from 'undici';
-import { HttpBodyError, HttpStatusError } from '../../errors.ts';
-import { retryAfterMs } from './failures.ts';
+import { HttpBodyError, type HttpStatusError } from '../../errors.ts';
 import type { PreparedRequest } from './target.ts';
 
 /** What we can undo, in the words of `accept-encoding`. */
@@ -62,7 +61,7 @@ export function charsetOf(contentType: string | string[] | undefined): string | 
  * Reads a body that nobody wants, so that its connection can be used again; gives its beginning. Never fails: what is too
  * large, too slow or broken is left, and costs the connection.
  */
-async function drain(
+export async function drain(
   request: PreparedRequest,
   body: Readable,
   headers: Readonly<Record<string, unknown>>,
@@ -85,14 +84,18 @@ async function drain(
   return new TextDecoder().decode(beginning).slice(0, maxDetailCharacters);
 }
 
-/** The body of an answer that is a success; of any other, the error. */
-export async function wantedBody(
+/** Where the answer is no success, throws what `refused` makes of the beginning of its body. */
+export async function requireSuccess(
   request: PreparedRequest,
   { statusCode, headers, body }: Dispatcher.ResponseData,
-): Promise<Readable> {
-  if (statusCode >= 200 && statusCode < 300) return decoded(request, body, headers['content-encoding']);
-  const detail = await drain(request, body, headers);
-  throw new HttpStatusError(request, statusCode, retryAfterMs(headers['retry-after'], Date.now()), detail);
+  refused: (detail: string) => HttpStatusError,
+): Promise<void> {
+  if (statusCode < 200 || statusCode > 299) throw refused(await drain(request, body, headers));
+}
+
+/** The body of an answer as it was before it was compressed. */
+export function bodyOf(request: PreparedRequest, { headers, body }: Dispatcher.ResponseData): Readable {
+  return decoded(request, body, headers['content-encoding']);
 }
 
 /** The cause is left out: V8 quotes the text in it. */

@@ -1,25 +1,39 @@
 import type { Dispatcher } from 'undici';
-import { HttpStatusError, HttpTimeoutError, type HttpPhase } from '../../errors.ts';
-import { isClosed, mayRepeat, translate } from './failures.ts';
-import type { HttpSocket } from './socket.ts';
+import { HttpPausedError, HttpStatusError, HttpTimeoutError, type HttpPhase } from '../../errors.ts';
+import { isClosed, isWorthRepeating, mayRepeat, translate } from './failures.ts';
+import { adviceOf, type Advice } from './rateHeaders.ts';
+import { heldBack, type HttpSocket } from './socket.ts';
 import type { HttpSockets } from './sockets.ts';
 import type { PreparedRequest } from './target.ts';
 
 /** The longest that a timer of Node can wait. */
 const maxTimerMs = 2 ** 31 - 1;
 
+export interface ExchangeOptions {
+  readonly timeoutMs: number;
+  /** Milliseconds of a pause for which it waits. */
+  readonly maxPauseMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
 /**
- * One attempt at one request, from waiting for a socket to the end of the body, under one deadline. It holds at most one
+ * One attempt at one request, from waiting for a socket to the end of the body, under one deadline that does not count the
+ * pauses that the host asks for. It holds at most one
  * socket and gives it back exactly once, in `end`: to be used again if the answer was read to its end, else destroyed.
  */
 export class Exchange {
   readonly #sockets: HttpSockets;
   readonly #request: PreparedRequest;
   readonly #timeoutMs: number;
+  readonly #maxPauseMs: number;
   readonly #signal: AbortSignal | undefined;
   #socket: HttpSocket | undefined;
   #body: Dispatcher.ResponseData['body'] | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #timedFrom = 0;
+  /** The end of the pause that it has waited for. */
+  #pausedUntil = -Infinity;
+  #advice: Advice = { retryAfterMs: undefined, quotas: [] };
   /** Why it was stopped from outside. Boxed: a signal's reason may be anything. */
   #stopped: { readonly reason: unknown } | undefined;
   #givenBack = Promise.resolve();
@@ -28,12 +42,12 @@ export class Exchange {
   constructor(
     sockets: HttpSockets,
     request: PreparedRequest,
-    timeoutMs: number,
-    signal: AbortSignal | undefined,
+    { timeoutMs, maxPauseMs, signal }: ExchangeOptions,
   ) {
     this.#sockets = sockets;
     this.#request = request;
     this.#timeoutMs = Math.min(timeoutMs, maxTimerMs);
+    this.#maxPauseMs = maxPauseMs;
     this.#signal = signal;
   }
 
@@ -71,6 +85,7 @@ export class Exchange {
   /** The deadline starts anew; for streamed bodies, whose deadline is for each wait and not for the whole. */
   resumeDeadline(): void {
     clearTimeout(this.#timer);
+    this.#timedFrom = performance.now();
     this.#timer = setTimeout(this.#onDeadline, this.#timeoutMs);
   }
 
@@ -80,8 +95,16 @@ export class Exchange {
 
   /** The error to show for what was caught: a status that is known, the reason it was stopped for, or the translation. */
   failure(caught: unknown): unknown {
-    if (caught instanceof HttpStatusError && this.#signal?.aborted !== true) return caught;
+    const known = caught instanceof HttpStatusError || caught instanceof HttpPausedError;
+    if (known && this.#signal?.aborted !== true) return caught;
     return this.#stopped === undefined ? translate(this.#request, this.phase, caught) : this.#stopped.reason;
+  }
+
+  /** The error for an answer that is no success. */
+  refusal(status: number, detail: string): HttpStatusError {
+    const { retryAfterMs = status === 429 ? resetMs(this.#advice) : undefined } = this.#advice;
+    const retryable = isWorthRepeating(this.#request, status) && (retryAfterMs ?? 0) <= this.#maxPauseMs;
+    return new HttpStatusError(this.#request, status, { retryable, retryAfterMs, detail });
   }
 
   /** Gives back all that it holds. To be called once, on every path. */
@@ -104,17 +127,29 @@ export class Exchange {
   readonly #onAbort = (): void => this.stop(this.#signal?.reason);
 
   readonly #onDeadline = (): void => {
+    if (this.phase === 'acquire') this.#notePause();
+    const restMs = Math.max(this.#timedFrom, this.#pausedUntil) + this.#timeoutMs - performance.now();
+    if (restMs >= 1) {
+      this.#timer = setTimeout(this.#onDeadline, Math.min(restMs, maxTimerMs));
+      return;
+    }
     const retryable = mayRepeat(this.#request, this.phase);
     this.stop(new HttpTimeoutError(this.#request, this.phase, retryable, this.#timeoutMs));
   };
 
+  #notePause(): void {
+    this.#pausedUntil = this.#sockets.opensAt(this.#request.origin);
+  }
+
   async #claim(): Promise<HttpSocket> {
-    const claim = this.#sockets.claim(this.#request.origin);
+    const claim = this.#sockets.claim(this.#request);
     const stopped = new Promise<never>((_resolve, reject) => {
       this.#onStop = (reason) => {
         // Too late to leave: the socket is on its way, and goes back unused.
-        if (!claim.leave())
-          void claim.socket.then((socket) => this.#sockets.destroy(socket, new Error('unused')));
+        if (!claim.leave()) {
+          const unused = new Error('unused');
+          claim.socket.then((socket) => this.#sockets.destroy(socket, unused)).catch(() => undefined);
+        }
         reject(reason);
       };
     });
@@ -124,16 +159,31 @@ export class Exchange {
     return socket;
   }
 
-  /** Nothing, if the server was just closing the idle connection that was taken: no failure, there are others. */
+  /**
+   * Nothing, if the server was just closing the idle connection that was taken, or the host has asked for a pause meanwhile:
+   * no failure, it joins the line again.
+   */
   async #send(): Promise<Dispatcher.ResponseData | undefined> {
     this.#throwIfStopped();
     const socket = await this.#claim();
+    this.#notePause();
+    if (this.#sockets.isHeld(socket.origin)) {
+      this.#sockets.release(socket);
+      return undefined;
+    }
     const reused = socket.connected;
     this.#socket = socket;
     const { origin, path, method, headers, body, repeatable } = this.#request;
     try {
-      return await socket.client.request({ origin, path, method, headers, body });
+      const response = await socket.client.request({ origin, path, method, headers, body });
+      this.#advice = adviceOf(response.headers, Date.now());
+      this.#sockets.answered(socket, response.statusCode, this.#advice);
+      return response;
     } catch (error) {
+      if (error === heldBack && this.#stopped === undefined) {
+        await this.#giveBack(heldBack);
+        return undefined;
+      }
       const stale = reused && socket.phase === 'headers' && isClosed(error);
       if (!stale || !repeatable || this.#stopped !== undefined) throw error;
       await this.#giveBack(error as Error);
@@ -151,4 +201,10 @@ export class Exchange {
     if (socket !== undefined) this.#givenBack = this.#sockets.destroy(socket, reason);
     return this.#givenBack;
   }
+}
+
+/** When the quota that is used up begins anew; of several, the last one. */
+function resetMs({ quotas }: Advice): number | undefined {
+  const waits = quotas.flatMap(({ remaining, resetMs: ms }) => (remaining <= 0 ? [ms] : []));
+  return waits.length > 0 ? Math.max(...waits) : undefined;
 }

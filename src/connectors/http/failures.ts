@@ -11,6 +11,9 @@ const truncated = new Set(['UND_ERR_SOCKET', 'UND_ERR_RES_CONTENT_LENGTH_MISMATC
 const hopeless =
   /^(UND_ERR_HEADERS_OVERFLOW|CERT_|ERR_TLS_|ERR_SSL_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_|HOSTNAME_MISMATCH|EPROTO)/;
 
+/** In these, the server has not seen the request. */
+const beforeSending = new Set<HttpPhase>(['acquire', 'dns', 'connect', 'tls']);
+
 /** Whether the other side has closed the connection. */
 export function isClosed(error: unknown): boolean {
   const code = (error as { code?: unknown } | undefined)?.code;
@@ -19,7 +22,7 @@ export function isClosed(error: unknown): boolean {
 
 /** Whether a failure in `phase` leaves it open if the server has acted; where it may have, `repeatable` decides. */
 export function mayRepeat(request: PreparedRequest, phase: HttpPhase): boolean {
-  return request.repeatable || phase === 'acquire' || phase === 'connect';
+  return request.repeatable || beforeSending.has(phase);
 }
 
 /** The error of ours for one of undici's, Node's or zlib's. One that is ours already stays as it is. */
@@ -43,16 +46,14 @@ export function translate(request: PreparedRequest, phase: HttpPhase, cause: unk
   return new HttpConnectionError(request, phase, retryable && !hopeless.test(code), cause);
 }
 
-/**
- * What a `Retry-After` asks for, in milliseconds from `nowMs`: seconds, or an HTTP date; 0 for a date that has passed.
- * Anything else is as if it were not there.
- */
-export function retryAfterMs(header: string | string[] | undefined, nowMs: number): number | undefined {
-  const value = (Array.isArray(header) ? header[0] : header)?.trim();
-  if (value === undefined) return undefined;
-  if (/^\d{1,10}$/.test(value)) return Number(value) * 1_000;
-  // The three forms of RFC 9110 begin with a weekday; `Date.parse` alone would take '-1' or '2' for a date.
-  const dated = /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? /.test(value);
-  const at = dated ? Date.parse(/GMT$/.test(value) ? value : `${value} GMT`) : NaN;
-  return Number.isNaN(at) ? undefined : Math.max(0, at - nowMs);
+const notDone = new Set([408, 425, 429, 503]);
+
+/** Whether a server that answers with this status says that it has not done what was asked. */
+export function isNotDone(status: number): boolean {
+  return notDone.has(status);
+}
+
+/** Whether the answer with this status may be another one next time, and asking again does no harm. */
+export function isWorthRepeating(request: PreparedRequest, status: number): boolean {
+  return isNotDone(status) || (status >= 500 && request.repeatable);
 }

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { buildConnector, Client } from 'undici';
 
 /**
@@ -10,8 +10,10 @@ export interface HttpSocket {
   readonly client: Client;
   readonly origin: string;
   /** What its request waits for. */
-  phase: 'connect' | 'headers';
+  phase: 'dns' | 'connect' | 'tls' | 'headers';
   connected: boolean;
+  /** The host has answered its request. */
+  answered: boolean;
   /** A connection in the making, which undici does not destroy by itself. */
   pending: Socket | undefined;
 }
@@ -28,25 +30,39 @@ export interface HttpSocketOptions {
   readonly keepAliveMs: number;
   /** Settles when the connection may be made. */
   readonly room: Promise<void>;
+  /** Whether the host may not be asked at this moment. */
+  readonly isHeld: () => boolean;
   /** The server, the time limit or a failure has closed the connection. */
   readonly onClosed: (socket: HttpSocket) => void;
 }
 
+/** What a request fails with whose connection was made when the host had just asked for a pause: it was not sent. */
+export const heldBack = new Error('the host has asked for a pause');
+
 /** A socket that connects when it is given a request. */
 export function newSocket(
   origin: string,
-  { connect, keepAliveMs, room, onClosed }: HttpSocketOptions,
+  { connect, keepAliveMs, room, isHeld, onClosed }: HttpSocketOptions,
 ): HttpSocket {
   const client = new Client(origin, {
     connect: (options, callback) => {
-      socket.phase = 'connect';
       void room.then(() => {
         if (client.destroyed) return;
-        socket.pending = connect(options, (...result) => {
+        const pending = connect(options, (...result) => {
           socket.pending = undefined;
-          if (result[0] === null) socket.phase = 'headers';
-          callback(...result);
+          const [error] = result;
+          if (error !== null) {
+            callback(error, null);
+          } else if (isHeld()) {
+            pending.destroy();
+            callback(heldBack, null);
+          } else {
+            socket.phase = 'headers';
+            callback(...result);
+          }
         });
+        socket.pending = pending;
+        watchPhase(socket, options);
       });
     },
     allowH2: false,
@@ -57,7 +73,14 @@ export function newSocket(
     keepAliveTimeout: keepAliveMs,
     keepAliveMaxTimeout: keepAliveMs,
   });
-  const socket: HttpSocket = { client, origin, phase: 'connect', connected: false, pending: undefined };
+  const socket: HttpSocket = {
+    client,
+    origin,
+    phase: 'connect',
+    connected: false,
+    answered: true,
+    pending: undefined,
+  };
   client.on('connect', () => {
     socket.connected = true;
   });
@@ -66,6 +89,19 @@ export function newSocket(
     onClosed(socket);
   });
   return socket;
+}
+
+/** Keeps `phase` while the connection is made. */
+function watchPhase(socket: HttpSocket, { hostname, protocol }: buildConnector.Options): void {
+  socket.phase = isIP(hostname.replace(/^\[|\]$/g, '')) > 0 ? 'connect' : 'dns';
+  socket.pending?.once('lookup', (error: Error | null) => {
+    if (error === null) socket.phase = 'connect';
+  });
+  if (protocol === 'https:') {
+    socket.pending?.once('connect', () => {
+      socket.phase = 'tls';
+    });
+  }
 }
 
 /** Closes it at once; whatever waits for it fails with `reason`. */

@@ -1,5 +1,6 @@
-import { ConnectionsClosedError } from '../../errors.ts';
-import { wantedBody } from './body.ts';
+import type { Dispatcher } from 'undici';
+import { ConnectionsClosedError, type HttpStatusError } from '../../errors.ts';
+import { bodyOf, requireSuccess } from './body.ts';
 import type { Exchange } from './exchange.ts';
 import type { PreparedRequest } from './target.ts';
 
@@ -10,6 +11,19 @@ export interface Cutter<R> {
   end(): Iterable<R>;
 }
 
+/** Names the method of `HttpConnections` that reads a body by any cutter; not for users. */
+export const openStream = Symbol('openStream');
+
+/** What that method is to do. */
+export interface StreamOptions<R> {
+  readonly signal: AbortSignal | undefined;
+  /** Milliseconds for each wait. @defaultValue that of the connections */
+  readonly timeoutMs?: number;
+  /** `maxBytes`: how much of a body may be held. */
+  readonly cutter: (request: PreparedRequest, maxBytes: number) => Cutter<R>;
+  readonly onAnswer?: (request: PreparedRequest, response: Dispatcher.ResponseData) => void;
+}
+
 /** How a body is to be read piece by piece. */
 export interface BodyReading<R> {
   readonly request: PreparedRequest;
@@ -17,6 +31,8 @@ export interface BodyReading<R> {
   readonly begin: () => Exchange;
   readonly end: (exchange: Exchange) => Promise<void>;
   readonly cutter: () => Cutter<R>;
+  /** Called with an answer that is a success, before its body is read. May throw: then it is not. */
+  readonly onAnswer?: (request: PreparedRequest, response: Dispatcher.ResponseData) => void;
 }
 
 /**
@@ -42,11 +58,21 @@ export function streamBody<R>(reading: BodyReading<R>): AsyncIterableIterator<R>
   return iterator;
 }
 
-async function* valuesOf<R>({ request, begin, end, cutter }: BodyReading<R>): AsyncGenerator<R, undefined> {
+async function* valuesOf<R>({
+  request,
+  begin,
+  end,
+  cutter,
+  onAnswer,
+}: BodyReading<R>): AsyncGenerator<R, undefined> {
   const exchange = begin();
   try {
     const cut = cutter();
-    const body = await wantedBody(request, await exchange.open());
+    const response = await exchange.open();
+    const refused = (detail: string): HttpStatusError => exchange.refusal(response.statusCode, detail);
+    await requireSuccess(request, response, refused);
+    const body = bodyOf(request, response);
+    onAnswer?.(request, response);
     for await (const chunk of body as AsyncIterable<Buffer>) {
       exchange.pauseDeadline();
       yield* cut.push(chunk);

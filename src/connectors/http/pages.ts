@@ -1,0 +1,126 @@
+import { PageError } from '../../errors.ts';
+import { callable, wholeNumber } from '../../options.ts';
+import type { HttpConnections } from './connections.ts';
+import type { PagePlan } from './fromPages.ts';
+import type { HttpTarget } from './target.ts';
+
+export interface LinkPagesOptions<T, B> {
+  /** The items of an answer. @defaultValue the answer itself, which is an array */
+  readonly items?: (body: B) => readonly T[];
+}
+
+/**
+ * Pages of which each names the next one in its header `Link: <…>; rel="next"` (RFC 8288). A place is an address.
+ *
+ * The headers of `target`, credentials included, go along; so a next page on another origin is a `PageError`.
+ */
+export function linkPages<T, B = readonly T[]>(
+  http: HttpConnections,
+  target: HttpTarget,
+  { items = (body) => body as readonly T[] }: LinkPagesOptions<T, B> = {},
+): PagePlan<T, string> {
+  callable('linkPages: items', items);
+  const request = typeof target === 'string' || target instanceof URL ? { url: target } : target;
+  const ask = http.answer<B, string>((url) => ({ ...request, url }));
+  return {
+    first: String(request.url),
+    read: async (at, context) => {
+      const { headers, body } = await ask(at, context);
+      return { items: items(body), next: nextLink(headers['link'], at) };
+    },
+  };
+}
+
+/** The address that the header calls `next`. */
+function nextLink(header: string | string[] | undefined, base: string): string | undefined {
+  const links = String(header ?? '').matchAll(
+    /<([^>]*)>((?:\s*;\s*[\w*-]+(?:\s*=\s*(?:"[^"]*"|[^\s;,]*))?)*)/g,
+  );
+  for (const [, reference = '', parameters = ''] of links) {
+    const rel = /;\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,]*))/i.exec(parameters);
+    if (!(rel?.[1] ?? rel?.[2] ?? '').toLowerCase().split(/\s+/).includes('next')) continue;
+    const url = URL.parse(reference, base);
+    const { origin } = new URL(base);
+    if (url?.origin !== origin) {
+      throw new PageError(
+        `linkPages: the next page of ${origin} is on another origin; ask that one directly`,
+      );
+    }
+    return url.href;
+  }
+  return undefined;
+}
+
+export interface CursorPagesOptions<T, B> {
+  /** What to ask for; `undefined` is for the first page. */
+  readonly target: (cursor: string | undefined) => HttpTarget;
+  /** The items of an answer. */
+  readonly items: (body: B) => readonly T[];
+  /** The cursor of the next page in an answer; none, or an empty one, in that of the last page. */
+  readonly next: (body: B) => string | number | null | undefined;
+}
+
+/** Pages of which each has the cursor of the next one in its body. A place is a cursor; `''` is the first page. */
+export function cursorPages<T, B>(
+  http: HttpConnections,
+  { target, items, next }: CursorPagesOptions<T, B>,
+): PagePlan<T, string> {
+  callable('cursorPages: target', target);
+  callable('cursorPages: items', items);
+  callable('cursorPages: next', next);
+  const ask = http.json<B, string>((cursor) => target(cursor === '' ? undefined : cursor));
+  return {
+    first: '',
+    read: async (at, context) => {
+      const body = await ask(at, context);
+      const cursor = String(next(body) ?? '');
+      return { items: items(body), next: cursor === '' ? undefined : cursor };
+    },
+  };
+}
+
+export interface NumberedPagesOptions<T, B> {
+  /** What to ask for. */
+  readonly target: (page: number, size: number) => HttpTarget;
+  /** Items of a page: what is asked for, and what comes, but for the last page. Whole number, 1 or more. */
+  readonly size: number;
+  /** The number of the first page. Whole number, 0 or more. @defaultValue 1 */
+  readonly firstPage?: number;
+  /** The items of an answer. @defaultValue the answer itself, which is an array */
+  readonly items?: (body: B) => readonly T[];
+}
+
+/**
+ * Pages by number. A place is how many items are before it: so it stays true where `size` is another one after a restart.
+ *
+ * The end is the page after which there is an empty one; a server that gives smaller pages than it is asked for is a
+ * `PageError`, and no end. Where items before a place are removed or inserted meanwhile, page numbers cannot tell: use
+ * cursors.
+ */
+export function numberedPages<T, B = readonly T[]>(
+  http: HttpConnections,
+  { target, size, firstPage = 1, items = (body) => body as readonly T[] }: NumberedPagesOptions<T, B>,
+): PagePlan<T, number> {
+  callable('numberedPages: target', target);
+  wholeNumber('numberedPages: size', size, 1);
+  wholeNumber('numberedPages: firstPage', firstPage, 0);
+  callable('numberedPages: items', items);
+  const ask = http.json<B, number>((page) => target(firstPage + page, size));
+  return {
+    first: 0,
+    read: async (at, context) => {
+      const page = Math.floor(at / size);
+      const pageOf = async (number: number): Promise<readonly T[]> => items(await ask(number, context));
+      let all = await pageOf(page);
+      // A page that is not full is the last one, unless the next one has items: then it has filled up meanwhile.
+      const isLast = all.length < size && (all.length === 0 || (await pageOf(page + 1)).length === 0);
+      if (all.length < size && !isLast) all = await pageOf(page);
+      if (all.length > size || (all.length < size && !isLast)) {
+        throw new PageError(
+          `numberedPages: pages of ${size} items were asked for, and one of ${all.length} came`,
+        );
+      }
+      return { items: all.slice(at % size), next: isLast ? undefined : (page + 1) * size };
+    },
+  };
+}
