@@ -72,6 +72,12 @@ const arrows = [
     ...library,
     ...allDriversBut(drivers.find(({ packages }) => packages.includes('piscina'))),
   ),
+  // The laws of delivery are about sinks at the end of whole flows.
+  imports(
+    ['src/testing/laws/delivery/**'],
+    ...library,
+    ...allDriversBut(drivers.find(({ files }) => files.includes('src/testing/**'))),
+  ),
   // The command may import everything of the library.
   imports(['src/cli/**'], ...everywhere, ownName, ...allDriversBut(drivers.at(-1))),
 ];

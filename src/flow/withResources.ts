@@ -35,10 +35,11 @@ export interface WithResourcesOptions {
  * Opens resources for each subscription of a flow, and closes them once when it ends, however it ends: RxJS's `using` for
  * what takes time to open and to close.
  *
- *     withResources(
- *       async ({ use }) => ({ http: use(new HttpConnections()), db: use(await connect()) }),
- *       ({ http, db }) => fromPull(ids).pipe(poolMap(http.json(url), { concurrency: 9 }), storeTo(table(db))),
- *     )
+ *     d       --(D|)
+ *     source    ab-c|
+ *     output  --ab-c|
+ *     closed  ------d
+ *     withResources(async ({ use }) => use(await openDatabase()), (db) => source.pipe(storeTo(tableOf(db))))
  *
  * - **Emits when** the flow emits.
  * - **Waits when** the resources are being opened: then it is subscribed to.
@@ -68,11 +69,7 @@ export function withResources<R, T>(
   const scoped = new Observable<T>((subscriber) => {
     const below = demandBelow(subscriber);
     if (below?.draining && !below.inner) {
-      const out = new Outlet(subscriber, new Opening(subscriber));
-      subscriber.add(() => {
-        out.detach();
-      });
-      if (below.completesUnderDrain(scoped, out)) out.complete();
+      new Opening(subscriber).endUnderDrain(scoped);
       return;
     }
     const scope = new OpenResources(below?.owner?.run, closeTimeoutMs);
@@ -116,17 +113,23 @@ class Opening implements Emitter {
     });
   }
 
+  /** Subscribed while draining: completes, and nothing is opened; the same flow again parks. */
+  endUnderDrain(flow: object): void {
+    if (this.#out.demand.completesUnderDrain(flow, this.#out)) this.#out.complete();
+  }
+
   /** Calls `start` with what was opened, unless the subscription has ended. Never rejects. */
   async follow<R>(opened: PromiseLike<R>, start: (resources: R) => void): Promise<void> {
-    const ticket = this.#ticket;
     try {
       const resources = await opened;
       if (this.#subscriber.closed) return;
       this.#out.detach();
+      const ticket = this.#ticket;
+      this.#ticket = undefined; // the flow has it from now on
       under(ticket, () => {
         start(resources);
       });
-      this.#release();
+      if (ticket !== undefined && ticket !== NONE) ticket.release();
     } catch (error) {
       this.fail(error);
     }
