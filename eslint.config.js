@@ -69,6 +69,18 @@ const arrows = [
   imports(['src/{queue,pool,retry}/**'], ...library, operators, node, rxjs, ...allDriversBut()),
   imports(['src/{connectors,dashboard,testing}/**'], ...library, operators, ...allDriversBut()),
   ...drivers.map((driver) => imports(driver.files, ...library, operators, ...allDriversBut(driver))),
+  // An operator that needs a driver lives with its connector, and is made of the vocabulary.
+  imports(
+    ['src/connectors/workers/workerMap.ts'],
+    ...library,
+    ...allDriversBut(drivers.find(({ packages }) => packages.includes('piscina'))),
+  ),
+  // The laws of delivery are about sinks at the end of whole flows.
+  imports(
+    ['src/testing/laws/delivery/**'],
+    ...library,
+    ...allDriversBut(drivers.find(({ files }) => files.includes('src/testing/**'))),
+  ),
   // The command may import everything of the library.
   imports(['src/cli/**'], ...everywhere, ownName, ...allDriversBut(drivers.at(-1))),
 ];

@@ -6,6 +6,7 @@ const entries = {
   http: 'src/connectors/http.ts',
   postgres: 'src/connectors/postgres.ts',
   testing: 'src/testing/index.ts',
+  workers: 'src/connectors/workers.ts',
 };
 
 const shared: Options = {
@@ -23,7 +24,7 @@ const shared: Options = {
  * The command is a program, and its two libraries are nobody's business but its own: as `dependencies` every user of
  * the library would install them, so they are devDependencies, bundled into dist/cli.js on purpose. Only src/cli may
  * import them (eslint.config.js), scripts/check-package.mjs fails if they turn up in another bundle, and
- * scripts/third-party.mjs writes their licences next to the bundle. `rxjs`, `pg`, `undici`,
+ * scripts/third-party.mjs writes their licences next to the bundle. `rxjs`, `pg`, `undici`, `piscina`,
  * `@sinonjs/fake-timers` and `fast-check` are peers: external.
  *
  * - @marcbachmann/cel-js evaluates `--where 'value > 500'`. CEL is a specified language whose programs end and call
@@ -39,7 +40,8 @@ export default defineConfig([
   {
     ...shared,
     format: 'esm',
-    entry: { ...entries, cli: 'src/cli/main.ts' },
+    // What threads run is a program as well: a file of its own, beside the door that names it.
+    entry: { ...entries, cli: 'src/cli/main.ts', 'workers/thread': 'src/connectors/workers/thread.ts' },
     dts: { entry: entries },
     noExternal: bundledIntoTheCommand,
   },
@@ -47,6 +49,7 @@ export default defineConfig([
     ...shared,
     format: 'cjs',
     entry: entries,
+    shims: true, // `import.meta.url`
     // What is loaded at need is required: jest's CommonJS has no `import()`.
     esbuildOptions(options) {
       options.supported = { ...options.supported, 'dynamic-import': false };

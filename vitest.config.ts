@@ -12,6 +12,7 @@ const alias = [
   { find: /^sluice\/http$/, replacement: file('src/connectors/http.ts') },
   { find: /^sluice\/postgres$/, replacement: file('src/connectors/postgres.ts') },
   { find: /^sluice\/testing$/, replacement: file('src/testing/index.ts') },
+  { find: /^sluice\/workers$/, replacement: file('src/connectors/workers.ts') },
 ];
 
 const unit = {

@@ -14,6 +14,7 @@ import { runFlowMarbles } from './runFlow.marbles.ts';
 import { stageMarbles } from './stage.marbles.ts';
 import { storeToMarbles } from './storeTo.marbles.ts';
 import { withBreakerMarbles } from './withBreaker.marbles.ts';
+import { withResourcesMarbles } from './withResources.marbles.ts';
 import { withRetryMarbles } from './withRetry.marbles.ts';
 import { withTimeoutMarbles } from './withTimeout.marbles.ts';
 
@@ -44,4 +45,5 @@ export const book: readonly Chapter[] = [
   { word: 'stage', file: 'operators/stage.ts', marbles: stageMarbles },
   { word: 'drops', file: 'operators/drops.ts', marbles: dropsMarbles },
   { word: 'runFlow', file: 'src/flow/runFlow.ts', marbles: runFlowMarbles },
+  { word: 'withResources', file: 'src/flow/withResources.ts', marbles: withResourcesMarbles },
 ];

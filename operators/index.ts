@@ -21,6 +21,12 @@ export { toAsyncIterable, type ToAsyncIterableOptions } from '../src/demand/toAs
 export { link, type LinkObserver } from '../src/rx/link.ts';
 
 export { runFlow, type FlowRun, type RunFlowOptions } from '../src/flow/runFlow.ts';
+export {
+  withResources,
+  type Resource,
+  type ResourceScope,
+  type WithResourcesOptions,
+} from '../src/flow/withResources.ts';
 export type { FlowReport, FlowStats, StageStats } from '../src/flow/report.ts';
 export type { ItemEvent, LeftItem } from '../src/flow/Run.ts';
 

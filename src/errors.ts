@@ -403,6 +403,52 @@ export class CheckpointLostError extends SluiceError {
   }
 }
 
+// Connectors: threads.
+
+/** A call was made of worker threads after their `close()`, or they were closed while it ran. */
+export class WorkersClosedError extends SluiceError {
+  override readonly name = 'WorkersClosedError';
+  readonly code = 'WORKERS_CLOSED';
+  readonly retryable = false;
+  constructor() {
+    super('WorkerThreads: closed; make new ones, or close them after the flow has ended');
+  }
+}
+
+/**
+ * The thread that worked on an item died: it exited (`exitCode`), ran out of memory, threw where nobody caught it (`cause`),
+ * or could not be started. Another one takes its place. Retryable: another attempt may succeed.
+ */
+export class WorkerCrashedError extends SluiceError {
+  override readonly name = 'WorkerCrashedError';
+  readonly code = 'WORKER_CRASHED';
+  readonly reason: 'exit' | 'memory' | 'uncaught' | 'start';
+  readonly exitCode: number | undefined;
+  constructor(reason: WorkerCrashedError['reason'], cause: unknown, exitCode?: number) {
+    const what = {
+      exit: `it exited with code ${exitCode ?? 0}`,
+      memory: 'it ran out of memory (worker.resourceLimits)',
+      uncaught: 'something was thrown in it that nobody caught',
+      start: 'it could not be started',
+    }[reason];
+    super(`WorkerThreads: the thread died: ${what}`, cause === undefined ? undefined : { cause });
+    this.reason = reason;
+    this.exitCode = exitCode;
+  }
+}
+
+/** A value or a result cannot be copied to another thread: it holds a function, say, or a buffer that was moved before. */
+export class WorkerDataError extends SluiceError {
+  override readonly name = 'WorkerDataError';
+  readonly code = 'WORKER_DATA';
+  readonly retryable = false;
+  constructor(cause: unknown) {
+    super('WorkerThreads: a value or result cannot be copied to another thread, or was moved to one before', {
+      cause,
+    });
+  }
+}
+
 /** A marble picture that cannot be read: the message names the row and the column. */
 export class PictureError extends SluiceError {
   override readonly name = 'PictureError';

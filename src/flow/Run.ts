@@ -56,8 +56,12 @@ export class Run {
   aborted = false;
   /** Items that were on their way to a stage when the run was aborted. */
   lost = 0;
-  /** What is still closing, or still unsettled: the run waits for it, for a bounded time. */
+  /** What is still closing, or still unsettled: the run waits for it, for `closeWithinMs`. */
   readonly closing = new Set<Promise<unknown>>();
+  /** Scopes of resources that are closing, each after what is inside it. */
+  readonly scopes = new Set<Promise<unknown>>();
+  /** How long the end of the run waits for what is closing, in milliseconds. */
+  closeWithinMs = 1_000;
 
   constructor(
     strict: boolean,
@@ -99,6 +103,11 @@ export class Run {
     this.#whenOver.add(run);
   }
 
+  /** The end of the run waits for something that takes `ms` to close at most, and may tell of it when it takes longer. */
+  allowForClosing(ms: number): void {
+    this.closeWithinMs = Math.max(this.closeWithinMs, ms + 100);
+  }
+
   over(): void {
     for (const run of this.#whenOver) run();
     this.#whenOver.clear();
@@ -125,19 +134,29 @@ export class Run {
 
 /** Closes something; the end of the run, if there is one, waits for it. That it fails or throws is a warning. */
 export function waitForClosing(run: Run | undefined, close: () => unknown, what: string): void {
+  void whenClosed(run, close, what);
+}
+
+/** The same; the result never rejects, and is undefined where closing takes no time. */
+export function whenClosed(
+  run: Run | undefined,
+  close: () => unknown,
+  what: string,
+): Promise<unknown> | undefined {
   let closing: unknown;
   try {
     closing = close();
   } catch (error) {
     closing = Promise.reject(error);
   }
-  if (closing === undefined) return;
+  if (closing === undefined) return undefined;
   const watched: Promise<unknown> = Promise.resolve(closing)
     .catch((error: unknown) => {
       warnOf(run, what, 'closing', error);
     })
     .finally(() => run?.closing.delete(watched));
   run?.closing.add(watched);
+  return watched;
 }
 
 /** Closes a sink once it is no longer needed: at the end of the run, or, without one, of the subscription. */

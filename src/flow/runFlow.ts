@@ -40,9 +40,6 @@ export interface RunFlowOptions {
   readonly statsEveryMs?: number;
 }
 
-/** How long the end of a run waits for sources and sinks that are closing, in milliseconds. */
-const CLOSE_TIMEOUT_MS = 1_000;
-
 /**
  * Runs a flow: subscribes at once, and gives a handle to watch it and to stop it.
  *
@@ -205,13 +202,14 @@ export class FlowRun implements PromiseLike<FlowReport> {
   async #close(): Promise<void> {
     let timeout: Subscription | undefined;
     const late = new Promise<void>((resolve) => {
-      timeout = after(CLOSE_TIMEOUT_MS, resolve);
+      timeout = after(this.#run.closeWithinMs, resolve);
     });
     const closed = (async () => {
       await Promise.resolve(); // `take` completes first, and unsubscribes from what is above after that
       for (const [sink, name] of this.#run.sinks)
         if (sink.close) waitForClosing(this.#run, () => sink.close?.(), name);
-      while (this.#run.closing.size > 0) await Promise.all(this.#run.closing);
+      const { closing, scopes } = this.#run;
+      while (closing.size + scopes.size > 0) await Promise.all([...closing, ...scopes]);
     })();
     await Promise.race([closed, late]);
     timeout?.unsubscribe();

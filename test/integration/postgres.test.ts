@@ -10,7 +10,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { fromPull, poolMap, runFlow, storeTo, withTimeout, type DeadLetter, type WorkContext } from 'sluice';
 import { classifyPostgresError, PostgresConnections, postgresTable } from 'sluice/postgres';
-import { sinkLaws } from '../../src/testing/laws/index.ts';
+import { deliveryLaws, sinkLaws } from '../../src/testing/laws/index.ts';
 import { startEmbeddedPostgres } from '../../examples/support/embeddedPostgres.ts';
 import { withExplicitTls } from '../../src/connectors/postgres/address.ts';
 import { openTestDatabase, type TestDatabase } from './servers/postgres.ts';
@@ -95,6 +95,28 @@ describe('postgresTable obeys the laws for sinks', () => {
     },
   );
   for (const law of laws) test(law.name, law.check);
+
+  const delivery = deliveryLaws<Row>(
+    'postgresTable',
+    async () => {
+      const name = await table('id int PRIMARY KEY, value numeric');
+      return {
+        sink: postgresTable<Row>(db, name, { key: ['id'] }),
+        stored: async () => (await rowsOf(`SELECT id FROM ${name}`)).map(({ id }) => id),
+      };
+    },
+    {
+      input: (id) => ({ id, value: id / 4 }),
+      key: ({ id }) => id,
+      keyed: true,
+      cut: () =>
+        database.admin.query(
+          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'",
+        ),
+      time: 'real',
+    },
+  );
+  for (const law of delivery) test(law.name, law.check);
 });
 
 describe('postgresTable', () => {

@@ -2,12 +2,14 @@ import { readFile } from 'node:fs/promises';
 import { map, of } from 'rxjs';
 import { expect, test } from 'vitest';
 import {
+  deliveryLaws,
   LawBrokenError,
   operatorLaws,
   sinkLaws,
   sourceLaws,
   type Law,
 } from '../../src/testing/laws/index.ts';
+import { brokenDelivery } from './brokenDelivery.ts';
 import { brokenOperators } from './brokenOperators.ts';
 import { brokenSinks } from './brokenSinks.ts';
 import { brokenSources } from './brokenSources.ts';
@@ -20,8 +22,16 @@ const ruled = {
     observed: () => ({ source: of(1), pulled: number, closed: number }),
   }),
   Sinks: sinkLaws('x', () => async () => undefined, { stored: number, bad: number, keyed: true }),
+  Delivery: deliveryLaws('x', () => ({ sink: { store: async () => undefined }, stored: () => [] }), {
+    cut: number,
+  }),
 };
-const faults = { Operators: brokenOperators, Sources: brokenSources, Sinks: brokenSinks };
+const faults = {
+  Operators: brokenOperators,
+  Sources: brokenSources,
+  Sinks: brokenSinks,
+  Delivery: brokenDelivery,
+};
 
 const said = (laws: readonly Law[]): string[] => laws.map(({ says }) => says);
 

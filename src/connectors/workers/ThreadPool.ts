@@ -1,0 +1,165 @@
+import type { Transferable } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import { InvalidOptionError, WorkerCrashedError, WorkerDataError, WorkersClosedError } from '../../errors.ts';
+import { atLeast, wholeNumber } from '../../options.ts';
+import { WaitingLine } from '../WaitingLine.ts';
+import type { ThreadSettings } from '../workers.ts';
+import type { Answer, Call } from './thread.ts';
+import { thrownOf } from './thrown.ts';
+
+export interface ThreadPoolSettings {
+  /** What runs in each thread. */
+  readonly file: string;
+  readonly threads: number;
+  readonly closeTimeoutMs: number;
+  readonly worker: ThreadSettings;
+}
+
+interface Waiting {
+  readonly serve: () => void;
+  readonly refuse: (reason: unknown) => void;
+}
+
+/**
+ * Threads on piscina, which starts, stops and replaces them. It is given no more calls than it has threads: who waits, waits
+ * in our line, and can leave it.
+ */
+export class ThreadPool {
+  readonly #pool: Piscina<Call, Answer>;
+  readonly #threads: number;
+  readonly #closeTimeoutMs: number;
+  readonly #line = new WaitingLine<Waiting>();
+  readonly #running = new Set<AbortController>();
+  /** Threads in use, or promised to the one who is served next. */
+  #busy = 0;
+  #closing: Promise<void> | undefined;
+  #onIdle: (() => void) | undefined;
+
+  constructor({ file, threads, closeTimeoutMs, worker }: ThreadPoolSettings) {
+    this.#threads = threads;
+    this.#closeTimeoutMs = closeTimeoutMs;
+    this.#pool = new Piscina<Call, Answer>({
+      ...worker,
+      filename: file,
+      name: 'run',
+      minThreads: threads,
+      maxThreads: threads,
+      // Else a thread sleeps between two calls, and what the user's module keeps open there (sockets, timers) with it.
+      atomics: 'disabled',
+      recordTiming: false,
+    });
+    this.#pool.on('error', () => undefined); // a thread that failed while it was idle is replaced
+    this.#pool.on('workerDestroy', () => {
+      queueMicrotask(() => {
+        this.#failWithoutThreads();
+      });
+    });
+  }
+
+  get busy(): number {
+    return this.#running.size;
+  }
+
+  get waiting(): number {
+    return this.#line.size;
+  }
+
+  async run(call: Call, parts: readonly Transferable[], signal: AbortSignal | undefined): Promise<unknown> {
+    await this.#enter(signal);
+    const controller = new AbortController();
+    const stop = (): void => {
+      controller.abort(signal?.reason);
+    };
+    signal?.addEventListener('abort', stop, { once: true });
+    if (signal?.aborted === true) stop();
+    this.#running.add(controller);
+    let answer: Answer;
+    try {
+      answer = await this.#pool.run(call, { signal: controller.signal, transferList: parts as never });
+    } catch (error) {
+      throw controller.signal.aborted ? controller.signal.reason : failureOf(error);
+    } finally {
+      this.#running.delete(controller);
+      signal?.removeEventListener('abort', stop);
+      this.#leave();
+    }
+    if ('thrown' in answer) throw thrownOf(answer.thrown);
+    return answer.result;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #enter(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#closing !== undefined) throw new WorkersClosedError();
+    signal?.throwIfAborted();
+    if (this.#busy < this.#threads) {
+      this.#busy++;
+      return;
+    }
+    let onAbort: (() => void) | undefined;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const leave = this.#line.join({ serve: resolve, refuse: reject });
+        onAbort = () => {
+          leave();
+          reject(signal?.reason);
+        };
+        signal?.addEventListener('abort', onAbort, { once: true });
+      });
+    } finally {
+      if (onAbort) signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  #leave(): void {
+    const next = this.#line.take();
+    if (next) {
+      next.serve();
+      return;
+    }
+    this.#busy--;
+    if (this.#busy === 0) this.#onIdle?.();
+  }
+
+  /** piscina starts no thread in the place of one that failed before it was ready; what it was given would wait for ever. */
+  #failWithoutThreads(): void {
+    if (this.#pool.threads.length > 0 || this.#closing !== undefined) return;
+    for (const call of this.#running) call.abort(new WorkerCrashedError('start', undefined));
+  }
+
+  async #close(): Promise<void> {
+    if (this.#busy > 0) {
+      let timer: NodeJS.Timeout | undefined;
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+        timer = setTimeout(resolve, this.#closeTimeoutMs);
+      });
+      clearTimeout(timer);
+    }
+    const reason = new WorkersClosedError();
+    for (let waiting = this.#line.take(); waiting; waiting = this.#line.take()) waiting.refuse(reason);
+    for (const call of this.#running) call.abort(reason);
+    await this.#pool.destroy();
+  }
+}
+
+/** What `WorkerThreads` and `workerMap` are given alike. */
+export function checkThreads(who: string, module: URL, threads: number, closeTimeoutMs: number): void {
+  if (typeof (module as Partial<URL> | undefined)?.href !== 'string') {
+    throw new InvalidOptionError(`${who}: module must be a URL, as new URL('./work.js', import.meta.url)`);
+  }
+  wholeNumber(`${who}: threads`, threads, 1);
+  atLeast(`${who}: closeTimeoutMs`, closeTimeoutMs, 0);
+}
+
+/** What piscina rejects with, as ours. Its own errors have no codes, and those of a thread no class: only texts tell. */
+function failureOf(error: unknown): Error {
+  const { name = '', message = '', stack = '', code } = error as Partial<Error> & { code?: unknown };
+  if (name === 'DataCloneError' || stack.startsWith('DataCloneError')) return new WorkerDataError(error);
+  const exit = /^worker exited with code: (\d+)$/.exec(message);
+  if (exit) return new WorkerCrashedError('exit', undefined, Number(exit[1]));
+  return new WorkerCrashedError(code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'memory' : 'uncaught', error);
+}

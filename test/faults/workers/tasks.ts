@@ -1,0 +1,71 @@
+// What the threads of the tests run: TypeScript as it stands, stripped by Node.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { transfer } from '../../../src/connectors/workers/transfer.ts';
+
+export class CardDeclinedError extends Error {
+  readonly code = 'CARD_DECLINED';
+  readonly retryable = false;
+  readonly attempts = { made: 2 };
+}
+
+export default function double(n: number): number {
+  return n * 2;
+}
+
+export async function later(n: number): Promise<number> {
+  await sleep(20);
+  return n;
+}
+
+/** As the text says; numbers are doubled. */
+export function trouble(item: number | 'exit' | 'uncaught' | 'memory' | 'loop'): number | Promise<number> {
+  if (typeof item === 'number') return item * 2;
+  if (item === 'exit') process.exit(7);
+  if (item === 'loop') for (;;);
+  if (item === 'memory') {
+    const hoard: unknown[] = [];
+    for (;;) hoard.push(Array.from({ length: 1_000 }, (_, i) => ({ i })));
+  }
+  setTimeout(() => {
+    throw new RangeError('thrown outside the call');
+  });
+  return new Promise(() => undefined);
+}
+
+export function throws(
+  what: 'custom' | 'builtin' | 'text' | 'object' | 'nothing' | 'many' | 'function',
+): never {
+  const root = new TypeError('not a card');
+  switch (what) {
+    case 'custom':
+      throw new CardDeclinedError('declined', { cause: new RangeError('limit', { cause: root }) });
+    case 'builtin':
+      throw new RangeError('out of range');
+    case 'text':
+      throw 'just text';
+    case 'object':
+      throw { status: 503 };
+    case 'nothing':
+      throw undefined;
+    case 'many':
+      throw new AggregateError([root, new CardDeclinedError('declined')], 'both');
+    case 'function':
+      throw () => undefined;
+  }
+}
+
+export function uncopyable(): unknown {
+  return () => undefined;
+}
+
+/** Fills the bytes and moves them back. */
+export function fill(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  return transfer(bytes.fill(7), [bytes.buffer]);
+}
+
+let calls = 0;
+
+/** How many calls this thread has had. */
+export function countCalls(): number {
+  return ++calls;
+}
