@@ -403,6 +403,21 @@ export class CheckpointLostError extends SluiceError {
   }
 }
 
+/** Opened again, the input of a checkpoint gives other items than before: those that are done cannot be told from others. */
+export class CheckpointMismatchError extends SluiceError {
+  override readonly name = 'CheckpointMismatchError';
+  readonly code = 'CHECKPOINT_MISMATCH';
+  readonly retryable = false;
+  /** The item, counted from 0, that is another one than it was. */
+  readonly position: number;
+  constructor(source: string, position: number) {
+    super(
+      `${source}: item ${position} is another one than in the run before; the input must give the same again`,
+    );
+    this.position = position;
+  }
+}
+
 // Connectors: threads.
 
 /** A call was made of worker threads after their `close()`, or they were closed while it ran. */

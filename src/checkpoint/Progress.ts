@@ -47,6 +47,11 @@ export class Progress<C = unknown> {
     return this.#done.has(position) || this.#onTheirWay.has(position);
   }
 
+  /** What `cursor` said of a position that ends a range of those that are done; undefined where nobody remembers. */
+  cursorOf(position: number): C | undefined {
+    return this.#cursors.get(position);
+  }
+
   begin(position: number, cursor: C | undefined): void {
     this.#onTheirWay.add(position);
     if (cursor !== undefined) this.#cursors.set(position, cursor);

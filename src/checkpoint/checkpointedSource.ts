@@ -1,6 +1,6 @@
 import { map, type Observable } from 'rxjs';
 import { fromPull } from '../demand/fromPull.ts';
-import { InvalidOptionError } from '../errors.ts';
+import { CheckpointMismatchError, InvalidOptionError } from '../errors.ts';
 import { callable, nonEmpty, wholeNumber } from '../options.ts';
 import type { Pullable } from '../demand/pullInput.ts';
 import type { Progress, ResumePoint } from './Progress.ts';
@@ -57,9 +57,18 @@ export function checkpointedSource<T, C>(
   nonEmpty('checkpoint.source: name', name);
   const progress = keeper.progress as Progress<C>;
 
+  /** To skip another item than the one that is done would lose it. */
+  const mustBeTheSame = (position: number, value: T): void => {
+    const known = cursor && progress.cursorOf(position);
+    if (known === undefined || JSON.stringify(known) === JSON.stringify(cursor?.(value))) return;
+    throw new CheckpointMismatchError(name, position);
+  };
   const number = (position: number, value: T): Numbered<T> | undefined => {
     keeper.mustHold();
-    if (progress.isTaken(position)) return undefined;
+    if (progress.isTaken(position)) {
+      mustBeTheSame(position, value);
+      return undefined;
+    }
     progress.begin(position, cursor?.(value));
     return new Numbered(progress, position, value);
   };

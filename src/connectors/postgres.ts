@@ -3,6 +3,7 @@ export type { ResumePoint } from '../checkpoint/Progress.ts';
 export {
   CheckpointHeldError,
   CheckpointLostError,
+  CheckpointMismatchError,
   ConnectionsClosedError,
   DeadLetterError,
   PostgresRowError,
@@ -21,6 +22,8 @@ export {
   type PostgresStats,
 } from './postgres/connections.ts';
 export { postgresTransaction } from './postgres/transaction.ts';
+export { fromQuery, type FromQueryOptions } from './postgres/fromQuery.ts';
+export { fromTable, type FromTableOptions } from './postgres/fromTable.ts';
 export type { PostgresSink } from './postgres/sink.ts';
 export { postgresTable, type PostgresTableOptions } from './postgres/table.ts';
 export { fromDeadLetters, toDeadLetters, type DeadLetterRow } from './postgres/deadLetters.ts';

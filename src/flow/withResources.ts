@@ -4,7 +4,7 @@ import { Outlet, type Emitter } from '../demand/Outlet.ts';
 import { HandedBackError, InvalidOptionError, reasonOf } from '../errors.ts';
 import { atLeast, callable } from '../options.ts';
 import { demandBelow } from '../rx/chain.ts';
-import { current, NONE, under } from '../tickets/current.ts';
+import { current, under } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
 import { isPromiseLike } from '../work/isPromiseLike.ts';
 import { whenClosed, type Run } from './Run.ts';
@@ -77,7 +77,7 @@ export function withResources<R, T>(
       from(flow(resources)).subscribe(subscriber);
     };
     try {
-      const opened = under(NONE, () => open(scope));
+      const opened = under(null, () => open(scope));
       if (isPromiseLike(opened)) {
         const opening = new Opening(subscriber);
         scope.opening = opening.follow(opened, start);
@@ -100,13 +100,13 @@ export function withResources<R, T>(
 class Opening implements Emitter {
   readonly #subscriber: Subscriber<never>;
   readonly #out: Outlet<never>;
-  #ticket: Ticket | undefined;
+  #ticket: Ticket | null | undefined;
 
   constructor(subscriber: Subscriber<never>) {
     this.#subscriber = subscriber;
     this.#out = new Outlet(subscriber, this);
     this.#ticket = current.ticket;
-    if (this.#ticket !== undefined && this.#ticket !== NONE) this.#ticket.claim();
+    this.#ticket?.claim();
     subscriber.add(() => {
       this.#out.detach();
       this.#release(new HandedBackError('withResources', 'the flow was stopped'));
@@ -129,7 +129,7 @@ class Opening implements Emitter {
       under(ticket, () => {
         start(resources);
       });
-      if (ticket !== undefined && ticket !== NONE) ticket.release();
+      ticket?.release();
     } catch (error) {
       this.fail(error);
     }
@@ -155,7 +155,7 @@ class Opening implements Emitter {
   #release(failure?: unknown): void {
     const ticket = this.#ticket;
     this.#ticket = undefined;
-    if (ticket !== undefined && ticket !== NONE) ticket.release(failure);
+    ticket?.release(failure);
   }
 }
 

@@ -91,11 +91,11 @@ export function arrange(items: readonly Row[], rules: RowRules): RowGroup[] {
   // Most rows have what the row before them has.
   let previous: { readonly written: readonly string[]; readonly rows: Row[] } | undefined;
   for (const row of oneForEachKey(cleaned, rules)) {
-    const written = propertiesOf(row, rules.columns);
-    if (previous && sameNames(written, previous.written)) {
+    if (previous && hasExactly(row, previous.written, rules.columns)) {
       previous.rows.push(row);
       continue;
     }
+    const written = propertiesOf(row, rules.columns);
     const properties = [...written].sort();
     const shape = JSON.stringify(properties);
     let group = groups.get(shape);
@@ -106,10 +106,13 @@ export function arrange(items: readonly Row[], rules: RowRules): RowGroup[] {
   return [...groups.values()];
 }
 
-function sameNames(some: readonly string[], others: readonly string[]): boolean {
-  if (some.length !== others.length) return false;
-  for (let i = 0; i < some.length; i++) if (some[i] !== others[i]) return false;
-  return true;
+/** Whether a row has these properties, in this order, and no others that count. May say no where it has. */
+function hasExactly(row: Row, names: readonly string[], columns: readonly string[] | undefined): boolean {
+  if (columns !== undefined)
+    return columns.length === names.length && columns.every((name) => row[name] !== undefined);
+  let i = 0;
+  for (const name in row) if (name !== names[i++] || row[name] === undefined) return false;
+  return i === names.length;
 }
 
 /** The row, or where a text in it holds a NUL, a copy without. */
@@ -160,6 +163,7 @@ export function columnValues(
 
   return rows.map((row) => {
     const value = row[property];
+    if (typeof value !== 'object' && !column.isJson) return value;
     if (value instanceof Date && Number.isNaN(value.getTime())) {
       throw new PostgresRowError(table, property, 'is an invalid Date');
     }
