@@ -2,6 +2,7 @@ import { defineConfig, type Options } from 'tsup';
 
 const entries = {
   index: 'operators/index.ts',
+  files: 'src/connectors/files.ts',
   http: 'src/connectors/http.ts',
   postgres: 'src/connectors/postgres.ts',
   testing: 'src/testing/index.ts',

@@ -8,6 +8,7 @@ const file = (path: string): string => fileURLToPath(new URL(path, import.meta.u
 // Tests import what users import, and get the sources. Whole names only: `sluice/http` is not `sluice` + `/http`.
 const alias = [
   { find: /^sluice$/, replacement: file('operators/index.ts') },
+  { find: /^sluice\/files$/, replacement: file('src/connectors/files.ts') },
   { find: /^sluice\/http$/, replacement: file('src/connectors/http.ts') },
   { find: /^sluice\/postgres$/, replacement: file('src/connectors/postgres.ts') },
   { find: /^sluice\/testing$/, replacement: file('src/testing/index.ts') },

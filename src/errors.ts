@@ -307,3 +307,35 @@ export class MarblesError extends SluiceError {
   readonly code = 'MARBLES';
   readonly retryable = false;
 }
+
+// Files.
+
+/** One record of a file cannot be read. Never holds the record itself. */
+export class FileRecordError extends SluiceError {
+  override readonly name = 'FileRecordError';
+  readonly code = 'FILE_RECORD';
+  readonly retryable = false;
+  readonly file: string;
+  /** From 1. */
+  readonly line: number;
+  /** The one at fault, where one is. */
+  readonly field: string | undefined;
+  constructor(file: string, line: number, what: string, field?: string) {
+    super(`${file}:${line}: ${field === undefined ? what : `field '${field}' ${what}`}`);
+    this.file = file;
+    this.line = line;
+    this.field = field;
+  }
+}
+
+/** A file is not what its name, or its checkpoint, says: cut short, damaged, or of another kind. */
+export class FileBrokenError extends SluiceError {
+  override readonly name = 'FileBrokenError';
+  readonly code = 'FILE_BROKEN';
+  readonly retryable = false;
+  readonly file: string;
+  constructor(file: string, what: string, cause?: unknown) {
+    super(`${file}: ${what}`, cause === undefined ? undefined : { cause });
+    this.file = file;
+  }
+}

@@ -1,0 +1,7 @@
+export { FileBrokenError, FileRecordError } from '../errors.ts';
+export type { Compression, FileInput } from './files/Bytes.ts';
+export { fromCsv, type CsvType, type FromCsvOptions } from './files/csv.ts';
+export type { CsvField } from './files/CsvReader.ts';
+export { fromGlob, type FromGlobOptions } from './files/glob.ts';
+export { fromLines, fromNdjson } from './files/lines.ts';
+export type { BadRecord, FileSourceOptions, OnBadRecord } from './files/records.ts';
