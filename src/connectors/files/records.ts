@@ -62,38 +62,37 @@ export interface ReaderSettings {
   readonly after: FilePosition | undefined;
 }
 
-/** A value, and where its record ends. */
-export interface Entry<T> {
-  readonly value: T;
-  readonly position: FilePosition;
-}
-
 /** Reads the records of one input: a value a pull, without a promise for each step where several were read at once. */
-export class Records<R extends Placed, T> implements AsyncIterableIterator<Entry<T>, undefined> {
+export class Records<R extends Placed, T, G> implements AsyncIterableIterator<G, undefined> {
   readonly file: string;
   readonly #reader: RecordReader<R>;
   readonly #format: RecordFormat<R, T>;
   readonly #onBadRecord: OnBadRecord;
-  readonly #passed: ((position: FilePosition) => void) | undefined;
+  readonly #give: (value: T, record: R) => G;
+  readonly #passed: ((record: R) => void) | undefined;
   #closed = false;
 
-  /** `passed`: told of a record that gives no value. */
+  /**
+   * `give` makes what is given of a value and its record; `passed` is told of a record that gives none.
+   */
   constructor(
     file: string,
     reader: RecordReader<R>,
     format: RecordFormat<R, T>,
     onBadRecord: OnBadRecord,
-    passed?: (position: FilePosition) => void,
+    give: (value: T, record: R) => G,
+    passed?: (record: R) => void,
   ) {
     this.file = file;
     this.#reader = reader;
     this.#format = format;
     this.#onBadRecord = onBadRecord;
+    this.#give = give;
     this.#passed = passed;
   }
 
   /** Of a broken input all that stands before the fault is given first; then it is closed. */
-  async next(): Promise<IteratorResult<Entry<T>, undefined>> {
+  async next(): Promise<IteratorResult<G, undefined>> {
     try {
       return await this.#read();
     } catch (error) {
@@ -102,7 +101,7 @@ export class Records<R extends Placed, T> implements AsyncIterableIterator<Entry
     }
   }
 
-  return(): Promise<IteratorResult<Entry<T>, undefined>> {
+  return(): Promise<IteratorResult<G, undefined>> {
     this.#closed = true;
     this.#reader.close();
     return Promise.resolve({ done: true, value: undefined });
@@ -112,7 +111,7 @@ export class Records<R extends Placed, T> implements AsyncIterableIterator<Entry
     return this;
   }
 
-  async #read(): Promise<IteratorResult<Entry<T>, undefined>> {
+  async #read(): Promise<IteratorResult<G, undefined>> {
     while (!this.#closed) {
       const record = this.#reader.take();
       if (record === undefined) {
@@ -122,8 +121,8 @@ export class Records<R extends Placed, T> implements AsyncIterableIterator<Entry
       }
       const value = this.#valueOf(record);
       if (value instanceof FileRecordError) await this.#bad(record, value);
-      else if (value !== undefined) return { done: false, value: { value, position: positionOf(record) } };
-      this.#passed?.(positionOf(record));
+      else if (value !== undefined) return { done: false, value: this.#give(value, record) };
+      this.#passed?.(record);
     }
     return { done: true, value: undefined };
   }
@@ -146,29 +145,6 @@ export class Records<R extends Placed, T> implements AsyncIterableIterator<Entry
   }
 }
 
-function positionOf({ number, end }: Placed): FilePosition {
-  return end === undefined ? { line: number } : { line: number, bytes: end };
-}
-
-/** The values alone. */
-class Values<T> implements AsyncIterator<T, undefined> {
-  readonly #entries: AsyncIterableIterator<Entry<T>, undefined>;
-
-  constructor(entries: AsyncIterableIterator<Entry<T>, undefined>) {
-    this.#entries = entries;
-  }
-
-  async next(): Promise<IteratorResult<T, undefined>> {
-    const result = await this.#entries.next();
-    return result.done === true ? result : { done: false, value: result.value.value };
-  }
-
-  async return(): Promise<IteratorResult<T, undefined>> {
-    await this.#entries.return?.();
-    return { done: true, value: undefined };
-  }
-}
-
 /** The source behind `fromLines`, `fromNdjson` and `fromCsv`. */
 export function fromRecords<R extends Placed, T>(
   format: RecordFormat<R, T>,
@@ -184,11 +160,12 @@ export function fromRecords<R extends Placed, T>(
   nonEmpty(`${operator}: name`, name);
   const settings: BytesSettings = { compression, name: nameOf(operator, input) };
 
-  const open = (after?: FilePosition): Records<R, T> => {
-    const reader = format.open(new Bytes(input, settings), { name: settings.name, maxLineBytes, after });
-    return new Records(settings.name, reader, format, onBadRecord);
+  const read = (): Records<R, T, T> => {
+    const bytes = new Bytes(input, settings);
+    const reader = format.open(bytes, { name: settings.name, maxLineBytes, after: undefined });
+    return new Records(settings.name, reader, format, onBadRecord, (value: T) => value);
   };
-  return fromPull(() => ({ [Symbol.asyncIterator]: () => new Values(open()) }), { name });
+  return fromPull(() => ({ [Symbol.asyncIterator]: read }), { name });
 }
 
 function checkInput(operator: string, input: unknown): void {
