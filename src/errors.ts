@@ -339,3 +339,16 @@ export class FileBrokenError extends SluiceError {
     this.file = file;
   }
 }
+
+/** A checkpoint cannot be used: it is damaged, of another version, or of another source. Nothing was read. */
+export class CheckpointError extends SluiceError {
+  override readonly name = 'CheckpointError';
+  readonly code = 'CHECKPOINT';
+  readonly retryable = false;
+  /** The file, or whatever holds it. */
+  readonly checkpoint: string;
+  constructor(checkpoint: string, what: string) {
+    super(`${checkpoint}: ${what}`);
+    this.checkpoint = checkpoint;
+  }
+}

@@ -20,6 +20,7 @@ export class LowWaterMark<P> {
   #mark: P | undefined;
   readonly #order = new RingQueue<Entry<P>>();
   readonly #open = new Map<P, Entry<P>>();
+  readonly #ahead = new Set<P>();
 
   /** @param mark Where the last run had come to; undefined: at the beginning. */
   constructor(mark?: P) {
@@ -31,7 +32,12 @@ export class LowWaterMark<P> {
     return this.#mark;
   }
 
-  /** Positions beyond the mark, settled or not: what is given again after a crash now. */
+  /** Settled beyond the mark: whoever keeps these too need not give them again. */
+  get ahead(): readonly P[] {
+    return [...this.#ahead];
+  }
+
+  /** Positions beyond the mark, settled or not. */
   get pending(): number {
     return this.#order.size;
   }
@@ -50,8 +56,14 @@ export class LowWaterMark<P> {
     if (!entry) throw new Error('sluice: a position was settled that is not open');
     this.#open.delete(position);
     entry.settled = true;
-    const before = this.#order.size;
-    while (this.#order.size > 0 && this.#order.peek().settled) this.#mark = this.#order.take().position;
-    return this.#order.size < before;
+    if (this.#order.peek() !== entry) {
+      this.#ahead.add(position);
+      return false;
+    }
+    while (this.#order.size > 0 && this.#order.peek().settled) {
+      this.#mark = this.#order.take().position;
+      this.#ahead.delete(this.#mark);
+    }
+    return true;
   }
 }

@@ -49,6 +49,7 @@ test('in any order of adding and settling: all up to the mark is settled, and th
         while (done.has(next)) next++;
         expect(low.mark ?? -1).toBe(next - 1);
         expect(low.pending).toBe(added - next);
+        expect(new Set(low.ahead)).toEqual(new Set([...done].filter((position) => position >= next)));
       };
       for (const position of settled) {
         while (added <= Math.max(position, Math.min(ahead, count - 1))) low.add(added++);

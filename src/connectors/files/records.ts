@@ -3,7 +3,9 @@ import { fromPull } from '../../demand/fromPull.ts';
 import { FileRecordError, InvalidOptionError } from '../../errors.ts';
 import { nonEmpty, oneOf, wholeNumber } from '../../options.ts';
 import { Bytes, nameOf, type BytesSettings, type Compression, type FileInput } from './Bytes.ts';
+import type { FileCheckpoint } from './FileCheckpoint.ts';
 import type { FilePosition } from './LineReader.ts';
+import { resumed, type Passage } from './resumed.ts';
 
 /** A record that could not be read. */
 export interface BadRecord {
@@ -26,6 +28,13 @@ export interface FileSourceOptions {
   readonly maxLineBytes?: number;
   /** What becomes of a record that cannot be read. A function's promise is waited for. @defaultValue 'fail' */
   readonly onBadRecord?: OnBadRecord;
+  /**
+   * Where it has come to, of a program that may be killed and started again: makes it an acknowledged source, which needs a
+   * stage below. @defaultValue it starts at the beginning each time
+   */
+  readonly checkpoint?: FileCheckpoint;
+  /** With `checkpoint`: items without an outcome at any time. Whole number, 1 or more. @defaultValue 10_000 */
+  readonly maxPending?: number;
   /** Name in messages. @defaultValue that of the function, such as 'fromLines' */
   readonly name?: string;
 }
@@ -62,33 +71,36 @@ export interface ReaderSettings {
   readonly after: FilePosition | undefined;
 }
 
+/** What is given for a value and its record. */
+export interface Gives<R, T, G> {
+  give(value: T, record: R): G;
+  /** Leaves a record out. */
+  skips?(record: R): boolean;
+  /** Told of a record that gives nothing. */
+  passed?(record: R): void;
+}
+
 /** Reads the records of one input: a value a pull, without a promise for each step where several were read at once. */
 export class Records<R extends Placed, T, G> implements AsyncIterableIterator<G, undefined> {
   readonly file: string;
   readonly #reader: RecordReader<R>;
   readonly #format: RecordFormat<R, T>;
   readonly #onBadRecord: OnBadRecord;
-  readonly #give: (value: T, record: R) => G;
-  readonly #passed: ((record: R) => void) | undefined;
+  readonly #gives: Gives<R, T, G>;
   #closed = false;
 
-  /**
-   * `give` makes what is given of a value and its record; `passed` is told of a record that gives none.
-   */
   constructor(
     file: string,
     reader: RecordReader<R>,
     format: RecordFormat<R, T>,
     onBadRecord: OnBadRecord,
-    give: (value: T, record: R) => G,
-    passed?: (record: R) => void,
+    gives: Gives<R, T, G>,
   ) {
     this.file = file;
     this.#reader = reader;
     this.#format = format;
     this.#onBadRecord = onBadRecord;
-    this.#give = give;
-    this.#passed = passed;
+    this.#gives = gives;
   }
 
   /** Of a broken input all that stands before the fault is given first; then it is closed. */
@@ -119,10 +131,10 @@ export class Records<R extends Placed, T, G> implements AsyncIterableIterator<G,
         this.#reader.close();
         break;
       }
-      const value = this.#valueOf(record);
+      const value = this.#gives.skips?.(record) === true ? undefined : this.#valueOf(record);
       if (value instanceof FileRecordError) await this.#bad(record, value);
-      else if (value !== undefined) return { done: false, value: this.#give(value, record) };
-      this.#passed?.(record);
+      else if (value !== undefined) return { done: false, value: this.#gives.give(value, record) };
+      this.#gives.passed?.(record);
     }
     return { done: true, value: undefined };
   }
@@ -152,20 +164,31 @@ export function fromRecords<R extends Placed, T>(
   options: FileSourceOptions,
 ): Observable<T> {
   const { operator } = format;
-  const { compression, maxLineBytes = 16_777_216, onBadRecord = 'fail', name = operator } = options;
+  const {
+    compression,
+    maxLineBytes = 16_777_216,
+    onBadRecord = 'fail',
+    checkpoint,
+    maxPending = 10_000,
+    name = operator,
+  } = options;
   checkInput(operator, input);
   if (compression !== undefined) oneOf(`${operator}: compression`, compression, ['gzip', 'zstd', 'none']);
   wholeNumber(`${operator}: maxLineBytes`, maxLineBytes, 1);
   if (typeof onBadRecord !== 'function') oneOf(`${operator}: onBadRecord`, onBadRecord, ['fail', 'drop']);
+  wholeNumber(`${operator}: maxPending`, maxPending, 1);
   nonEmpty(`${operator}: name`, name);
   const settings: BytesSettings = { compression, name: nameOf(operator, input) };
 
-  const read = (): Records<R, T, T> => {
-    const bytes = new Bytes(input, settings);
-    const reader = format.open(bytes, { name: settings.name, maxLineBytes, after: undefined });
-    return new Records(settings.name, reader, format, onBadRecord, (value: T) => value);
+  const read = <G>(gives: Gives<R, T, G>, after?: FilePosition): Records<R, T, G> => {
+    const reader = format.open(new Bytes(input, settings), { name: settings.name, maxLineBytes, after });
+    return new Records(settings.name, reader, format, onBadRecord, gives);
   };
-  return fromPull(() => ({ [Symbol.asyncIterator]: read }), { name });
+  if (checkpoint === undefined) {
+    return fromPull(() => ({ [Symbol.asyncIterator]: () => read({ give: (value: T) => value }) }), { name });
+  }
+  const resume = (passage: Passage<R, T>) => read(passage, passage.after);
+  return resumed(settings.name, checkpoint, resume, { name, maxPending });
 }
 
 function checkInput(operator: string, input: unknown): void {
