@@ -340,6 +340,16 @@ export class FileBrokenError extends SluiceError {
   }
 }
 
+/** An item cannot be written to a file: it has no JSON, or no such field. Never holds the item itself. */
+export class FileValueError extends SluiceError {
+  override readonly name = 'FileValueError';
+  readonly code = 'FILE_VALUE';
+  readonly retryable = false;
+  constructor(sink: string, what: string) {
+    super(`${sink}: ${what}`);
+  }
+}
+
 /** A checkpoint cannot be used: it is damaged, of another version, or of another source. Nothing was read. */
 export class CheckpointError extends SluiceError {
   override readonly name = 'CheckpointError';

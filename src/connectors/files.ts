@@ -1,4 +1,4 @@
-export { CheckpointError, FileBrokenError, FileRecordError } from '../errors.ts';
+export { CheckpointError, FileBrokenError, FileRecordError, FileValueError } from '../errors.ts';
 export type { Compression, FileInput } from './files/Bytes.ts';
 export { fromCsv, type CsvType, type FromCsvOptions } from './files/csv.ts';
 export type { CsvField } from './files/CsvReader.ts';
@@ -7,3 +7,5 @@ export { fromGlob, type FromGlobOptions } from './files/glob.ts';
 export type { FilePosition } from './files/LineReader.ts';
 export { fromLines, fromNdjson } from './files/lines.ts';
 export type { BadRecord, FileSourceOptions, OnBadRecord } from './files/records.ts';
+export type { FileSinkOptions } from './files/FileSink.ts';
+export { toCsv, toNdjson, type ToCsvOptions } from './files/sinks.ts';

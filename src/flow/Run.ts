@@ -1,5 +1,6 @@
 import type { StageIdentity } from '../metrics/StageMeter.ts';
 import { StageMeter } from '../metrics/StageMeter.ts';
+import type { Sink } from '../work/Sink.ts';
 
 /** One step in the life of an item, as the debug mode tells it. */
 export interface ItemEvent {
@@ -49,7 +50,7 @@ export class Run {
   readonly #whenOver = new Set<() => void>();
   readonly left: LeftItem[] = [];
   /** Sinks to close at the end, each once, however often its stage was subscribed to. */
-  readonly sinks = new Map<{ close?(): Promise<void> }, string>();
+  readonly sinks = new Map<Pick<Sink<never>, 'close'>, string>();
   /** Stopped by abort: what is inside is handed back. */
   aborted = false;
   /** Items that were on their way to a stage when the run was aborted. */

@@ -245,6 +245,7 @@ export class StoreStage<T> extends Stage<T, T> {
   }
 
   #closeSink(): void {
-    waitForClosing(undefined, () => this.#sink.close?.(), this.name);
+    const ending = this.inputDone && !this.dead && this.idle() ? 'completed' : 'aborted';
+    waitForClosing(undefined, () => this.#sink.close?.(ending), this.name);
   }
 }

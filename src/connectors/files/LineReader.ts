@@ -44,6 +44,8 @@ export class LineReader {
   #parts: Buffer[] = [];
   #partBytes = 0;
   #begun = false;
+  /** A chunk that was read to see whether there is one. */
+  #ahead: Buffer | undefined;
   #failure: FileBrokenError | undefined;
 
   constructor(bytes: Bytes, { name, maxLineBytes, after }: LineReaderSettings) {
@@ -88,7 +90,8 @@ export class LineReader {
       return;
     }
     const first = await this.#bytes.read(bytes - 1);
-    if (first?.[0] !== newline) {
+    const atEnd = first?.length === 1 && (await this.#more()) === undefined;
+    if (first?.[0] !== newline && !atEnd) {
       throw new FileBrokenError(
         this.#name,
         `no line ends at byte ${bytes}, where line ${line} ended before: it is not the file that was read`,
@@ -96,7 +99,13 @@ export class LineReader {
     }
     this.#number = line;
     this.#end = bytes;
-    this.#push(first.subarray(1));
+    if (first) this.#push(first.subarray(1));
+    if (this.#ahead) this.#push(this.#ahead);
+  }
+
+  async #more(): Promise<Buffer | undefined> {
+    this.#ahead = await this.#bytes.read();
+    return this.#ahead;
   }
 
   /** The beginning, as long as a byte order mark at the least. */

@@ -1,4 +1,4 @@
-import { map, Observable, type Subscriber } from 'rxjs';
+import { map, Observable } from 'rxjs';
 import type { LowWaterMark } from '../../checkpoint/LowWaterMark.ts';
 import { fromPull } from '../../demand/fromPull.ts';
 import type { Settlement } from '../../demand/PullSource.ts';
