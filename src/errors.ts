@@ -320,8 +320,11 @@ export class FileRecordError extends SluiceError {
   readonly line: number;
   /** The one at fault, where one is. */
   readonly field: string | undefined;
+  /** What is wrong with it, as a predicate: `is not JSON`. */
+  readonly what: string;
   constructor(file: string, line: number, what: string, field?: string) {
     super(`${file}:${line}: ${field === undefined ? what : `field '${field}' ${what}`}`);
+    this.what = what;
     this.file = file;
     this.line = line;
     this.field = field;

@@ -35,6 +35,11 @@ export function fromCsv<Row extends object = Record<string, CsvField>>(
   input: FileInput,
   options: FromCsvOptions<Row> = {},
 ): Observable<Row> {
+  return fromRecords(csvFormat(options), input, options);
+}
+
+/** How a CSV file is read. */
+export function csvFormat<Row extends object>(options: FromCsvOptions<Row>): RecordFormat<CsvRow, Row> {
   const { header, types = {}, delimiter } = options;
   if (header !== undefined) checkNames(header);
   if (delimiter !== undefined && delimiter.length !== 1) {
@@ -43,14 +48,13 @@ export function fromCsv<Row extends object = Record<string, CsvField>>(
   const parsers = new Map(
     Object.entries(types).map(([field, type]) => [field, parserOf(field, type as CsvType)]),
   );
-  const format: RecordFormat<CsvRow, Row> = {
+  return {
     operator: 'fromCsv',
     open: (bytes, settings) =>
       new CsvRecords(bytes, settings, { header, delimiter, known: [...parsers.keys()] }),
     parse: (row, file) => objectOf(row, file, parsers) as Row,
     textOf: ({ fields }) => JSON.stringify(fields),
   };
-  return fromRecords(format, input, options);
 }
 
 /** A record that knows the header it came under. */
