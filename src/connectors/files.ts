@@ -9,3 +9,4 @@ export { fromLines, fromNdjson } from './files/lines.ts';
 export type { BadRecord, FileSourceOptions, OnBadRecord } from './files/records.ts';
 export type { FileSinkOptions } from './files/FileSink.ts';
 export { toCsv, toNdjson, type ToCsvOptions } from './files/sinks.ts';
+export { fromTail, type FromTailOptions } from './files/tail.ts';

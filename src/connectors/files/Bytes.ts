@@ -41,8 +41,17 @@ export function compressionOf(name: string): Compression {
   return /\.(zst|zstd)$/i.test(name) ? 'zstd' : 'none';
 }
 
+/** What bytes are read from. */
+export interface ByteSource {
+  readonly compression: Compression;
+  /** The next chunk; undefined at the end. `start`, for the first read: bytes of the file to leave out. */
+  read(start?: number): Promise<Buffer | undefined>;
+  /** At once, also while a read is pending, which then gives the end. */
+  close(): void;
+}
+
 /** The decompressed bytes of an input, read when they are asked for: at most two chunks ahead. Opened at the first read. */
-export class Bytes {
+export class Bytes implements ByteSource {
   readonly compression: Compression;
   readonly #input: FileInput;
   readonly #name: string;
@@ -57,7 +66,6 @@ export class Bytes {
     this.compression = compression ?? compressionOf(name);
   }
 
-  /** The next chunk; undefined at the end. `start`, for the first read: bytes of the file to leave out. */
   async read(start = 0): Promise<Buffer | undefined> {
     try {
       this.#chunks ??= await this.#open(start);
@@ -70,7 +78,6 @@ export class Bytes {
     }
   }
 
-  /** At once, also while a read is pending, which then gives the end. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { FileBrokenError } from '../../errors.ts';
-import type { Bytes } from './Bytes.ts';
+import type { ByteSource } from './Bytes.ts';
 
 /** One line of a file, without its `\n` or `\r\n`. */
 export interface Line {
@@ -32,7 +32,7 @@ const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
 
 /** Cuts bytes into lines, a chunk at a time: `take` gives those that are there, `fill` reads on. */
 export class LineReader {
-  readonly #bytes: Bytes;
+  readonly #bytes: ByteSource;
   readonly #name: string;
   readonly #maxLineBytes: number;
   readonly #seek: FilePosition | undefined;
@@ -48,7 +48,7 @@ export class LineReader {
   #ahead: Buffer | undefined;
   #failure: FileBrokenError | undefined;
 
-  constructor(bytes: Bytes, { name, maxLineBytes, after }: LineReaderSettings) {
+  constructor(bytes: ByteSource, { name, maxLineBytes, after }: LineReaderSettings) {
     this.#bytes = bytes;
     this.#name = name;
     this.#maxLineBytes = maxLineBytes;
@@ -108,10 +108,10 @@ export class LineReader {
     return this.#ahead;
   }
 
-  /** The beginning, as long as a byte order mark at the least. */
+  /** The beginning, as much of it as tells whether it is a byte order mark. */
   async #enough(): Promise<Buffer | undefined> {
     let start = await this.#bytes.read();
-    while (start && start.length < byteOrderMark.length) {
+    while (start && start.length < byteOrderMark.length && startsMark(start)) {
       const more = await this.#bytes.read();
       if (!more) break;
       start = Buffer.concat([start, more]);
@@ -186,6 +186,10 @@ export class LineReader {
     const what = `line ${this.#number + 1} is longer than ${this.#maxLineBytes} bytes (maxLineBytes)`;
     this.#failure ??= new FileBrokenError(this.#name, what);
   }
+}
+
+function startsMark(start: Buffer): boolean {
+  return byteOrderMark.subarray(0, start.length).equals(start);
 }
 
 function withoutMark(start: Buffer, skipped: (bytes: number) => void): Buffer {

@@ -9,7 +9,12 @@ const ofLines = {
   textOf: ({ text }) => text,
 } satisfies Partial<RecordFormat<Line, unknown>>;
 
-const lines: RecordFormat<Line, string> = { ...ofLines, operator: 'fromLines', parse: ({ text }) => text };
+/** Each line is its own value. */
+export const lineFormat: RecordFormat<Line, string> = {
+  ...ofLines,
+  operator: 'fromLines',
+  parse: ({ text }) => text,
+};
 
 /**
  * Emits the lines of a text file, without `\n` or `\r\n`, reading on only while the stage below has room.
@@ -30,7 +35,7 @@ const lines: RecordFormat<Line, string> = { ...ofLines, operator: 'fromLines', p
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
  */
 export function fromLines(input: FileInput, options: FileSourceOptions = {}): Observable<string> {
-  return fromRecords(lines, input, options);
+  return fromRecords(lineFormat, input, options);
 }
 
 /**
