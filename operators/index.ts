@@ -47,7 +47,7 @@ export { withHedge, type HedgeOptions } from '../src/work/withHedge.ts';
 export { withRetry } from '../src/work/withRetry.ts';
 export { withTimeout, type TimeoutOptions } from '../src/work/withTimeout.ts';
 export type { DeadLetter, DeadLetterHandler, OnFailure } from '../src/work/DeadLetter.ts';
-export type { FailureClass, Sink, SinkContext } from '../src/work/Sink.ts';
+export type { FailureClass, Sink, SinkContext, SinkEnding } from '../src/work/Sink.ts';
 export type { Work, WorkContext } from '../src/work/Work.ts';
 
 export {

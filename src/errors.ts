@@ -477,3 +477,61 @@ export class MarblesError extends SluiceError {
   readonly code = 'MARBLES';
   readonly retryable = false;
 }
+
+// Files.
+
+/** One record of a file cannot be read. Never holds the record itself. */
+export class FileRecordError extends SluiceError {
+  override readonly name = 'FileRecordError';
+  readonly code = 'FILE_RECORD';
+  readonly retryable = false;
+  readonly file: string;
+  /** From 1. */
+  readonly line: number;
+  /** The one at fault, where one is. */
+  readonly field: string | undefined;
+  /** What is wrong with it, as a predicate: `is not JSON`. */
+  readonly what: string;
+  constructor(file: string, line: number, what: string, field?: string) {
+    super(`${file}:${line}: ${field === undefined ? what : `field '${field}' ${what}`}`);
+    this.what = what;
+    this.file = file;
+    this.line = line;
+    this.field = field;
+  }
+}
+
+/** A file is not what its name, or its checkpoint, says: cut short, damaged, or of another kind. */
+export class FileBrokenError extends SluiceError {
+  override readonly name = 'FileBrokenError';
+  readonly code = 'FILE_BROKEN';
+  readonly retryable = false;
+  readonly file: string;
+  constructor(file: string, what: string, cause?: unknown) {
+    super(`${file}: ${what}`, cause === undefined ? undefined : { cause });
+    this.file = file;
+  }
+}
+
+/** An item cannot be written to a file: it has no JSON, or no such field. Never holds the item itself. */
+export class FileValueError extends SluiceError {
+  override readonly name = 'FileValueError';
+  readonly code = 'FILE_VALUE';
+  readonly retryable = false;
+  constructor(sink: string, what: string) {
+    super(`${sink}: ${what}`);
+  }
+}
+
+/** A checkpoint cannot be used: it is damaged, of another version, or of another source. Nothing was read. */
+export class CheckpointError extends SluiceError {
+  override readonly name = 'CheckpointError';
+  readonly code = 'CHECKPOINT';
+  readonly retryable = false;
+  /** The file, or whatever holds it. */
+  readonly checkpoint: string;
+  constructor(checkpoint: string, what: string) {
+    super(`${checkpoint}: ${what}`);
+    this.checkpoint = checkpoint;
+  }
+}

@@ -1,10 +1,18 @@
 import { parseArgs } from 'node:util';
 import { UsageError, withoutPassword } from './failures.ts';
 
+export type FieldType = 'text' | 'number' | 'bigint' | 'boolean' | 'json';
+
+const fieldTypes: readonly FieldType[] = ['text', 'number', 'bigint', 'boolean', 'json'];
+
 /** What `sluice collect` is to do. */
 export interface CollectSettings {
-  /** A file, an http or https address, or `-` for standard input. */
+  /** A file, a pattern of files, an http or https address, or `-` for standard input. */
   readonly input: string;
+  /** What the input is; undefined: by name. */
+  readonly format: 'ndjson' | 'csv' | undefined;
+  /** What fields of a CSV file are read as. */
+  readonly types: Readonly<Record<string, FieldType>>;
   readonly where: string | undefined;
   readonly database: string;
   readonly table: string;
@@ -18,11 +26,23 @@ export interface CollectSettings {
   readonly drainTimeoutMs: number;
 }
 
+/** What `sluice run` is to do. */
+export interface RunSettings {
+  readonly module: string;
+  /** For the module's function. */
+  readonly args: readonly string[];
+  readonly verbose: boolean;
+  readonly drainTimeoutMs: number;
+}
+
 export const usage = `Usage: sluice collect --input FILE|URL|- --database URL --table NAME --key FIELD [options]
+       sluice run MODULE [options] [-- ARGUMENTS]
 
-Reads newline-delimited JSON, keeps the records you want, and stores them in a PostgreSQL table.
+Reads newline-delimited JSON or CSV, keeps the records you want, and stores them in a PostgreSQL table.
 
-  --input FILE|URL|-      where the records come from: a file, an http(s) address, or - for standard input
+  --input FILE|URL|-      where the records come from: a file, a pattern in quotes such as 'in/*.ndjson.gz' (its files in
+                          the order of their names), an http(s) address, or - for standard input. What ends in .gz or .zst
+                          is decompressed, .csv and .tsv (.csv.gz …) are read as CSV, all else as newline-delimited JSON
   --database URL          postgres://user:password@host:port/database; without it, the variable DATABASE_URL
   --table NAME            the table, or schema.table
   --key FIELD[,FIELD]     what identifies a record; the table needs a primary key or unique index on it. A record whose
@@ -31,6 +51,9 @@ Reads newline-delimited JSON, keeps the records you want, and stores them in a P
   --where EXPRESSION      which records to keep (CEL), such as 'value > 500' or 'source == "A" && id % 2 == 0';
                           any field as record.name, and has(record.name) asks if it is there
   --columns FIELD[,…]     which fields to store; without it all, and a field that has no column is an error
+  --format ndjson|csv     what the input is, where its name does not say it
+  --types FIELD:TYPE[,…]  what fields of a CSV file are read as for --where: number, bigint, boolean or json; else text.
+                          An empty field is null, and "" is an empty text
   --workers N             records parsed and judged at once (8)
   --batch N               records in one statement (500)
   --on-bad-record WHAT    fail: finish what was read before it and stop (the default); skip: count it and go on;
@@ -39,12 +62,18 @@ Reads newline-delimited JSON, keeps the records you want, and stores them in a P
   --verbose               tell the life of each record
   --help, --version
 
+sluice run starts a module of yours, in JavaScript or TypeScript (whose types are left out, not checked): its default
+export, or 'flow', is an Observable, or a function of { signal, args } that gives one. It takes --drain-timeout and
+--verbose too.
+
 Ctrl-C finishes what was read and stops; a second Ctrl-C stops at once.
 Exit codes: 0 done; 1 failed (database, network); 2 wrong usage or input; 130 stopped by a signal.
 `;
 
 const options = {
   input: { type: 'string' },
+  format: { type: 'string' },
+  types: { type: 'string' },
   where: { type: 'string' },
   database: { type: 'string' },
   table: { type: 'string' },
@@ -87,6 +116,8 @@ export function collectSettings(
   if (onBadRecord === '') throw new UsageError('--on-bad-record must be fail, skip, or the name of a file');
   return {
     input,
+    format: formatOf(values.format),
+    types: typesOf(values.types),
     where,
     database,
     table,
@@ -100,14 +131,47 @@ export function collectSettings(
   };
 }
 
+/**
+ * Reads the arguments of `sluice run`.
+ *
+ * @throws `UsageError` for what is missing, unknown or out of range.
+ */
+export function runSettings(args: readonly string[]): RunSettings {
+  const end = args.indexOf('--');
+  const own = end < 0 ? args : args.slice(0, end);
+  const { 'drain-timeout': drainTimeout, verbose } = options;
+  let parsed;
+  try {
+    const known = { 'drain-timeout': drainTimeout, verbose };
+    parsed = parseArgs({ args: [...own], options: known, strict: true, allowPositionals: true });
+  } catch (error) {
+    throw misused(error);
+  }
+  const { values, positionals } = parsed;
+  const [module, ...more] = positionals;
+  if (module === undefined) throw new UsageError('say what to run: sluice run pipeline.ts');
+  if (more.length > 0)
+    throw new UsageError(`only one module is run, got '${more[0] ?? ''}' too; its arguments stand behind --`);
+  return {
+    module,
+    args: end < 0 ? [] : args.slice(end + 1),
+    verbose: values.verbose,
+    drainTimeoutMs: whole('--drain-timeout', values['drain-timeout'], 0, 86_400_000),
+  };
+}
+
 function parsed(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values;
   } catch (error) {
-    // Its second sentence explains how to pass what we do not take.
-    const [what] = (error as Error).message.split('. ', 1);
-    throw new UsageError(withoutPassword(what ?? ''));
+    throw misused(error);
   }
+}
+
+/** The second sentence of `parseArgs` explains how to pass what we do not take. */
+function misused(error: unknown): UsageError {
+  const [what] = (error as Error).message.split('. ', 1);
+  return new UsageError(withoutPassword(what ?? ''));
 }
 
 function missing(option: string, what: string): UsageError {
@@ -119,6 +183,25 @@ function names(option: string, list: string): string[] {
   if (all.includes(''))
     throw new UsageError(`${option} must be names with commas between them, got '${list}'`);
   return [...new Set(all)];
+}
+
+function formatOf(text: string | undefined): 'ndjson' | 'csv' | undefined {
+  if (text === undefined || text === 'ndjson' || text === 'csv') return text;
+  throw new UsageError(`--format must be ndjson or csv, got '${text}'`);
+}
+
+function typesOf(list: string | undefined): Record<string, FieldType> {
+  const pairs = list === undefined ? [] : names('--types', list);
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const [, field, name] = /^(.+):(\w+)$/.exec(pair) ?? [];
+      const type = fieldTypes.find((each) => each === name);
+      if (field !== undefined && type !== undefined) return [field, type];
+      throw new UsageError(
+        `--types must be FIELD:TYPE with a type of ${fieldTypes.join(', ')}, got '${pair}'`,
+      );
+    }),
+  );
 }
 
 function whole(option: string, text: string, least: number, most: number): number {

@@ -19,7 +19,7 @@ const maxBadAtStart = 100;
 /** Runs `sluice collect`, and gives its exit code. Throws for what is found wrong before anything is written. */
 export async function collect(settings: CollectSettings, interrupts: Interrupts): Promise<number> {
   const where: Where = settings.where === undefined ? () => true : compileWhere(settings.where);
-  await using input = await openInput(settings.input);
+  await using input = await openInput(settings.input, settings.types, settings.format);
   await using database = connect(settings.database);
   const stopAtBad = new AbortController();
   const prepare = async () => {
@@ -33,7 +33,7 @@ export async function collect(settings: CollectSettings, interrupts: Interrupts)
     return { target, read };
   };
   const { target, read } = await interrupts.orInterrupted(prepare());
-  await using bad = await BadRecords.open(settings.onBadRecord, settings.input, () => stopAtBad.abort());
+  await using bad = await BadRecords.open(settings.onBadRecord, input.files, () => stopAtBad.abort());
 
   const progress = await startProgress(settings.verbose);
   const flow = pipeline({ input, read, target, bad, progress, settings });
@@ -97,7 +97,7 @@ async function checkStart(
       return;
     } catch (error) {
       if (!(error instanceof BadRecordError)) throw error;
-      const what = `${settings.input}:${line.number}: ${error.message}`;
+      const what = `${line.file}:${line.number}: ${error.message}`;
       if (settings.onBadRecord === 'fail') throw new UsageError(what);
       first ??= what;
     }

@@ -1,36 +1,40 @@
 import { readFileSync } from 'node:fs';
-import { collectSettings, usage } from './arguments.ts';
+import { collectSettings, runSettings, usage } from './arguments.ts';
 import { codeOf, Interrupted, reason, UsageError } from './failures.ts';
 import { Interrupts } from './interrupts.ts';
 
 /** Runs the command, and gives its exit code. */
 export async function command(args: readonly string[]): Promise<number> {
-  if (args.includes('--help') || args.includes('-h')) {
+  // What stands behind `--` is for the module that is run.
+  const own = args.includes('--') ? args.slice(0, args.indexOf('--')) : args;
+  if (own.includes('--help') || own.includes('-h')) {
     process.stdout.write(usage);
     return 0;
   }
-  if (args.includes('--version')) {
+  if (own.includes('--version')) {
     process.stdout.write(`${version()}\n`);
     return 0;
   }
   const say = (text: string): void => void process.stderr.write(`sluice: ${text}\n`);
   using interrupts = new Interrupts();
   try {
+    if (args[0] === 'run') {
+      const settings = runSettings(args.slice(1));
+      const { run } = await import('./run.ts').catch(withoutDriver);
+      return await run(settings, interrupts);
+    }
     const settings = collectSettings(argumentsOfCollect(args), process.env);
     const { collect } = await import('./collect.ts').catch(withoutDriver);
     return await collect(settings, interrupts);
   } catch (error) {
     if (error instanceof Interrupted) {
-      say('stopped before anything was written');
+      say(args[0] === 'run' ? 'stopped before it began' : 'stopped before anything was written');
       return 130;
     }
     say(reason(error));
     if (process.env['SLUICE_DEBUG'] && error instanceof Error) say(error.stack ?? '');
-    say(
-      error instanceof UsageError
-        ? 'nothing was written; sluice --help says what there is'
-        : 'nothing was written',
-    );
+    const nothing = args[0] === 'run' ? 'nothing was run' : 'nothing was written';
+    say(error instanceof UsageError ? `${nothing}; sluice --help says what there is` : nothing);
     return error instanceof UsageError ? 2 : 1;
   }
 }
@@ -41,22 +45,22 @@ function version(): string {
   return (JSON.parse(manifest) as { version: string }).version;
 }
 
-/** `collect` is the only command, and may be left out. */
+/** `collect` may be left out. */
 function argumentsOfCollect(args: readonly string[]): readonly string[] {
   const [first, ...rest] = args;
   if (first === 'collect') return rest;
   if (first === undefined)
     throw new UsageError(
-      'say what to do: sluice collect --input FILE --database URL --table NAME --key FIELD',
+      'say what to do: sluice collect --input FILE --database URL --table NAME --key FIELD, or sluice run MODULE',
     );
   if (first.startsWith('-')) return args;
-  throw new UsageError(`there is no command '${first}', only collect`);
+  throw new UsageError(`there is no command '${first}', only collect and run`);
 }
 
 /** The drivers are optional for who uses the library, and so may not be installed. */
 function withoutDriver(error: unknown): never {
   const missing = codeOf(error) === 'ERR_MODULE_NOT_FOUND';
-  const name = missing ? /'(pg|undici|rxjs)'/.exec(reason(error))?.[1] : undefined;
+  const name = missing ? /'(pg|undici|rxjs|csv-parse)'/.exec(reason(error))?.[1] : undefined;
   if (name !== undefined) throw new UsageError(`the package ${name} is not installed: npm install ${name}`);
   throw error;
 }

@@ -1,28 +1,36 @@
-import { constants, open as openFd } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
-import { Socket } from 'node:net';
-import type { Readable } from 'node:stream';
-import { isatty, ReadStream } from 'node:tty';
-import { promisify } from 'node:util';
+import { glob, stat } from 'node:fs/promises';
 import type { HttpConnections } from '../connectors/http.ts';
+import { FileBrokenError, FileRecordError } from '../errors.ts';
+import type { FieldType } from './arguments.ts';
 import { codeOf, RunError, UsageError, reason, withoutPassword } from './failures.ts';
-import { cutLines, type Line } from './lines.ts';
+import { Lines, type Line, type LineSource } from './lines.ts';
 
-/** Where the records come from: read once, line by line, no faster than the lines are taken. */
+/** Where the records come from: read once, one by one, no faster than they are taken. */
 export class Input implements AsyncIterableIterator<Line> {
-  /** As messages name it. */
-  readonly name: string;
-  /** Number of the last line that was taken. */
+  /** The files as they were given. */
+  readonly files: readonly string[];
+  /** The file and the number of the last line that was taken. */
+  lastFile: string;
   lastLine = 0;
   readonly #lines: AsyncIterator<Line, undefined>;
-  readonly #destroy: () => unknown;
+  readonly #close: () => unknown;
   readonly #peeked: Line[] = [];
+  readonly #sources: readonly LineSource[];
+  readonly #types: Readonly<Record<string, FieldType>>;
+  #open: Lines | undefined;
   #closed = false;
 
-  constructor(name: string, lines: AsyncIterator<Line, undefined>, destroy: () => unknown) {
-    this.name = name;
-    this.#lines = lines;
-    this.#destroy = destroy;
+  constructor(
+    sources: readonly LineSource[],
+    types: Readonly<Record<string, FieldType>>,
+    close: () => unknown = () => undefined,
+  ) {
+    this.files = sources.map(({ file }) => file);
+    this.lastFile = sources[0]?.name ?? '';
+    this.#sources = sources;
+    this.#types = types;
+    this.#lines = this.#all();
+    this.#close = close;
   }
 
   /** Reads one line ahead; it is still given by `next`. */
@@ -36,13 +44,15 @@ export class Input implements AsyncIterableIterator<Line> {
     const value = this.#peeked.shift() ?? (await this.#read());
     if (value === undefined) return { done: true, value };
     this.lastLine = value.number;
+    if (this.#sources.length > 1) this.lastFile = value.file;
     return { done: false, value };
   }
 
   /** Closes it at once, also while a line is being waited for. */
   return(): Promise<IteratorResult<Line, undefined>> {
     this.#closed = true;
-    this.#destroy();
+    this.#open?.close();
+    this.#close();
     return Promise.resolve({ done: true, value: undefined });
   }
 
@@ -52,6 +62,14 @@ export class Input implements AsyncIterableIterator<Line> {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.return();
+  }
+
+  async *#all(): AsyncGenerator<Line, undefined> {
+    for (const source of this.#sources) {
+      this.#open = new Lines(source, this.#types);
+      yield* this.#open.read();
+    }
+    return undefined;
   }
 
   async #read(): Promise<Line | undefined> {
@@ -65,58 +83,66 @@ export class Input implements AsyncIterableIterator<Line> {
   }
 
   #explained(error: unknown): Error {
+    const named = error instanceof FileBrokenError || error instanceof FileRecordError;
     const { retryable } = (error ?? {}) as { retryable?: unknown };
-    const what = `${this.name}: ${reason(error)}`;
+    const what = named ? error.message : `${this.#sources[0]?.name ?? ''}: ${reason(error)}`;
     return retryable === true ? new RunError(what, { cause: error }) : new UsageError(what, { cause: error });
   }
 }
 
 /**
- * Opens a file, an http(s) address, or `-` for standard input.
+ * Opens a file, the files of a pattern, an http(s) address, or `-` for standard input.
  *
- * @throws `UsageError` for a file that cannot be read; of all else the first line tells.
+ * @throws `UsageError` for a file that is not there, and for a pattern without files; of all else the first line tells.
  */
-export async function openInput(input: string): Promise<Input> {
-  if (/^https?:\/\//i.test(input)) return openHttp(input);
-  if (input === '-') return ofStream('standard input', process.stdin);
-  return ofStream(input, await openFile(input));
-}
-
-async function openFile(path: string): Promise<Readable> {
-  try {
-    const kind = await stat(path);
-    if (kind.isDirectory()) throw new Error('it is a directory');
-    if (kind.isFIFO()) return await openPipe(path);
-    const file = await open(path);
-    return isatty(file.fd) ? new ReadStream(file.fd) : file.createReadStream();
-  } catch (error) {
-    throw new UsageError(
-      `--input ${path}: ${codeOf(error) === 'ENOENT' ? 'there is no such file' : reason(error)}`,
-    );
+export async function openInput(
+  input: string,
+  types: Readonly<Record<string, FieldType>>,
+  format: 'ndjson' | 'csv' | undefined,
+): Promise<Input> {
+  const isCsv = (name: string): boolean =>
+    format === undefined ? /\.(csv|tsv)(\.(gz|gzip|zst|zstd))?$/i.test(name) : format === 'csv';
+  if (/^https?:\/\//i.test(input)) return openHttp(input, types, isCsv);
+  if (input === '-') {
+    return new Input([{ input, name: 'standard input', file: input, csv: isCsv('') }], types);
   }
+  const paths = await filesOf(input);
+  return new Input(
+    paths.map((path) => ({ input: path, name: path, file: path, csv: isCsv(path) })),
+    types,
+  );
 }
 
-/**
- * A named pipe, or `<(command)`. As a stream of files it would be read by a thread that waits for the writer, and for which
- * the process waits when it exits; as a socket, the event loop waits. Nor does opening wait for a writer, on Linux, where a
- * pipe that has had none is silent; elsewhere it might look ended.
- */
-async function openPipe(path: string): Promise<Readable> {
-  const waits = process.platform === 'linux' ? constants.O_NONBLOCK : 0;
-  const fd = await promisify(openFd)(path, constants.O_RDONLY | waits);
-  return new Socket({ fd, readable: true, writable: false });
+async function filesOf(input: string): Promise<string[]> {
+  try {
+    if ((await stat(input)).isDirectory()) throw new UsageError(`--input ${input}: it is a directory`);
+    return [input];
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error instanceof UsageError ? error : unreadable(input, error);
+  }
+  if (!/[*?[{]/.test(input)) throw new UsageError(`--input ${input}: there is no such file`);
+  const found: string[] = [];
+  for await (const path of glob(input)) if ((await stat(path)).isFile()) found.push(path);
+  if (found.length === 0) throw new UsageError(`--input ${input}: there are no such files`);
+  return found.sort();
 }
 
-function ofStream(name: string, stream: Readable): Input {
-  return new Input(name, cutLines(stream as AsyncIterable<Uint8Array>), () => stream.destroy());
+function unreadable(input: string, error: unknown): UsageError {
+  return new UsageError(`--input ${input}: ${reason(error)}`);
 }
 
-async function openHttp(address: string): Promise<Input> {
+async function openHttp(
+  address: string,
+  types: Readonly<Record<string, FieldType>>,
+  isCsv: (name: string) => boolean,
+): Promise<Input> {
   const { HttpConnections } = await import('../connectors/http.ts');
   const http = new HttpConnections({ maxConnections: 1, closeTimeoutMs: 0 });
   const chunks = chunksOf(http, address);
   const { origin, pathname } = new URL(address);
-  return new Input(withoutPassword(origin + pathname), cutLines(chunks), async () => {
+  const name = withoutPassword(origin + pathname);
+  const source = { input: () => chunks, name, file: address, csv: isCsv(pathname) };
+  return new Input([source], types, async () => {
     await chunks.return?.();
     await http.close();
   });

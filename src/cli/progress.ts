@@ -59,11 +59,12 @@ function figures({ itemsIn, stored, rejected, dead, retried, itemsPerSecond }: F
   return `${parts.join(' · ')} · ${count(itemsPerSecond)}/s`;
 }
 
-/** The figures of a run that has ended. */
-export function summary(stats: FlowStats, explanation: string): string {
+/** The figures of a run that has ended; `delivered`: what came out at its end, where that is of interest. */
+export function summary(stats: FlowStats, explanation: string, delivered?: number): string {
   const seconds = stats.elapsedMs / 1_000;
   const rows: [string, string][] = [
     ['processed', count(stats.itemsIn)],
+    ...(delivered === undefined ? [] : [['delivered', count(delivered)] as [string, string]]),
     ['stored', count(stats.stored)],
     ['rejected', count(stats.rejected)],
     ['bad', count(stats.dead)],

@@ -28,8 +28,9 @@ const exact: Reviver = (_key, value, { source }) =>
  *
  * @throws `BadRecordError` for what is not JSON, or not an object.
  */
-export function parseRecord({ text, fault }: Line): JsonRecord {
-  if (fault !== undefined) throw new BadRecordError(fault);
+export function parseRecord({ text, fault, field, record }: Line): JsonRecord {
+  if (fault !== undefined) throw new BadRecordError(fault, field);
+  if (record !== undefined) return record;
   let value: unknown;
   try {
     const revive = manyDigits.test(text) ? exact : undefined;

@@ -32,7 +32,7 @@ export function verdict(
   if (report.leftOver > 0)
     say(`left over: ${report.leftOver} records that were read are not stored${linesOf(report)}`);
   if (interrupted || stoppedAt || failure) {
-    say(`${input.name} was read up to line ${input.lastLine}; ${report.stored} records are stored`);
+    say(`${input.lastFile} was read up to line ${input.lastLine}; ${report.stored} records are stored`);
     say(`with --key ${settings.key.join(',')} it is safe to run the same again`);
   }
   if (interrupted) return 130;

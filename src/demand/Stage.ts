@@ -42,6 +42,8 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   #failure: { readonly error: unknown } | undefined;
   protected delivering = false;
   #failing = false;
+  /** How it ended; until then, that it was stopped. */
+  ending: 'completed' | 'failed' | 'aborted' = 'aborted';
   /** Debug mode is on. */
   readonly #traced: boolean;
   /** A stage is below, and cannot be seen from here. */
@@ -263,6 +265,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
 
   #end(): void {
     this.dead = this.inputDone = true;
+    this.ending = this.#failure ? 'failed' : 'completed';
     if (this.#failure) this.out.error(this.#failure.error);
     else this.out.complete();
   }

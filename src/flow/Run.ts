@@ -2,6 +2,7 @@ import type { Subscriber } from 'rxjs';
 import type { StageIdentity } from '../metrics/StageMeter.ts';
 import { StageMeter } from '../metrics/StageMeter.ts';
 import { toldOf } from '../work/toldOf.ts';
+import type { Sink, SinkEnding } from '../work/Sink.ts';
 
 /** One step in the life of an item, as the debug mode tells it. */
 export interface ItemEvent {
@@ -51,7 +52,7 @@ export class Run {
   readonly #whenOver = new Set<() => void>();
   readonly left: LeftItem[] = [];
   /** Sinks to close at the end, each once, however often its stage was subscribed to. */
-  readonly sinks = new Map<{ close?(): Promise<void> }, string>();
+  readonly sinks = new Map<Pick<Sink<never>, 'close'>, string>();
   /** Stopped by abort: what is inside is handed back. */
   aborted = false;
   /** Items that were on their way to a stage when the run was aborted. */
@@ -161,16 +162,15 @@ export function whenClosed(
 
 /** Closes a sink once it is no longer needed: at the end of the run, or, without one, of the subscription. */
 export function closeAtEnd(
-  sink: { close?(): Promise<void> },
-  run: Run | undefined,
+  sink: Pick<Sink<never>, 'close'>,
+  stage: { readonly run: Run | undefined; readonly name: string; readonly ending: SinkEnding },
   subscriber: Subscriber<unknown>,
-  name: string,
 ): void {
   if (!sink.close) return;
-  if (run) run.sinks.set(sink, name);
+  if (stage.run) stage.run.sinks.set(sink, stage.name);
   else
     subscriber.add(() => {
-      waitForClosing(undefined, () => sink.close?.(), name);
+      waitForClosing(undefined, () => sink.close?.(stage.ending), stage.name);
     });
 }
 

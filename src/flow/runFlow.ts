@@ -17,6 +17,7 @@ import { atLeast, callable, oneOf } from '../options.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
 import { current, under } from '../tickets/current.ts';
 import { explain, statsOf, type FlowReport, type FlowStats } from './report.ts';
+import type { Sink, SinkEnding } from '../work/Sink.ts';
 import { leaveQuietly, Run, waitForClosing, type ItemEvent } from './Run.ts';
 import { debugTracer } from './debug.ts';
 import { toldOf } from '../work/toldOf.ts';
@@ -75,6 +76,8 @@ export class FlowRun implements PromiseLike<FlowReport> {
   readonly #forget: (() => void)[] = [];
   #elapsedMs: number | undefined;
   #failed = false;
+  /** Why a sink could not be closed. */
+  #notClosed: { readonly error: unknown } | undefined;
   #stopped: 'drained' | 'aborted' | undefined;
   #deadline: Subscription | undefined;
   #finish!: (how: { readonly error: unknown } | undefined) => void;
@@ -112,7 +115,8 @@ export class FlowRun implements PromiseLike<FlowReport> {
     this.#promise = new Promise((resolve, reject) => {
       this.#finish = (how) => {
         void this.#close().then(() => {
-          if (how) reject(how.error);
+          const failure = how ?? this.#notClosed;
+          if (failure) reject(failure.error);
           else resolve(this.report());
         });
       };
@@ -177,7 +181,7 @@ export class FlowRun implements PromiseLike<FlowReport> {
     const stats = this.#stats();
     return {
       ...stats,
-      end: this.#failed ? 'failed' : (this.#stopped ?? 'completed'),
+      end: this.#ending(),
       left: [...this.#run.left],
       warnings: [...this.#warnings],
       explain: () => explain(stats),
@@ -207,7 +211,7 @@ export class FlowRun implements PromiseLike<FlowReport> {
     const closed = (async () => {
       await Promise.resolve(); // `take` completes first, and unsubscribes from what is above after that
       for (const [sink, name] of this.#run.sinks)
-        if (sink.close) waitForClosing(this.#run, () => sink.close?.(), name);
+        if (sink.close) waitForClosing(this.#run, () => this.#closeSink(sink), name);
       const { closing, scopes } = this.#run;
       while (closing.size + scopes.size > 0) await Promise.all([...closing, ...scopes]);
     })();
@@ -215,6 +219,21 @@ export class FlowRun implements PromiseLike<FlowReport> {
     timeout?.unsubscribe();
     this.#deadline?.unsubscribe();
     this.#ended.complete();
+  }
+
+  /** What a sink says at its end decides on the run: a file may become visible only then. */
+  async #closeSink(sink: Pick<Sink<never>, 'close'>): Promise<void> {
+    try {
+      await sink.close?.(this.#ending());
+    } catch (error) {
+      this.#notClosed ??= { error };
+      this.#failed = true;
+      throw error;
+    }
+  }
+
+  #ending(): SinkEnding {
+    return this.#failed ? 'failed' : (this.#stopped ?? 'completed');
   }
 
   #listen(signal: AbortSignal | undefined, stop: (reason: unknown) => void): void {

@@ -1,6 +1,6 @@
 import type { ObservableInput, Subscriber } from 'rxjs';
 import { now } from '../clock.ts';
-import { closeAtEnd, type Run } from '../flow/Run.ts';
+import { closeAtEnd } from '../flow/Run.ts';
 import { under } from '../tickets/current.ts';
 import type { DeadLetter, DeadLetterHandler } from './DeadLetter.ts';
 import { isPromiseLike } from './isPromiseLike.ts';
@@ -56,11 +56,8 @@ export class LetterBox<T> {
   }
 
   /** A stage will put letters in: its run, or its subscription, closes the sink at its end. */
-  serve(
-    { run, name }: { readonly run: Run | undefined; readonly name: string },
-    subscriber: Subscriber<unknown>,
-  ): void {
-    closeAtEnd(this.#letters, run, subscriber, name);
+  serve(stage: Parameters<typeof closeAtEnd>[1], subscriber: Subscriber<unknown>): void {
+    closeAtEnd(this.#letters, stage, subscriber);
   }
 }
 

@@ -3,6 +3,9 @@ import type { Origins } from '../tickets/Origins.ts';
 /** What a sink says of an error: try again, look for the bad item, or give up. */
 export type FailureClass = 'retry' | 'data' | 'fatal';
 
+/** How the flow into a sink ended. Everything that it took in is stored where it completed or was drained. */
+export type SinkEnding = 'completed' | 'drained' | 'aborted' | 'failed';
+
 /** Told to a sink with each batch. */
 export interface SinkContext {
   /** 1 for the first attempt at these items. */
@@ -21,6 +24,9 @@ export interface Sink<T> {
   store(items: readonly T[], context: SinkContext): Promise<void>;
   /** `'retry'`: may work next time; `'data'`: some of the items are bad; `'fatal'`: no use. Absent: `'retry'`. */
   classify?(error: unknown): FailureClass;
-  /** Called once: at the end of the run, or, without `runFlow`, of the subscription. */
-  close?(): Promise<void>;
+  /**
+   * Called once: at the end of the run, or, without `runFlow`, of the subscription, with how that ended. A run whose sink
+   * cannot be closed is a failed one.
+   */
+  close?(ending?: SinkEnding): Promise<void>;
 }

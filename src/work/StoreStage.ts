@@ -53,7 +53,7 @@ export class StoreStage<T> extends Stage<T, T> {
     super(identity, subscriber, settings.maxItems * (settings.concurrency + 1));
     this.#sink = sink;
     this.#settings = settings;
-    closeAtEnd(sink, this.run, subscriber, this.name);
+    closeAtEnd(sink, this, subscriber);
     if (typeof settings.onFailure === 'object') settings.onFailure.serve(this, subscriber);
   }
 

@@ -7,6 +7,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { PostgresConnections } from 'sluice/postgres';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../examples/support/embeddedPostgres.ts';
@@ -119,6 +120,74 @@ async function namedPipe(name: string): Promise<string> {
 }
 
 describe('input', () => {
+  test('CSV, compressed, typed for --where; an empty field is NULL', async () => {
+    const rows = orders(200).map(
+      (o) => `${o.id},${o.timestamp},${o.value},${o.id % 2 === 0 ? '' : o.source}`,
+    );
+    const path = join(folder, 'orders.csv.gz');
+    await writeFile(path, gzipSync(`id,timestamp,value,source\r\n${rows.join('\r\n')}\r\n`));
+    const types = ['--types', 'id:number,value:number'];
+    const ended = await collect(['--input', path, '--where', 'value > 500 && id % 2 == 0', ...types]);
+    expect(ended).toMatchObject({ code: 0, stderr: '' });
+    const wanted = orders(200).filter(({ id, value }) => value > 500 && id % 2 === 0);
+    const stored = await select<{ id: string; value: string; source: unknown }>('id, value, source');
+    expect(stored.map((row) => ({ ...row, id: Number(row.id), value: Number(row.value) }))).toEqual(
+      wanted.map(({ id, value }) => ({ id, value, source: null })),
+    );
+  });
+
+  test('CSV: bad records are told by line and field, and --format says what no name says', async () => {
+    const text = 'id,value\n1,10\n2,oops\n3\n4,40\n';
+    const bad = join(folder, 'bad-rows.ndjson');
+    const args = ['--input', '-', '--format', 'csv', '--types', 'value:number', '--on-bad-record', bad];
+    const ended = await collect(args, { input: text });
+    expect(ended.code).toBe(0);
+    expect(await select()).toEqual([{ id: '1' }, { id: '4' }]);
+    const entries = (await readFile(bad, 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as BadEntry);
+    expect(entries.map(({ line, error, record }) => [line, error, record])).toEqual([
+      [3, "field 'value' is not a number", '["2","oops"]'],
+      [4, 'it has 1 fields, and the header has 2', '["3"]'],
+    ]);
+  });
+
+  test('the files of a pattern, in the order of their names; a bad record names its file', async () => {
+    await writeFile(
+      join(folder, 'part-2.ndjson.zst'),
+      zstdCompressSync(ndjson([order(1), 'oops', order(3)])),
+    );
+    await writeFile(
+      join(folder, 'part-1.ndjson.gz'),
+      gzipSync(ndjson([{ ...order(1), value: 1 }, order(2)])),
+    );
+    const pattern = join(folder, 'part-*');
+    const ended = await collect(['--input', pattern, '--on-bad-record', 'skip']);
+    expect(ended.code).toBe(0);
+    const rows = await select<{ id: string; value: string }>('id, value');
+    expect(rows.map(({ id, value }) => [Number(id), Number(value)])).toEqual(
+      [1, 2, 3].map((id) => [id, order(id).value]),
+    );
+    const strict = await collect(['--input', pattern]);
+    expect(strict.code).toBe(2);
+    expect(strict.stderr).toContain('part-2.ndjson.zst:2: it is not JSON');
+    const none = await collect(['--input', join(folder, 'nothing-*.csv')]);
+    expect(none).toMatchObject({ code: 2 });
+    expect(none.stderr).toContain('there are no such files');
+  });
+
+  test('a compressed file that is cut short is an error, after what was read', async () => {
+    const whole = gzipSync(ndjson(orders(5_000)));
+    const path = join(folder, 'cut.ndjson.gz');
+    await writeFile(path, whole.subarray(0, whole.length - 20));
+    const ended = await collect(['--input', path]);
+    expect(ended.code).toBe(2);
+    expect(ended.stderr).toContain('cut.ndjson.gz: the gzip data ends in the middle');
+    expect(await count()).toBe(figure(ended, 'stored'));
+    expect(await count()).toBeLessThan(5_001);
+  });
+
   test('a file is filtered and stored, and a second run changes nothing', async () => {
     const input = await file(orders(1_000));
     const wanted = orders(1_000).filter(({ value }) => value > 500);

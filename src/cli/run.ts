@@ -1,0 +1,112 @@
+import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Observable } from 'rxjs';
+import { debugLine } from '../flow/debug.ts';
+import type { FlowReport } from '../flow/report.ts';
+import { runFlow } from '../flow/runFlow.ts';
+import type { RunSettings } from './arguments.ts';
+import { codeOf, reason, UsageError } from './failures.ts';
+import type { Interrupts } from './interrupts.ts';
+import { startProgress, summary } from './progress.ts';
+
+/** What a module that is run may ask for. */
+export interface RunContext {
+  /** Aborted when everything is to stop at once. */
+  readonly signal: AbortSignal;
+  /** What stands behind `--` on the command line. */
+  readonly args: readonly string[];
+}
+
+/** Runs `sluice run`, and gives its exit code. Throws for what is found wrong before the flow is started. */
+export async function run(settings: RunSettings, interrupts: Interrupts): Promise<number> {
+  const context = { signal: interrupts.abort, args: settings.args };
+  const flow = await interrupts.orInterrupted(flowOf(settings.module, context));
+
+  const progress = await startProgress(settings.verbose);
+  const running = runFlow(flow, {
+    drainSignal: interrupts.drain,
+    signal: interrupts.abort,
+    drainTimeoutMs: settings.drainTimeoutMs,
+    onWarning: (message) => progress.note(message),
+    ...(settings.verbose && {
+      debug: (event) => progress.note(debugLine(event).replace('[sluice] ', '')),
+    }),
+  });
+  const watching = running.stats$.subscribe({
+    next: (stats) => progress.show(stats),
+    error: () => undefined, // it never does: `running` itself tells
+  });
+  const drained = () => progress.note('stopping: finishing what was read; once more stops at once');
+  interrupts.drain.addEventListener('abort', drained);
+
+  let failure: { readonly error: unknown } | undefined;
+  await running.then(
+    () => undefined,
+    (error: unknown) => {
+      failure = { error };
+    },
+  );
+  interrupts.drain.removeEventListener('abort', drained);
+  watching.unsubscribe();
+  progress.stop();
+
+  const report = running.report();
+  process.stdout.write(summary(report, report.explain(), report.delivered));
+  return verdict(report, failure, interrupts.drain.aborted);
+}
+
+async function flowOf(path: string, context: RunContext): Promise<Observable<unknown>> {
+  const file = resolve(path);
+  const kind = await stat(file).catch((error: unknown) => {
+    throw new UsageError(`${path}: ${codeOf(error) === 'ENOENT' ? 'there is no such file' : reason(error)}`);
+  });
+  if (!kind.isFile()) throw new UsageError(`${path}: it is not a file`);
+  const exported = await load(path, file);
+  const made: unknown = typeof exported === 'function' ? await call(path, exported, context) : exported;
+  if (isFlow(made)) return made;
+  throw new UsageError(
+    `${path}: its default export, or 'flow', must be an Observable or a function that gives one`,
+  );
+}
+
+async function load(path: string, file: string): Promise<unknown> {
+  try {
+    const module = (await import(pathToFileURL(file).href)) as { default?: unknown; flow?: unknown };
+    return module.default ?? module.flow;
+  } catch (error) {
+    throw new UsageError(`${path} cannot be loaded: ${reason(error)}`, { cause: error });
+  }
+}
+
+async function call(path: string, make: object, context: RunContext): Promise<unknown> {
+  try {
+    return await (make as (context: RunContext) => unknown)(context);
+  } catch (error) {
+    throw new UsageError(`${path}: its function failed: ${reason(error)}`, { cause: error });
+  }
+}
+
+function isFlow(made: unknown): made is Observable<unknown> {
+  return typeof (made as { subscribe?: unknown } | null | undefined)?.subscribe === 'function';
+}
+
+function verdict(
+  report: FlowReport,
+  failure: { readonly error: unknown } | undefined,
+  interrupted: boolean,
+): number {
+  const say = (text: string): void => void process.stderr.write(`sluice: ${text}\n`);
+  if (failure) {
+    const { error } = failure;
+    say(
+      process.env['SLUICE_DEBUG'] && error instanceof Error ? (error.stack ?? reason(error)) : reason(error),
+    );
+  }
+  if (report.leftOver > 0) {
+    const stages = [...new Set(report.left.map(({ stage }) => stage))].join(', ');
+    say(`left over: ${report.leftOver} items that were read have no outcome, in ${stages}`);
+  }
+  if (interrupted) return 130;
+  return failure || report.end === 'aborted' ? 1 : 0;
+}

@@ -1,0 +1,215 @@
+import { constants } from 'node:fs';
+import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { basename, dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { constants as zlib, gzip, zstdCompress } from 'node:zlib';
+import { CheckpointError, FileBrokenError, FileValueError, InvalidOptionError } from '../../errors.ts';
+import { oneOf } from '../../options.ts';
+import type { FailureClass, Sink, SinkContext, SinkEnding } from '../../work/Sink.ts';
+import { compressionOf, pathOf, type Compression } from './Bytes.ts';
+import type { FileCheckpoint } from './FileCheckpoint.ts';
+import { syncFolder } from './replaceFile.ts';
+
+export interface FileSinkOptions {
+  /**
+   * Whether to add to the file: each batch is on the disk when it counts as stored. Without it the file is replaced as a
+   * whole, at the end of a run that completed or was drained. @defaultValue false
+   */
+  readonly append?: boolean;
+  /** With `append`: that of the source, so that after a crash nothing is in the file twice. @defaultValue none */
+  readonly checkpoint?: FileCheckpoint;
+  /** How to compress: each batch by itself. @defaultValue by name: `.gz` and `.gzip`, `.zst` and `.zstd` */
+  readonly compression?: Compression;
+}
+
+/** Bytes of a file that is to be replaced that may be on their way to the disk: the rest of them is waited for at the end. */
+const maxUnsynced = 16_777_216;
+
+/** What mends itself, or is mended by somebody: room on the disk, and files that are open. */
+const retried = new Set(['ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE', 'EAGAIN', 'EBUSY', 'EINTR', 'ETIMEDOUT']);
+
+const newline = 10;
+
+/** Turns items to text. `head` stands at the beginning of a file. */
+export interface FileFormat<T> {
+  readonly operator: string;
+  readonly head: string;
+  text(item: T): string;
+}
+
+/** A file that batches are written to. */
+export class FileSink<T> implements Required<Sink<T>> {
+  readonly #format: FileFormat<T>;
+  readonly #path: string;
+  readonly #append: boolean;
+  readonly #checkpoint: FileCheckpoint | undefined;
+  readonly #compression: Compression;
+  readonly #temporary: string;
+  #file: FileHandle | undefined;
+  /** Bytes of it that are written and count. */
+  #bytes = 0;
+  #uncommitted = false;
+  #unsynced = 0;
+  /** One batch after the other, whatever the concurrency. */
+  #last: Promise<unknown> = Promise.resolve();
+  #writing = 0;
+
+  constructor(format: FileFormat<T>, path: string | URL, options: FileSinkOptions) {
+    const { append = false, checkpoint, compression } = options;
+    const { operator } = format;
+    if (path === '' || !(typeof path === 'string' || path instanceof URL)) {
+      throw new InvalidOptionError(`${operator}: path must be a path or a file: URL`);
+    }
+    if (compression !== undefined) oneOf(`${operator}: compression`, compression, ['gzip', 'zstd', 'none']);
+    if (checkpoint && !append) throw new InvalidOptionError(`${operator}: checkpoint needs append: true`);
+    this.#format = format;
+    this.#path = pathOf(operator, path);
+    this.#append = append;
+    this.#checkpoint = checkpoint;
+    this.#compression = compression ?? compressionOf(this.#path);
+    this.#temporary = join(dirname(this.#path), `.${basename(this.#path)}.${randomUUID()}.new`);
+    checkpoint?.claim(this.#path);
+  }
+
+  async store(items: readonly T[], { signal }: SinkContext): Promise<void> {
+    if (this.#checkpoint && this.#writing > 0) {
+      throw new InvalidOptionError(
+        `${this.#format.operator}: with a checkpoint, storeTo needs concurrency: 1`,
+      );
+    }
+    const text = items.map((item) => this.#format.text(item)).join('');
+    const bytes = await this.#compressed(text);
+    this.#writing++;
+    const written = this.#last.then(() => this.#write(bytes, signal));
+    this.#last = written.catch(() => undefined);
+    try {
+      await written;
+    } finally {
+      this.#writing--;
+    }
+  }
+
+  readonly classify = (error: unknown): FailureClass => {
+    if (error instanceof FileValueError) return 'data';
+    const { code } = (error ?? {}) as { code?: unknown };
+    return typeof code === 'string' && retried.has(code) ? 'retry' : 'fatal';
+  };
+
+  async close(ending: SinkEnding = 'aborted'): Promise<void> {
+    await this.#last;
+    const whole = ending === 'completed' || ending === 'drained';
+    try {
+      if (whole) await this.#opened();
+      if (this.#file && this.#checkpoint) await this.#commit();
+      if (this.#file && !this.#append && whole) await this.#file.sync();
+    } finally {
+      const file = this.#file;
+      this.#file = undefined;
+      await file?.close();
+      if (!whole && !this.#append) await rm(this.#temporary, { force: true });
+    }
+    if (this.#append || !whole) return;
+    try {
+      await rename(this.#temporary, this.#path);
+    } catch (error) {
+      await rm(this.#temporary, { force: true });
+      throw error;
+    }
+    await syncFolder(this.#path);
+  }
+
+  /** All of it, or nothing: what a fault leaves is cut off again, so that the batch may be stored once more. */
+  async #write(bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+    const file = await this.#opened();
+    if (this.#uncommitted) await this.#commit(); // what was stored before has its outcome by now
+    try {
+      await this.#writeAll(file, bytes);
+      this.#unsynced += bytes.length;
+      if (this.#append || this.#unsynced > maxUnsynced) {
+        await file.datasync();
+        this.#unsynced = 0;
+      }
+      signal.throwIfAborted();
+    } catch (error) {
+      await file.truncate(this.#bytes);
+      throw error;
+    }
+    this.#bytes += bytes.length;
+    this.#uncommitted = this.#checkpoint !== undefined;
+  }
+
+  async #writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+    for (let done = 0; done < bytes.length;) {
+      const { bytesWritten } = await file.write(bytes, done, bytes.length - done, this.#bytes + done);
+      done += bytesWritten;
+    }
+  }
+
+  async #commit(): Promise<void> {
+    await this.#checkpoint?.commit(this.#path, this.#bytes);
+    this.#uncommitted = false;
+  }
+
+  async #opened(): Promise<FileHandle> {
+    if (this.#file) return this.#file;
+    const path = this.#append ? this.#path : this.#temporary;
+    const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o666);
+    try {
+      this.#bytes = await this.#start(file);
+      if (this.#append) await syncFolder(path);
+      this.#file = file;
+      if (this.#checkpoint) await this.#commit();
+    } catch (error) {
+      this.#file = undefined;
+      await file.close();
+      throw error;
+    }
+    return file;
+  }
+
+  /** Brings the file to where it is to be gone on; gives its length. */
+  async #start(file: FileHandle): Promise<number> {
+    const { size } = await file.stat();
+    const state = await this.#checkpoint?.load();
+    const known = state?.output;
+    if (known !== undefined && known.path !== this.#path) {
+      throw new CheckpointError(
+        this.#checkpoint?.path ?? '',
+        `its sink was ${known.path}, not ${this.#path}`,
+      );
+    }
+    if (known !== undefined) {
+      if (size < known.bytes) {
+        throw new FileBrokenError(
+          this.#path,
+          `it has ${size} bytes, and had ${known.bytes} at the checkpoint`,
+        );
+      }
+      await file.truncate(known.bytes); // what has no outcome is given again
+      if (known.bytes > 0) return known.bytes;
+    }
+    const length = known?.bytes ?? size;
+    this.#bytes = length;
+    let start: string = length === 0 ? this.#format.head : '';
+    // A line that a crash has cut off does not become one with ours.
+    if (length > 0 && this.#compression === 'none' && !(await endsInNewline(file, length))) start = '\n';
+    if (start === '') return length;
+    const bytes = await this.#compressed(start);
+    await this.#writeAll(file, bytes);
+    return length + bytes.length;
+  }
+
+  async #compressed(text: string): Promise<Uint8Array> {
+    if (this.#compression === 'gzip') return promisify(gzip)(text);
+    if (this.#compression === 'zstd') {
+      return promisify(zstdCompress)(text, { params: { [zlib.ZSTD_c_checksumFlag]: 1 } });
+    }
+    return Buffer.from(text);
+  }
+}
+
+async function endsInNewline(file: FileHandle, size: number): Promise<boolean> {
+  const { buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1);
+  return buffer[0] === newline;
+}

@@ -1,0 +1,37 @@
+import { open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+/** Makes what is in a folder outlast a loss of power: which names there are is the folder's own data. */
+export async function syncFolder(path: string): Promise<void> {
+  if (process.platform === 'win32') return; // it cannot open a folder
+  const folder = await open(dirname(path));
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** Replaces a file as a whole: after a crash it is the old one or the new one, and the new one is on the disk. */
+export async function replaceFile(
+  path: string,
+  content: string,
+  before?: () => Promise<void>,
+): Promise<void> {
+  const temporary = `${path}.new`;
+  try {
+    const file = await open(temporary, 'w');
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await before?.();
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw error;
+  }
+  await syncFolder(path);
+}

@@ -1,0 +1,89 @@
+import { FileValueError, InvalidOptionError } from '../../errors.ts';
+import type { Sink } from '../../work/Sink.ts';
+import { FileSink, type FileSinkOptions } from './FileSink.ts';
+
+/**
+ * Stores items in a file as newline-delimited JSON; for `storeTo`.
+ *
+ *     storeTo(toNdjson('big-orders.ndjson.gz'), { maxItems: 1_000 })
+ *
+ * The file is replaced as a whole: the items go to a new one beside it, `.<name>.<id>.new`, which takes its place, on the
+ * disk, when the run has completed or was drained. After an error or an abort the new one is removed and the old one is as
+ * it was. So an item counts as stored before the file is there; where the source is acknowledged, use `append`.
+ *
+ * With `append: true` each batch is on the disk before its items count as stored, and a fault leaves nothing of a batch. A
+ * last line that has no newline gets one. With the `checkpoint` of the source too, the file is first cut to what had its
+ * outcome, so that after a crash nothing is lost and nothing is in there twice. That needs `storeTo` to be the last stage,
+ * with `concurrency: 1`, and at most one item stored of each record read; else an item may be there twice.
+ *
+ * `classify`: `'retry'` where the disk is full or too many files are open, `'data'` for an item that has no JSON, and
+ * `'fatal'` for all else, such as a file system that is read only.
+ *
+ * @throws `InvalidOptionError`, at call time, for an option outside its range.
+ */
+export function toNdjson(path: string | URL, options: FileSinkOptions = {}): Required<Sink<unknown>> {
+  return new FileSink({ operator: 'toNdjson', head: '', text: jsonLine }, path, options);
+}
+
+function jsonLine(item: unknown): string {
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(item);
+  } catch {
+    text = undefined;
+  }
+  if (text === undefined) throw new FileValueError('toNdjson', 'an item has no JSON');
+  return `${text}\n`;
+}
+
+export interface ToCsvOptions<Row> extends FileSinkOptions {
+  /** The properties to write, which are the header. */
+  readonly columns: readonly (keyof Row & string)[];
+  /** What stands between two fields: one character. @defaultValue a tab where the name ends in `.tsv`, else a comma */
+  readonly delimiter?: string;
+}
+
+/**
+ * Stores items in a CSV file, with a header; for `storeTo`. `fromCsv` reads back what it writes.
+ *
+ *     storeTo(toCsv<Order>('orders.csv', { columns: ['id', 'value'] }))
+ *
+ * `null` and what is absent is an empty field, an empty string is `""`; a `Date` is in ISO 8601, objects are JSON. In all
+ * else it is as `toNdjson`.
+ *
+ * @throws `InvalidOptionError`, at call time, for an option outside its range.
+ */
+export function toCsv<Row extends object>(
+  path: string | URL,
+  options: ToCsvOptions<Row>,
+): Required<Sink<Row>> {
+  const { columns, delimiter = /\.tsv(\.\w+)?$/i.test(String(path)) ? '\t' : ',', ...rest } = options;
+  if (columns.length === 0) throw new InvalidOptionError('toCsv: columns must name at least one property');
+  if (delimiter.length !== 1) throw new InvalidOptionError('toCsv: delimiter must be one character');
+  const line = (fields: readonly unknown[]): string =>
+    `${fields.map((field) => csvField(field, delimiter)).join(delimiter)}\n`;
+  const text = (row: Row): string => line(columns.map((column) => row[column]));
+  return new FileSink<Row>({ operator: 'toCsv', head: line(columns), text }, path, rest);
+}
+
+function csvField(value: unknown, delimiter: string): string {
+  const text = fieldText(value);
+  if (text === undefined) return '';
+  const plain = text !== '' && !text.includes(delimiter) && !/["\r\n\ufeff]|^\s|\s$/.test(text);
+  return plain ? text : `"${text.replaceAll('"', '""')}"`;
+}
+
+function fieldText(value: unknown): string | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === 'string') return value;
+  if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint')
+    return String(value);
+  try {
+    if (value instanceof Date) return value.toISOString();
+    const json = JSON.stringify(value) as string | undefined;
+    if (json !== undefined) return json;
+  } catch {
+    // told below
+  }
+  throw new FileValueError('toCsv', 'a field of an item has no text');
+}

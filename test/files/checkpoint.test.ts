@@ -1,0 +1,292 @@
+import { readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
+import { afterAll, describe, expect, test, vi } from 'vitest';
+import { filterOr, fromPull, poolMap, runFlow, storeTo, type RunFlowOptions } from 'sluice';
+import { fileCheckpoint, fromCsv, fromNdjson, toNdjson, type FileSourceOptions } from 'sluice/files';
+import { TestFolder } from './folder.ts';
+
+const folder = new TestFolder();
+afterAll(() => folder[Symbol.dispose]());
+
+const numbers = (count: number): number[] => Array.from({ length: count }, (_, i) => i + 1);
+const input = folder.file('numbers.ndjson', numbers(100).join('\n'));
+let count = 0;
+const newCheckpoint = (): string => `${folder.path}/${++count}.checkpoint`;
+const quiet: RunFlowOptions = { onWarning: () => undefined };
+
+/** Reads until `until` have come, of which those in `failing` never have an outcome; gives what came. */
+async function readSome(
+  path: string,
+  until: number,
+  options: FileSourceOptions = {},
+  from = input,
+): Promise<number[]> {
+  const came: number[] = [];
+  const checkpoint = fileCheckpoint(path, { onWarning: () => undefined });
+  const source = fromNdjson<number>(from, { ...options, checkpoint });
+  const stop = new AbortController();
+  const flow = source.pipe(
+    poolMap(
+      async (n) => {
+        came.push(n);
+        if (came.length === until) stop.abort();
+        return n;
+      },
+      { concurrency: 1 },
+    ),
+  );
+  await runFlow(flow, { ...quiet, drainSignal: stop.signal });
+  return came;
+}
+
+describe('fileCheckpoint', () => {
+  test('a second run goes on where the first has come to; a third has nothing to do', async () => {
+    const path = newCheckpoint();
+    const first = await readSome(path, 40);
+    expect(first.length).toBeLessThan(60);
+    const second = await readSome(path, 1_000);
+    expect([...first, ...second]).toEqual(numbers(100));
+    expect(await readSome(path, 1_000)).toEqual([]);
+  });
+
+  test('items that settle out of order: what has no outcome is given again, and nothing else', async () => {
+    const path = newCheckpoint();
+    const held = [3, 7, 8];
+    const run = async (stuck: readonly number[]): Promise<number[]> => {
+      const done: number[] = [];
+      const work = async (n: number): Promise<void> => {
+        if (stuck.includes(n)) await new Promise(() => undefined);
+        done.push(n);
+      };
+      const source = fromNdjson<number>(input, { checkpoint: fileCheckpoint(path, { everyMs: 0 }) });
+      const running = runFlow(source.pipe(poolMap(work, { concurrency: 5 })), quiet);
+      if (stuck.length > 0) {
+        await vi.waitFor(() => expect(done).toHaveLength(97), 5_000);
+        await running.abort();
+      }
+      await running;
+      return done;
+    };
+    const first = await run(held);
+    const second = await run([]);
+    expect(second.sort((a, b) => a - b)).toEqual(held);
+    expect([...first, ...second].sort((a, b) => a - b)).toEqual(numbers(100));
+  });
+
+  test('blank, bad and rejected records are passed once; compressed files and CSV go on as well', async () => {
+    const bad: number[] = [];
+    const lines = numbers(100).map((n) => (n % 10 === 0 ? 'oops' : n % 10 === 1 ? '' : String(n)));
+    const plain = numbers(100).filter((n) => n % 10 > 1);
+    const onBadRecord = ({ line }: { line: number }): void => void bad.push(line);
+    for (const file of [
+      folder.file('mixed.ndjson', lines.join('\n')),
+      folder.file('mixed.ndjson.gz', gzipSync(lines.join('\n'))),
+    ]) {
+      bad.length = 0;
+      const path = newCheckpoint();
+      const came = [];
+      for (let run = 0; run < 20; run++) came.push(...(await readSome(path, 7, { onBadRecord }, file)));
+      expect(came).toEqual(plain);
+      expect(bad).toEqual(numbers(10).map((n) => n * 10));
+    }
+    const csv = folder.file(
+      'rows.csv',
+      `n,text\n${numbers(30)
+        .map((n) => `${n},"a\nb"`)
+        .join('\n')}`,
+    );
+    const path = newCheckpoint();
+    const came: number[] = [];
+    for (let run = 0; run < 10; run++) {
+      const stop = new AbortController();
+      const source = fromCsv<{ n: number }>(csv, {
+        types: { n: 'number' },
+        checkpoint: fileCheckpoint(path),
+      });
+      let here = 0;
+      const flow = source.pipe(
+        filterOr(({ n }) => n % 3 !== 0),
+        poolMap(
+          async ({ n }) => {
+            came.push(n);
+            if (++here === 5) stop.abort();
+          },
+          { concurrency: 1 },
+        ),
+      );
+      await runFlow(flow, { ...quiet, drainSignal: stop.signal });
+    }
+    expect(came).toEqual(numbers(30).filter((n) => n % 3 !== 0));
+  });
+
+  test('a file that has grown is read on; one that is shorter, or another, is refused', async () => {
+    const grown = folder.file('grown.ndjson', '1\n2\n3\n');
+    const path = newCheckpoint();
+    expect(await readSome(path, 100, {}, grown)).toEqual([1, 2, 3]);
+    writeFileSync(grown, '1\n2\n3\n4\n5\n');
+    expect(await readSome(path, 100, {}, grown)).toEqual([4, 5]);
+    writeFileSync(grown, '1\n2\n3\n4\n5\n6');
+    expect(await readSome(path, 100, {}, grown)).toEqual([6]);
+    expect(await readSome(path, 100, {}, grown)).toEqual([]);
+    writeFileSync(grown, '1\n2\n3\n4\n5\n66\n');
+    await expect(readSome(path, 100, {}, grown)).rejects.toThrow('not the file that was read');
+    writeFileSync(grown, '1\n2\n');
+    await expect(readSome(path, 100, {}, grown)).rejects.toMatchObject({ code: 'FILE_BROKEN' });
+    writeFileSync(grown, '100\n200\n300\n');
+    await expect(readSome(path, 100, {}, grown)).rejects.toThrow('not the file that was read');
+    await expect(readSome(path, 100)).rejects.toMatchObject({ code: 'CHECKPOINT' });
+  });
+
+  test('a save that fails ends the flow', async () => {
+    const checkpoint = fileCheckpoint(`${folder.path}/no/such/folder.checkpoint`, { everyMs: 0 });
+    const endless = async function* () {
+      for (;;) yield Buffer.from('1\n');
+    };
+    const flow = fromNdjson(endless, { checkpoint }).pipe(
+      poolMap(() => new Promise((resolve) => setTimeout(resolve, 1)), { concurrency: 1 }),
+    );
+    await expect(runFlow(flow, quiet)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+});
+
+describe('F03: a torn, cut, zeroed, corrupt or missing checkpoint is never a start from the beginning', () => {
+  const damages: [string, (path: string) => void][] = [
+    ['emptied', (path) => truncateSync(path, 0)],
+    ['cut short', (path) => truncateSync(path, readFileSync(path).length - 5)],
+    ['cut in the first line', (path) => truncateSync(path, 30)],
+    ['zeroed', (path) => writeFileSync(path, Buffer.alloc(readFileSync(path).length))],
+    [
+      'changed in one digit',
+      (path) =>
+        writeFileSync(
+          path,
+          readFileSync(path, 'utf8').replace(/"line":(\d)/, (_, d) => `"line":${9 - d}`),
+        ),
+    ],
+    ['of another kind', (path) => writeFileSync(path, '{"line":0}\n')],
+  ];
+
+  /** Two runs, so that there are two copies; gives what both gave. */
+  async function twoRuns(path: string): Promise<number[]> {
+    return [...(await readSome(path, 20)), ...(await readSome(path, 20))];
+  }
+
+  test.each(damages)('%s: the copy before is used, with a warning', async (_, damage) => {
+    const path = newCheckpoint();
+    const given = await twoRuns(path);
+    damage(path);
+    const warnings: string[] = [];
+    const rest: number[] = [];
+    const checkpoint = fileCheckpoint(path, { onWarning: (message) => warnings.push(message) });
+    const flow = fromNdjson<number>(input, { checkpoint }).pipe(
+      poolMap(async (n) => void rest.push(n), { concurrency: 1 }),
+    );
+    await runFlow(flow);
+    expect(warnings).toHaveLength(1);
+    expect(rest[0]).toBeGreaterThan(1);
+    expect(rest[0]).toBeLessThanOrEqual(given.at(-1)! + 1);
+    expect(new Set([...given, ...rest])).toEqual(new Set(numbers(100)));
+  });
+
+  test('missing, with the copy before there: killed between two renames', async () => {
+    const path = newCheckpoint();
+    await twoRuns(path);
+    rmSync(path);
+    expect((await readSome(path, 1_000))[0]).toBeGreaterThan(1);
+  });
+
+  test('a new one that was not finished changes nothing', async () => {
+    const path = newCheckpoint();
+    const given = await twoRuns(path);
+    writeFileSync(`${path}.new`, 'sluice-check');
+    expect(await readSome(path, 1_000)).toEqual(numbers(100).slice(given.length));
+  });
+
+  test.each(damages)('%s, and no good copy: refused, and nothing is read', async (_, damage) => {
+    for (const both of [true, false]) {
+      const path = newCheckpoint();
+      await twoRuns(path);
+      damage(path);
+      if (both) damage(`${path}.previous`);
+      else rmSync(`${path}.previous`);
+      await expect(readSome(path, 1_000)).rejects.toMatchObject({ code: 'CHECKPOINT', checkpoint: path });
+    }
+  });
+
+  test('twin: a checkpoint that is read without its check starts from another place in silence', async () => {
+    const path = newCheckpoint();
+    await twoRuns(path);
+    const good = readFileSync(path, 'utf8');
+    damages[4]![1](path);
+    const line = (text: string): number =>
+      (JSON.parse(text.split('\n')[1]!) as { position: { line: number } }).position.line;
+    expect(line(readFileSync(path, 'utf8'))).not.toBe(line(good));
+  });
+});
+
+describe('with a sink that appends', () => {
+  test('what the sink wrote after the last checkpoint is cut off, and stored again: nothing twice', async () => {
+    const path = newCheckpoint();
+    const output = `${folder.path}/once.ndjson`;
+    let copies: [string, string][] = [];
+    const run = async (crashAt: number): Promise<void> => {
+      const checkpoint = fileCheckpoint(path, { onWarning: () => undefined });
+      const sink = toNdjson(output, { append: true, checkpoint });
+      let stored = 0;
+      const flow = fromNdjson<number>(input, { checkpoint }).pipe(
+        poolMap(async (n) => n, { concurrency: 4 }),
+        storeTo(
+          {
+            ...sink,
+            classify: () => 'fatal',
+            close: (ending) => sink.close(ending),
+            store: async (items, context) => {
+              await sink.store(items, context);
+              stored++;
+              // As the files are now, a crash would leave them.
+              if (stored === crashAt) {
+                copies = [path, output].map((file) => [file, readFileSync(file, 'utf8')]);
+              }
+            },
+          },
+          { maxItems: 7 },
+        ),
+      );
+      await runFlow(flow, quiet);
+    };
+    for (const crashAt of [1, 2, 3]) {
+      await run(crashAt);
+      for (const [file, content] of copies) writeFileSync(file, content);
+    }
+    await run(0);
+    expect(readFileSync(output, 'utf8')).toBe(
+      numbers(100)
+        .map((n) => `${n}\n`)
+        .join(''),
+    );
+  });
+
+  test('an output that is shorter than at the checkpoint, or another, is refused', async () => {
+    const path = newCheckpoint();
+    const output = `${folder.path}/lost.ndjson`;
+    const run = async (to: string, from = input): Promise<unknown> => {
+      const checkpoint = fileCheckpoint(path, { onWarning: () => undefined });
+      const sink = toNdjson(to, { append: true, checkpoint });
+      return runFlow(fromNdjson(from, { checkpoint }).pipe(storeTo(sink)), quiet);
+    };
+    await run(output);
+    truncateSync(output, 5);
+    await expect(run(output)).rejects.toMatchObject({ code: 'FILE_BROKEN' });
+    renameSync(output, `${output}.old`);
+    await expect(run(`${output}.other`)).rejects.toMatchObject({ code: 'CHECKPOINT' });
+  });
+
+  test('it is for one sink, with append, one batch at a time', async () => {
+    const checkpoint = fileCheckpoint(newCheckpoint());
+    expect(() => toNdjson('a', { checkpoint })).toThrow('checkpoint needs append: true');
+    const sink = toNdjson(`${folder.path}/busy.ndjson`, { append: true, checkpoint });
+    expect(() => toNdjson('b', { append: true, checkpoint })).toThrow('has a sink already');
+    const flow = fromPull(numbers(50)).pipe(storeTo(sink, { maxItems: 5, concurrency: 4 }));
+    await expect(runFlow(flow, quiet)).rejects.toThrow('concurrency: 1');
+  });
+});

@@ -1,0 +1,178 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync, zstdDecompressSync } from 'node:zlib';
+import fc from 'fast-check';
+import { afterAll, describe, expect, test } from 'vitest';
+import { fromPull, poolMap, runFlow, storeTo, type Sink } from 'sluice';
+import { fromCsv, fromNdjson, toCsv, toNdjson } from 'sluice/files';
+import { all, TestFolder } from './folder.ts';
+
+const folder = new TestFolder();
+afterAll(() => folder[Symbol.dispose]());
+const at = (name: string): string => join(folder.path, name);
+const quiet = { onWarning: () => undefined };
+
+const store = <T>(items: readonly T[], sink: Sink<T>, maxItems = 3) =>
+  runFlow(fromPull(items).pipe(storeTo(sink, { maxItems })), quiet);
+const lines = (path: string): unknown[] =>
+  readFileSync(path, 'utf8')
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as unknown);
+
+/** What is in the folder that a sink left half done. */
+const leftovers = (): string[] => readdirSync(folder.path).filter((name) => name.endsWith('.new'));
+
+describe('toNdjson', () => {
+  test('the file is there, whole, when the run is over, and not before', async () => {
+    const path = folder.file('whole.ndjson', 'old\n');
+    const sink = toNdjson(path);
+    const seen: string[] = [];
+    const spied: Sink<unknown> = {
+      ...sink,
+      close: (ending) => sink.close(ending),
+      store: async (items, context) => {
+        await sink.store(items, context);
+        seen.push(readFileSync(path, 'utf8'));
+      },
+    };
+    await store([1, 'é', { a: null }, [2]], spied);
+    expect(new Set(seen)).toEqual(new Set(['old\n']));
+    expect(lines(path)).toEqual([1, 'é', { a: null }, [2]]);
+    expect(leftovers()).toEqual([]);
+    await store([], toNdjson(path));
+    expect(readFileSync(path, 'utf8')).toBe('');
+  });
+
+  test.each(['gz', 'zst'])('%s, by name: other programs and fromNdjson read it', async (end) => {
+    const path = at(`packed.ndjson.${end}`);
+    await store([1, 2, 3, 4, 5], toNdjson(path), 2);
+    expect(await all(fromNdjson(path))).toEqual([1, 2, 3, 4, 5]);
+    const packed = readFileSync(path);
+    if (end === 'gz') expect(gunzipSync(packed).toString()).toBe('1\n2\n3\n4\n5\n');
+    else expect(zstdDecompressSync(packed).toString()).toMatch(/^1\n2\n/);
+  });
+
+  test('after an error or an abort the old file is as it was, and the new one is gone', async () => {
+    const path = folder.file('kept.ndjson', 'old\n');
+    const failing = fromPull([1, 2, 3, 4]).pipe(
+      poolMap(async (n) => (n === 4 ? Promise.reject(new Error('boom')) : n), { concurrency: 1 }),
+      storeTo(toNdjson(path), { maxItems: 1 }),
+    );
+    await expect(runFlow(failing, quiet)).rejects.toThrow('boom');
+    let stored = 0;
+    const slow = fromPull([1, 2, 3, 4]).pipe(
+      storeTo(toNdjson(path), { maxItems: 1 }),
+      poolMap((n) => (++stored === 2 ? new Promise(() => undefined) : Promise.resolve(n)), {
+        concurrency: 1,
+      }),
+    );
+    const run = runFlow(slow, quiet);
+    setTimeout(() => void run.abort(), 50);
+    expect((await run).end).toBe('aborted');
+    expect(readFileSync(path, 'utf8')).toBe('old\n');
+    expect(leftovers()).toEqual([]);
+  });
+
+  test('drained, it has what was taken in', async () => {
+    const path = at('drained.ndjson');
+    function* endless() {
+      for (let n = 1; ; n++) yield n;
+    }
+    const run = runFlow(
+      fromPull(endless).pipe(
+        poolMap((n) => new Promise<number>((resolve) => setTimeout(resolve, 1, n)), { concurrency: 1 }),
+        storeTo(toNdjson(path), { maxItems: 5 }),
+      ),
+    );
+    setTimeout(() => void run.drain(), 50);
+    const { stored, itemsIn } = await run;
+    expect(stored).toBe(itemsIn);
+    expect(lines(path)).toHaveLength(stored);
+  });
+
+  test('append adds to what is there, and to a line that was cut off it adds a newline first', async () => {
+    const path = at('log.ndjson');
+    await store([1, 2], toNdjson(path, { append: true }));
+    await store([3], toNdjson(path, { append: true }));
+    writeFileSync(path, '4', { flag: 'a' });
+    await store([5], toNdjson(path, { append: true }));
+    expect(lines(path)).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  test('several batches at once do not mix', async () => {
+    const path = at('wide.ndjson');
+    const items = Array.from({ length: 2_000 }, (_, i) => ({ i, text: 'x'.repeat(i % 50) }));
+    await runFlow(fromPull(items).pipe(storeTo(toNdjson(path), { maxItems: 10, concurrency: 8 })));
+    expect(lines(path)).toHaveLength(2_000);
+    expect(new Set(lines(path).map((line) => (line as { i: number }).i)).size).toBe(2_000);
+  });
+
+  test('an item without JSON is a dead letter, the others are stored', async () => {
+    const path = at('letters.ndjson');
+    const dead: unknown[] = [];
+    const items = [1, undefined, 2n, 3];
+    const flow = fromPull(items).pipe(
+      storeTo(toNdjson(path), { onFailure: ({ value }) => void dead.push(value) }),
+    );
+    await runFlow(flow, quiet);
+    expect(lines(path)).toEqual([1, 3]);
+    expect(dead).toEqual([undefined, 2n]);
+  });
+
+  test('a folder that is not there, or a target that is one, is a failed run', async () => {
+    await expect(store([1], toNdjson(at('no/such.ndjson')))).rejects.toMatchObject({ code: 'ENOENT' });
+    mkdirSync(at('folder.ndjson'));
+    await expect(store([1], toNdjson(at('folder.ndjson')))).rejects.toMatchObject({ code: 'EISDIR' });
+    expect(leftovers()).toEqual([]);
+  });
+
+  test.skipIf(!existsSync('/dev/full'))('a full disk is tried again', async () => {
+    const sink = toNdjson('/dev/full', { append: true });
+    const failure: unknown = await sink
+      .store([1], { attempt: 1, signal: new AbortController().signal })
+      .catch((error: unknown) => error);
+    expect(sink.classify(failure)).not.toBe('data');
+    expect(sink.classify(Object.assign(new Error(), { code: 'ENOSPC' }))).toBe('retry');
+    expect(sink.classify(Object.assign(new Error(), { code: 'EROFS' }))).toBe('fatal');
+    await sink.close('aborted');
+  });
+});
+
+describe('toCsv', () => {
+  test('fromCsv reads back what it writes', async () => {
+    const field = fc.option(
+      fc.string({ unit: fc.constantFrom('a', 'é', '"', ',', '\n', '\r', ' ', '\ufeff', '\t') }),
+    );
+    const rows = fc.array(
+      fc.record({ a: field, b: field, c: fc.double({ noNaN: true, noDefaultInfinity: true }) }),
+    );
+    let n = 0;
+    await fc.assert(
+      fc.asyncProperty(rows, async (items) => {
+        const path = at(`${n++}.csv`);
+        await store(items, toCsv<(typeof items)[number]>(path, { columns: ['a', 'b', 'c'] }));
+        const types = { c: (text: string) => Number(text) } as const;
+        expect(await all(fromCsv(path, { types }))).toEqual(
+          items.map((item) => ({ ...item, c: item.c + 0 })),
+        );
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('the header once, also when it is added to; dates and objects have their text', async () => {
+    const path = at('more.csv');
+    const row = { day: new Date(0), more: { a: 1 }, none: undefined };
+    const columns = ['day', 'more', 'none'] as const;
+    for (let i = 0; i < 2; i++) await store([row], toCsv<typeof row>(path, { columns, append: true }));
+    const line = '1970-01-01T00:00:00.000Z,"{""a"":1}",\n';
+    expect(readFileSync(path, 'utf8')).toBe(`day,more,none\n${line}${line}`);
+  });
+
+  test('wrong options are found at the call', () => {
+    expect(() => toCsv('a', { columns: [] })).toThrow('toCsv: columns');
+    expect(() => toCsv('', { columns: ['a' as never] })).toThrow('toCsv: path');
+    expect(() => toCsv('a', { columns: ['a' as never], delimiter: '' })).toThrow('toCsv: delimiter');
+  });
+});

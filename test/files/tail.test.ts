@@ -1,0 +1,96 @@
+import { appendFileSync, copyFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, expect, test, vi } from 'vitest';
+import { poolMap, runFlow } from 'sluice';
+import { fromTail, type FromTailOptions } from 'sluice/files';
+import { TestFolder } from './folder.ts';
+
+const folder = new TestFolder();
+afterAll(() => folder[Symbol.dispose]());
+
+/** Follows a file while `body` writes to it; then drains, and gives what came. */
+async function followed(
+  path: string,
+  body: (until: (...lines: string[]) => Promise<void>) => Promise<void>,
+  options: FromTailOptions = {},
+): Promise<string[]> {
+  const came: string[] = [];
+  const flow = fromTail(path, { pollMs: 5, ...options }).pipe(
+    poolMap(async (line) => void came.push(line), { concurrency: 1 }),
+  );
+  const run = runFlow(flow);
+  await body((...lines) => vi.waitFor(() => expect(came).toEqual(lines), 10_000));
+  await run.drain();
+  expect(run.report().end).toBe('drained');
+  return came;
+}
+
+test('what is added comes, whole lines only, from the end or the start', async () => {
+  const path = folder.file('grows.log', 'old\n');
+  await followed(
+    path,
+    async (until) => {
+      await until('old');
+      appendFileSync(path, 'a\nb');
+      await until('old', 'a');
+      appendFileSync(path, 'c\n\xe9\n');
+      await until('old', 'a', 'bc', '\xe9');
+    },
+    { from: 'start' },
+  );
+  const fromEnd = await followed(path, async () => {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    appendFileSync(path, 'new\n');
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  });
+  expect(fromEnd).toEqual(['new']);
+});
+
+test('a file that is renamed is read to its end, then the new one from its beginning', async () => {
+  const path = folder.file('rotates.log', '');
+  await followed(
+    path,
+    async (until) => {
+      const all: string[] = [];
+      for (let n = 0; n < 5; n++) {
+        appendFileSync(path, `${n}a\n${n}b`);
+        renameSync(path, `${path}.${n}`);
+        appendFileSync(`${path}.${n}`, 'b\n' + `${n}c`); // its writer has it open still
+        writeFileSync(path, `${n}d\n`);
+        all.push(`${n}a`, `${n}bb`, `${n}c`, `${n}d`);
+        await until(...all);
+      }
+    },
+    { from: 'start' },
+  );
+});
+
+test('a file that is copied and emptied is read from its beginning', async () => {
+  const path = folder.file('emptied.log', 'a\nb\n');
+  await followed(
+    path,
+    async (until) => {
+      await until('a', 'b');
+      copyFileSync(path, `${path}.1`);
+      truncateSync(path, 0);
+      appendFileSync(path, 'c\n');
+      await until('a', 'b', 'c');
+    },
+    { from: 'start' },
+  );
+});
+
+test('a file that is not there is waited for, and read from its beginning', async () => {
+  const path = join(folder.path, 'later.log');
+  await followed(path, async (until) => {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    writeFileSync(path, 'a\n');
+    await until('a');
+  });
+});
+
+test('wrong options are found at the call', () => {
+  expect(() => fromTail('')).toThrow('fromTail: path');
+  expect(() => fromTail('a', { pollMs: 0 })).toThrow('fromTail: pollMs');
+  expect(() => fromTail('a', { from: 'middle' as 'end' })).toThrow('fromTail: from');
+});

@@ -1,0 +1,121 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { cli, figure, freshBuild, root, run, start, type Program } from './programs.ts';
+
+let folder: string;
+beforeAll(async () => {
+  freshBuild();
+  folder = await mkdtemp(join(root, 'dist', 'run-test-')); // so that `sluice` is found by its name
+}, 120_000);
+afterAll(() => rm(folder, { recursive: true }));
+
+async function module(name: string, code: string): Promise<string> {
+  const path = join(folder, name);
+  await writeFile(path, code);
+  return path;
+}
+
+/** Resolves when the program has said this. */
+function said(program: Program, text: string): Promise<void> {
+  let all = '';
+  return new Promise((resolve) => {
+    program.child.stderr?.on('data', (part: Buffer) => {
+      all += part.toString();
+      if (all.includes(text)) resolve();
+    });
+  });
+}
+
+const endless = `
+  import { fromPull, poolMap } from 'sluice';
+  const work = (n: number) => new Promise<number>((resolve) => setTimeout(resolve, n === 40 ? HANG : 5, n));
+  function* numbers() { for (let n = 0; ; n++) { if (n === 50) console.error('under way'); yield n; } }
+  export default fromPull(numbers).pipe(poolMap(work, { concurrency: 2, name: 'work' }));
+`;
+
+test('a module in TypeScript whose function gets its arguments: files in, file out, exit code 0', async () => {
+  const input = join(folder, 'in.csv');
+  const output = join(folder, 'out.ndjson');
+  await writeFile(input, `id,value\n${Array.from({ length: 100 }, (_, i) => `${i},${i * 10}`).join('\n')}\n`);
+  const path = await module(
+    'pipeline.ts',
+    `import { filterOr, storeTo } from 'sluice';
+     import { fromCsv, toNdjson } from 'sluice/files';
+     interface Row { readonly id: number; readonly value: number }
+     export default ({ args: [from, to], signal }: { args: string[]; signal: AbortSignal }) => {
+       if (signal.aborted) throw new Error('stopped');
+       return fromCsv<Row>(from!, { types: { id: 'number', value: 'number' } }).pipe(
+         filterOr(({ value }) => value >= 500),
+         storeTo(toNdjson(to!)),
+       );
+     };`,
+  );
+  const ended = await run(cli, ['run', path, '--', input, output]);
+  expect(ended).toMatchObject({ code: 0, stderr: '' });
+  expect([figure(ended, 'processed'), figure(ended, 'stored'), figure(ended, 'rejected')]).toEqual([
+    100, 50, 50,
+  ]);
+  expect(ended.stdout).toMatch(/limits the run|was busy|took/);
+  expect((await readFile(output, 'utf8')).split('\n')[0]).toBe('{"id":50,"value":500}');
+});
+
+test("an Observable called 'flow' will do", async () => {
+  const path = await module('flow.mjs', "import { of } from 'rxjs'; export const flow = of(1, 2, 3);");
+  const ended = await run(cli, ['run', path]);
+  expect(ended.code).toBe(0);
+  expect(figure(ended, 'delivered')).toBe(3);
+});
+
+test('a flow that fails: exit code 1, and what went wrong', async () => {
+  const path = await module(
+    'fails.ts',
+    `import { fromPull, poolMap } from 'sluice';
+     export default fromPull([1, 2]).pipe(poolMap(async (n: number) => { throw new Error('boom ' + n); }, { concurrency: 1 }));`,
+  );
+  const ended = await run(cli, ['run', path]);
+  expect(ended).toMatchObject({ code: 1, stderr: expect.stringContaining('sluice: boom 1') });
+});
+
+test.each([
+  ['nothing to run', [], 'say what to run'],
+  ['no such file', ['run-nowhere.ts'], 'there is no such file'],
+  ['an unknown option', ['--workers', '3', 'a.ts'], '--workers'],
+])('%s: exit code 2', async (_, args, what) => {
+  const ended = await run(cli, ['run', ...args]);
+  expect(ended.code).toBe(2);
+  expect(ended.stderr).toContain(what);
+  expect(ended.stderr).toContain('nothing was run');
+});
+
+test.each([
+  ['no-flow.ts', 'export const other = 1;', "its default export, or 'flow', must be an Observable"],
+  ['broken.ts', 'export default (;', 'cannot be loaded'],
+  ['throws.ts', "export default () => { throw new Error('no config'); };", 'its function failed: no config'],
+])('%s: exit code 2', async (name, code, what) => {
+  const ended = await run(cli, ['run', await module(name, code)]);
+  expect(ended.code).toBe(2);
+  expect(ended.stderr).toContain(what);
+});
+
+test('Ctrl-C finishes what is inside: exit code 130, nothing left over', async () => {
+  const program = start(cli, ['run', await module('drained.ts', endless.replace('HANG', '5'))]);
+  await said(program, 'under way');
+  program.child.kill('SIGINT');
+  const ended = await program.ended;
+  expect(ended.code).toBe(130);
+  expect(ended.stderr).not.toContain('left over');
+  expect(figure(ended, 'processed')).toBe(figure(ended, 'delivered'));
+});
+
+test('a second one stops at once, and says what is left over', async () => {
+  const program = start(cli, ['run', await module('hangs.ts', endless.replace('HANG', '1e9'))]);
+  await said(program, 'under way');
+  program.child.kill('SIGINT');
+  await said(program, 'once more stops at once');
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  program.child.kill('SIGINT');
+  const ended = await program.ended;
+  expect(ended.code).toBe(130);
+  expect(ended.stderr).toMatch(/left over: 1 items that were read have no outcome, in work/);
+});
