@@ -132,6 +132,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
   /** Sets another number of workers. A lowered one lets running work finish. */
   resize(concurrency: number): void {
     this.#concurrency = concurrency;
+    this.meter.resize(concurrency);
     this.#freeWorkers.sort((a, b) => b - a);
     this.#startNext();
     this.demand.resize(concurrency + this.#settings.maxWaiting);

@@ -7,15 +7,16 @@ import { RingQueue } from '../queue/RingQueue.ts';
 import { RetryClock, type RetryPolicy } from '../retry/RetryPolicy.ts';
 import { NONE, under } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
+import type { Concurrency } from './Concurrency.ts';
 import { ItemContext } from './ItemContext.ts';
 import type { DeadLetter, FailurePolicy } from './DeadLetter.ts';
-import type { Sink } from './Sink.ts';
+import type { Sink, SinkContext } from './Sink.ts';
 import { waitForRetry } from './withRetry.ts';
 
 export interface StoreSettings<T> {
   readonly maxItems: number;
   readonly maxWaitMs: number;
-  readonly concurrency: number;
+  readonly workers: Concurrency;
   readonly retry: RetryPolicy | undefined;
   readonly onFailure: FailurePolicy<T>;
 }
@@ -30,6 +31,9 @@ interface Entry<T> {
 export class StoreStage<T> extends Stage<T, T> {
   readonly #sink: Sink<T>;
   readonly #settings: StoreSettings<T>;
+  /** One attempt at a batch. */
+  readonly #store: Sink<T>['store'];
+  #concurrency: number;
   readonly #gathered = new RingQueue<Entry<T>>();
   readonly #confirmed = new RingQueue<Entry<T>>();
   /** The batches being stored, each with its worker number and context. */
@@ -43,9 +47,13 @@ export class StoreStage<T> extends Stage<T, T> {
   #batches = 0;
 
   constructor(identity: StageIdentity, subscriber: Subscriber<T>, sink: Sink<T>, settings: StoreSettings<T>) {
-    super(identity, subscriber, settings.maxItems * (settings.concurrency + 1));
+    super(identity, subscriber, limitOf(settings, settings.workers.limit));
     this.#sink = sink;
     this.#settings = settings;
+    this.#concurrency = settings.workers.limit;
+    this.#store = settings.workers.measured((items: readonly T[], context: SinkContext) =>
+      Promise.resolve(sink.store(items, context)),
+    );
     if (!sink.close) return;
     if (this.run) this.run.sinks.set(sink, this.name);
     else
@@ -61,6 +69,14 @@ export class StoreStage<T> extends Stage<T, T> {
 
   override get waiting(): number {
     return this.#gathered.size;
+  }
+
+  /** Sets another number of batches at once. A lowered one lets those that are being stored finish. */
+  resize(concurrency: number): void {
+    this.#concurrency = concurrency;
+    this.meter.resize(concurrency);
+    this.#storeNext();
+    this.demand.resize(limitOf(this.#settings, concurrency));
   }
 
   protected override accept(value: T, ticket: Ticket): void {
@@ -112,8 +128,8 @@ export class StoreStage<T> extends Stage<T, T> {
 
   /** Starts as many batches as are full, or due, and have a worker. */
   #storeNext(): void {
-    const { maxItems, concurrency } = this.#settings;
-    while (!this.dead && this.#gathered.size > 0 && this.#storing.size < concurrency) {
+    const { maxItems } = this.#settings;
+    while (!this.dead && this.#gathered.size > 0 && this.#storing.size < this.#concurrency) {
       if (this.#gathered.size < maxItems && !this.#due && !this.inputDone) break;
       const entries: Entry<T>[] = [];
       while (entries.length < maxItems && this.#gathered.size > 0) entries.push(this.#gathered.take());
@@ -187,7 +203,7 @@ export class StoreStage<T> extends Stage<T, T> {
     for (let attempt = 1; ; attempt++) {
       const forked = context.fork(attempt);
       try {
-        await under(NONE, () => this.#sink.store(values, forked));
+        await under(NONE, () => this.#store(values, forked));
         return;
       } catch (error) {
         if (this.dead || !clock || (this.#sink.classify?.(error) ?? 'retry') !== 'retry') throw error;
@@ -247,4 +263,9 @@ export class StoreStage<T> extends Stage<T, T> {
   #closeSink(): void {
     waitForClosing(undefined, () => this.#sink.close?.(), this.name);
   }
+}
+
+/** Items that may be gathered, being stored, or confirmed and not delivered: one batch beyond those being stored. */
+function limitOf({ maxItems }: { readonly maxItems: number }, concurrency: number): number {
+  return maxItems * (concurrency + 1);
 }
