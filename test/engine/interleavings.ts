@@ -339,8 +339,8 @@ export const interleavings: readonly Scenario[] = [
       {
         says: 'an item is acknowledged before its sink has confirmed',
         file: 'src/work/StoreStage.ts',
-        find: 'await under(NONE, () => this.#sink.store(values, forked));',
-        replace: 'void under(NONE, () => this.#sink.store(values, forked));',
+        find: 'await under(NONE, () => this.#store(values, forked));',
+        replace: 'void under(NONE, () => this.#store(values, forked));',
       },
       {
         says: 'what is left is not listed',

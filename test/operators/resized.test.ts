@@ -1,6 +1,8 @@
 import { map, timer } from 'rxjs';
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import * as sluice from 'sluice';
 import { adaptive, Concurrency, filterOr, fromPull, poolMap, runFlow, storeTo } from 'sluice';
+import type { Sluice } from '../engine/Scenario.ts';
 import { mutant, removeMutants } from '../support/mutant.ts';
 import { Pulls, taking, virtual } from './virtualTime.ts';
 
@@ -171,7 +173,7 @@ describe('storeTo with a Concurrency', () => {
 });
 
 /** A pool that is busy all of the time, with ten workers, and after a second with two: its figures after two seconds. */
-function shares(of: typeof import('sluice')): { busy: number; mean: number; text: string } {
+function shares(of: Sluice): { busy: number; mean: number; text: string } {
   const figures = { busy: 0, mean: 0, text: '' };
   virtual(({ flush }) => {
     const workers = new of.Concurrency(10);
@@ -201,7 +203,7 @@ describe('the shares of a stage that was resized', () => {
       fromPull,
       poolMap,
       runFlow,
-    } as typeof import('sluice'));
+    } as Sluice);
     expect(busy).toBeCloseTo(1, 1);
     expect(mean).toBeCloseTo(6, 1);
     expect(text).toMatch(
@@ -260,7 +262,7 @@ describe('the shares of a stage that was resized', () => {
     afterAll(removeMutants);
 
     it('that divides by the slots of now is found out', async () => {
-      const twin = await mutant<typeof import('sluice')>('operators/index.ts', {
+      const twin = await mutant<Sluice>('operators/index.ts', {
         file: 'src/metrics/StageMeter.ts',
         find: ' + this.#beyondMs',
         replace: '',
