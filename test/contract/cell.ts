@@ -148,11 +148,7 @@ export const cellLaws: readonly Law[] = [
         'toldOf(reject, value, (error) => subscriber.error(error))',
       ),
       without(BATCH, 'under(NONE, () => this.#bounds.weigh(value))', 'this.#bounds.weigh(value)'),
-      without(
-        STORE,
-        'under(NONE, () => this.#sink.store(values, forked))',
-        'this.#sink.store(values, forked)',
-      ),
+      without(STORE, 'under(NONE, () => this.#store(values, forked))', 'this.#store(values, forked)'),
       without(
         PULL,
         'under(NONE, () => {\n          onSettled({ value, failure });\n        });',

@@ -198,12 +198,7 @@ function shares(of: Sluice): { busy: number; mean: number; text: string } {
 
 describe('the shares of a stage that was resized', () => {
   it('are those of the slot time that was offered', () => {
-    const { busy, mean, text } = shares({
-      Concurrency,
-      fromPull,
-      poolMap,
-      runFlow,
-    } as Sluice);
+    const { busy, mean, text } = shares(sluice);
     expect(busy).toBeCloseTo(1, 1);
     expect(mean).toBeCloseTo(6, 1);
     expect(text).toMatch(

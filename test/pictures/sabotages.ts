@@ -445,8 +445,8 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
     {
       says: 'emits before the sink has confirmed',
       file: 'src/work/StoreStage.ts',
-      find: 'await under(NONE, () => this.#sink.store(values, forked));',
-      replace: 'void under(NONE, () => this.#sink.store(values, forked));',
+      find: 'await under(NONE, () => this.#store(values, forked));',
+      replace: 'void under(NONE, () => this.#store(values, forked));',
     },
     {
       says: 'bad data is not cut in halves',
