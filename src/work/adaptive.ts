@@ -22,6 +22,12 @@ export interface AdaptiveOptions {
 
 /**
  * Finds out how many items to work on at once, from `min` up: `poolMap(work, { concurrency: adaptive({ min: 1, max: 50 }) })`.
+ *
+ *     source  abcdefg|
+ *     output  ------a-----b-----(cd)--(efg|)
+ *     active  1-----------2-----3-----0
+ *     poolMap(work, { concurrency: adaptive({ min: 1, max: 9 }), ordered: true })
+ *
  * It takes one step a round, which lasts as long as an attempt does on average:
  *
  * - **one more** where all workers were busy, and latency grows less than in proportion to how many are at work, so that
