@@ -66,10 +66,7 @@ export function route<T, R>(
 
 /** The branches by name, checked. */
 function operatorsOf<T, R>({ branches }: RouteOptions<T, R>): Map<unknown, OperatorFunction<T, R[keyof R]>> {
-  const given = ((branches) ?? {}) as Record<
-    PropertyKey,
-    OperatorFunction<T, R[keyof R]>
-  >;
+  const given = (branches ?? {}) as Record<PropertyKey, OperatorFunction<T, R[keyof R]>>;
   const entries = Reflect.ownKeys(given).map((name) => [name, given[name]] as const);
   if (entries.length === 0) throw new InvalidOptionError('route: branches must have one operator or more');
   for (const [name, operator] of entries) callable(`route: branches.${String(name)}`, operator);
