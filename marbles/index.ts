@@ -1,4 +1,5 @@
 import type { Marble } from 'sluice/testing';
+import { adaptiveMarbles } from './adaptive.marbles.ts';
 import { batchMarbles } from './batch.marbles.ts';
 import { boundedQueueMarbles } from './boundedQueue.marbles.ts';
 import { broadcastMarbles } from './broadcast.marbles.ts';
@@ -15,6 +16,7 @@ import { stageMarbles } from './stage.marbles.ts';
 import { storeToMarbles } from './storeTo.marbles.ts';
 import { withBreakerMarbles } from './withBreaker.marbles.ts';
 import { withResourcesMarbles } from './withResources.marbles.ts';
+import { withHedgeMarbles } from './withHedge.marbles.ts';
 import { withRetryMarbles } from './withRetry.marbles.ts';
 import { withTimeoutMarbles } from './withTimeout.marbles.ts';
 
@@ -42,6 +44,8 @@ export const book: readonly Chapter[] = [
   { word: 'withRetry', file: 'src/work/withRetry.ts', marbles: withRetryMarbles },
   { word: 'withTimeout', file: 'src/work/withTimeout.ts', marbles: withTimeoutMarbles },
   { word: 'withBreaker', file: 'src/work/withBreaker.ts', marbles: withBreakerMarbles },
+  { word: 'withHedge', file: 'src/work/withHedge.ts', marbles: withHedgeMarbles },
+  { word: 'adaptive', file: 'src/work/adaptive.ts', marbles: adaptiveMarbles },
   { word: 'stage', file: 'operators/stage.ts', marbles: stageMarbles },
   { word: 'drops', file: 'operators/drops.ts', marbles: dropsMarbles },
   { word: 'runFlow', file: 'src/flow/runFlow.ts', marbles: runFlowMarbles },

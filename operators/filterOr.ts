@@ -2,17 +2,21 @@ import { Observable, type MonoTypeOperatorFunction, type Subscriber } from 'rxjs
 import { InvalidOptionError } from '../src/errors.ts';
 import { demandBelow } from '../src/rx/chain.ts';
 import { StageMeter, type StageIdentity } from '../src/metrics/StageMeter.ts';
-import { callable, nonEmpty, wholeNumber } from '../src/options.ts';
+import { callable, nonEmpty } from '../src/options.ts';
 import { link } from '../src/rx/link.ts';
 import { current, under } from '../src/tickets/current.ts';
 import { PoolStage, type Job } from '../src/work/PoolStage.ts';
+import { concurrencyOf, type Concurrency } from '../src/work/Concurrency.ts';
 import { toldOf } from '../src/work/toldOf.ts';
 
 export interface FilterOrOptions<T> {
   /** Told of every item that is not kept: a function or an Observer. @defaultValue nobody */
   readonly rejected?: ((value: T) => unknown) | { readonly next: (value: T) => void };
-  /** Needed for an asynchronous predicate: how many items it may look at at once. Whole number, 1 or more. */
-  readonly concurrency?: number;
+  /**
+   * Needed for an asynchronous predicate: how many items it may look at at once. Whole number, 1 or more, or a
+   * `Concurrency` that may change while it runs.
+   */
+  readonly concurrency?: number | Concurrency;
   /** Name in reports and messages. @defaultValue 'filterOr' */
   readonly name?: string;
 }
@@ -44,7 +48,7 @@ export function filterOr<T>(
 ): MonoTypeOperatorFunction<T>;
 export function filterOr<T>(
   predicate: (value: T, index: number) => boolean | PromiseLike<boolean>,
-  options: FilterOrOptions<T> & { readonly concurrency: number },
+  options: FilterOrOptions<T> & { readonly concurrency: number | Concurrency },
 ): MonoTypeOperatorFunction<T>;
 export function filterOr<T>(
   predicate: (value: T, index: number) => boolean | PromiseLike<boolean>,
@@ -52,20 +56,28 @@ export function filterOr<T>(
 ): MonoTypeOperatorFunction<T> {
   const { rejected, concurrency, name = 'filterOr' } = options;
   callable('filterOr: predicate', predicate);
-  if (concurrency !== undefined) wholeNumber('filterOr: concurrency', concurrency, 1);
+  const workers = concurrency === undefined ? undefined : concurrencyOf('filterOr: concurrency', concurrency);
   const reject = typeof rejected === 'object' ? (value: T): void => rejected.next(value) : rejected;
   if (reject !== undefined) callable('filterOr: rejected', reject);
   nonEmpty('filterOr: name', name);
-  const identity = { operator: 'filterOr', name, slots: concurrency ?? 0 };
+  const identity = {
+    operator: 'filterOr',
+    name,
+    get slots() {
+      return workers?.limit ?? 0;
+    },
+  };
 
   return (source) =>
     new Observable((subscriber) => {
-      if (concurrency === undefined) {
+      if (workers === undefined) {
         source.subscribe(
           filterNow(identity, subscriber, predicate as (value: T, index: number) => boolean, reject),
         );
       } else {
-        new FilterStage(identity, subscriber, predicate, concurrency, reject).connect(source, subscriber);
+        const stage = new FilterStage(identity, subscriber, predicate, workers, reject);
+        subscriber.add(workers.follow(stage));
+        stage.connect(source, subscriber);
       }
     });
 }
@@ -127,14 +139,14 @@ class FilterStage<T> extends PoolStage<T, T> {
     identity: StageIdentity,
     subscriber: Subscriber<T>,
     predicate: (value: T, index: number) => boolean | PromiseLike<boolean>,
-    concurrency: number,
+    workers: Concurrency,
     reject: ((value: T) => unknown) | undefined,
   ) {
     // The answer takes the place of the result until `settle` reads it.
     const ask = async (value: T, { index }: { readonly index: number }): Promise<T> =>
       (await predicate(value, index)) as T;
-    super(identity, subscriber, ask, {
-      concurrency,
+    super(identity, subscriber, workers.measured(ask), {
+      concurrency: workers.limit,
       maxWaiting: 0,
       ordered: true,
       by: undefined,

@@ -66,10 +66,11 @@ export function route<T, R>(
 
 /** The branches by name, checked. */
 function operatorsOf<T, R>({ branches }: RouteOptions<T, R>): Map<unknown, OperatorFunction<T, R[keyof R]>> {
-  const entries = Object.entries((branches as object | undefined) ?? {});
+  const given = (branches ?? {}) as Record<PropertyKey, OperatorFunction<T, R[keyof R]>>;
+  const entries = Reflect.ownKeys(given).map((name) => [name, given[name]] as const);
   if (entries.length === 0) throw new InvalidOptionError('route: branches must have one operator or more');
-  for (const [name, operator] of entries) callable(`route: branches.${name}`, operator);
-  return new Map(entries as [string, OperatorFunction<T, R[keyof R]>][]);
+  for (const [name, operator] of entries) callable(`route: branches.${String(name)}`, operator);
+  return new Map(entries as [PropertyKey, OperatorFunction<T, R[keyof R]>][]);
 }
 
 class RouteStage<T, R> extends FanStage<T, R> {
@@ -94,7 +95,8 @@ class RouteStage<T, R> extends FanStage<T, R> {
   protected override accept(value: T, ticket: Ticket | null): void {
     let branch: Branch<T, R> | undefined;
     try {
-      branch = this.#named.get(under(null, () => this.#by(value)));
+      const name = under(null, () => this.#by(value));
+      branch = this.#named.get(typeof name === 'number' ? String(name) : name); // as property names are
       if (this.over)
         throw new HandedBackError(this.name, 'the flow was stopped while its name was asked for');
     } catch (error) {

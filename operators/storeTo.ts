@@ -1,6 +1,7 @@
 import { Observable, type MonoTypeOperatorFunction } from 'rxjs';
 import { atLeast, callable, nonEmpty, wholeNumber } from '../src/options.ts';
 import { checkPolicy, type RetryPolicy } from '../src/retry/RetryPolicy.ts';
+import { concurrencyOf, type Concurrency } from '../src/work/Concurrency.ts';
 import { failurePolicy, type OnFailure } from '../src/work/DeadLetter.ts';
 import { StoreStage } from '../src/work/StoreStage.ts';
 import type { Sink } from '../src/work/Sink.ts';
@@ -10,8 +11,10 @@ export interface StoreToOptions<T> {
   readonly maxItems?: number;
   /** Milliseconds from the first item of a batch until it is stored, full or not; 0 or more. @defaultValue 50 */
   readonly maxWaitMs?: number;
-  /** Batches stored at once. Whole number, 1 or more. @defaultValue 1 */
-  readonly concurrency?: number;
+  /**
+   * Batches stored at once. Whole number, 1 or more, or a `Concurrency` that may change while it runs. @defaultValue 1
+   */
+  readonly concurrency?: number | Concurrency;
   /** When to store a batch again that failed with an error of class `'retry'`. @defaultValue never */
   readonly retry?: RetryPolicy;
   /** What becomes of an item that could not be stored. @defaultValue 'fail' */
@@ -58,20 +61,28 @@ export function storeTo<T>(
   callable('storeTo: sink.store', (target as Partial<Sink<T>> | null)?.store);
   wholeNumber('storeTo: maxItems', maxItems, 1);
   atLeast('storeTo: maxWaitMs', maxWaitMs, 0, true);
-  wholeNumber('storeTo: concurrency', concurrency, 1);
+  const workers = concurrencyOf('storeTo: concurrency', concurrency);
   if (retry !== undefined) checkPolicy('storeTo: retry', retry);
   nonEmpty('storeTo: name', name);
-  const identity = { operator: 'storeTo', name, slots: concurrency };
+  const identity = {
+    operator: 'storeTo',
+    name,
+    get slots() {
+      return workers.limit;
+    },
+  };
   const settings = {
     maxItems,
     maxWaitMs,
-    concurrency,
+    workers,
     retry,
     onFailure: failurePolicy('storeTo', onFailure),
   };
 
   return (source) =>
     new Observable((subscriber) => {
-      new StoreStage(identity, subscriber, target, settings).connect(source, subscriber);
+      const stage = new StoreStage(identity, subscriber, target, settings);
+      subscriber.add(workers.follow(stage));
+      stage.connect(source, subscriber);
     });
 }

@@ -1,4 +1,5 @@
 import type { Subscriber } from 'rxjs';
+import { now } from '../clock.ts';
 import type { StageIdentity } from '../metrics/StageMeter.ts';
 import { StageMeter } from '../metrics/StageMeter.ts';
 import { toldOf } from '../work/toldOf.ts';
@@ -31,6 +32,7 @@ export interface LeftItem {
 
 /** What the stages of one `runFlow` share: they find it down the chain, as they find their Demand. */
 export class Run {
+  readonly startedAt = now();
   /** Items that the sources have delivered into the flow. */
   itemsIn = 0;
   /** Items that came out at the end. */
@@ -86,7 +88,7 @@ export class Run {
     const names = new Set([...this.meters.values()].map((meter) => meter.name));
     let { name } = identity;
     for (let n = 2; names.has(name); n++) name = `${identity.name}#${n}`;
-    const meter = new StageMeter(identity, name);
+    const meter = new StageMeter(identity, name, this.startedAt);
     this.meters.set(identity, meter);
     if (inner) this.#inner.set(label, meter);
     return meter;

@@ -23,8 +23,10 @@ export interface StageStats {
   readonly unclaimed: number;
   /** Items that arrived later than they were emitted: held by a native operator meanwhile. */
   readonly late: number;
-  /** Items that can be worked on at once; 0: the stage does no work of its own. */
+  /** Items that can be worked on at once, now; 0: the stage does no work of its own. */
   readonly slots: number;
+  /** The same, on average over the run: another number where `concurrency` was changed meanwhile. */
+  readonly meanSlots: number;
   /** Slots in use now: items at work, and results that keep their slot until they are delivered. */
   readonly active: number;
   /** Items that wait now, for a slot or for room below. */
@@ -93,8 +95,8 @@ export function statsOf(run: Run, elapsedMs: number): FlowStats {
 }
 
 function stageStats(meter: StageMeter, elapsedMs: number): StageStats {
-  const { slots } = meter.identity;
-  const slotMs = slots * elapsedMs;
+  const { slots } = meter;
+  const slotMs = meter.slotMs(elapsedMs);
   const share = (ms: number): number => (slotMs > 0 ? Math.min(1, ms / slotMs) : 0);
   return {
     name: meter.name,
@@ -111,6 +113,7 @@ function stageStats(meter: StageMeter, elapsedMs: number): StageStats {
     unclaimed: meter.unclaimed,
     late: meter.late,
     slots,
+    meanSlots: elapsedMs > 0 ? slotMs / elapsedMs : slots,
     active: meter.active,
     waiting: meter.waiting,
     busyShare: share(meter.busyMs),
@@ -129,10 +132,15 @@ export function explain(stats: FlowStats): string {
   );
   if (!busiest) return `No stage of this flow does work of its own; ${rate} items/s came through.`;
   const percent = Math.round(busiest.busyShare * 100);
-  const slots = busiest.slots === 1 ? 'its one slot was' : `its ${busiest.slots} slots were`;
   const limits =
     percent >= 50
       ? `${busiest.name} limits the run`
       : `No stage was busy half of the time, ${busiest.name} most`;
-  return `${limits}, at ${rate} items/s: ${slots} busy ${percent} % of the time.`;
+  return `${limits}, at ${rate} items/s: ${slotsOf(busiest)} busy ${percent} % of the time.`;
+}
+
+function slotsOf({ slots, meanSlots }: StageStats): string {
+  const mean = meanSlots.toFixed(1);
+  if (mean !== slots.toFixed(1)) return `its slots, ${mean} on average, were`;
+  return slots === 1 ? 'its one slot was' : `its ${slots} slots were`;
 }

@@ -1,10 +1,12 @@
+import { now } from '../clock.ts';
+
 /** Which stage: made once per call of an operator, so that subscribing again goes on counting where it was. */
 export interface StageIdentity {
   /** The operator's name. */
   readonly operator: string;
   /** The name that the user gave, or the operator's. */
   readonly name: string;
-  /** Items it can work on at once; 0: it does no work of its own. */
+  /** Items it can work on at once, from its next subscription; 0: it does no work of its own. */
   readonly slots: number;
 }
 
@@ -41,14 +43,21 @@ export class StageMeter {
   blockedMs = 0;
   name: string;
   readonly identity: StageIdentity;
+  readonly #startedAt: number;
+  #slots: number;
+  /** Slot time that was offered beyond what the slots of now would have been all the time, in milliseconds. */
+  #beyondMs = 0;
   /** The stages that run now: one, or, inside items, as many as there are items. */
   readonly stages = new Set<Gauged>();
   #unclaimedBefore = 0;
   #lateBefore = 0;
 
-  constructor(identity: StageIdentity, name = identity.name) {
+  /** `startedAt`: since when its slots count. */
+  constructor(identity: StageIdentity, name = identity.name, startedAt = now()) {
     this.identity = identity;
     this.name = name;
+    this.#startedAt = startedAt;
+    this.#slots = identity.slots;
   }
 
   get held(): number {
@@ -65,6 +74,23 @@ export class StageMeter {
     return this.#lateBefore + this.#sum((stage) => stage.demand.late);
   }
 
+  /** Items it can work on at once, now. */
+  get slots(): number {
+    return this.#slots;
+  }
+
+  /** The time that its slots offered in the first `elapsedMs`, added up over slots, in milliseconds. */
+  slotMs(elapsedMs: number): number {
+    return this.#slots * elapsedMs + this.#beyondMs;
+  }
+
+  /** It has another number of slots from now on. */
+  resize(slots: number): void {
+    if (slots === this.#slots) return;
+    this.#beyondMs += (this.#slots - slots) * (now() - this.#startedAt);
+    this.#slots = slots;
+  }
+
   get active(): number {
     return this.#sum((stage) => stage.active);
   }
@@ -75,6 +101,7 @@ export class StageMeter {
 
   /** The stage is subscribed to once more. */
   watch(stage: Gauged): void {
+    this.resize(this.identity.slots);
     this.stages.add(stage);
   }
 

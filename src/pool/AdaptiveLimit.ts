@@ -1,26 +1,34 @@
-/** Weight of the latest round in the moving average. */
+import { Elasticity } from './Elasticity.ts';
+
+/** Weight of the latest round in the moving average that says how long a round is. */
 const ALPHA = 0.4;
 /** What is left of the limit after a decrease. */
 const DECREASE = 0.9;
-/** Standard deviations above the moving average that call for a decrease. */
-const DEVIATIONS = 2.5;
-/** Two latencies that differ by less than this share are the same: sums of the same numbers differ by rounding. */
-const ROUNDING = 1e-9;
+/** Above this elasticity, more at work do hardly more: one percent more limit gives less than a tenth of one more results. */
+const SATURATED = 0.9;
+/** Rounds at the upper bound after which less is tried, to see whether less would do: else nobody would ever know. */
+const PROBE_EVERY = 20;
 
 /**
  * Additive increase, multiplicative decrease, one step a round; a round takes about as long as an attempt does.
  *
- * @see Adaptive request concurrency of Vector, for the rules and for the numbers above, which were found by simulation
- * there: https://vector.dev/docs/architecture/arc
+ * Whether more at work get more done is asked of the elasticity of latency, not, as others do, of latency itself: that
+ * one grows as well where a higher limit still pays, and what is normal is lost where it is compared with its own
+ * moving average. By simulation (`test/operators/adaptive.test.ts`).
+ *
+ * @see Adaptive request concurrency of Vector, for rounds, steps, and what is no sample: https://vector.dev/docs/architecture/arc
  */
 export class AdaptiveLimit {
   readonly #min: number;
   readonly #max: number;
-  /** Moving average and variance of the mean latency of a round; undefined: nothing was measured yet. */
-  #average: number | undefined = undefined;
-  #variance = 0;
+  readonly #elasticity = new Elasticity();
+  /** Moving average of the latency of a round; undefined: nothing was measured yet. */
+  #averageMs: number | undefined = undefined;
+  /** Rounds for which the limit has stood at the upper bound. */
+  #atMost = 0;
   /** Of this round. */
   #sumMs = 0;
+  #sumLoad = 0;
   #samples = 0;
   #reached = false;
   #pushedBack = false;
@@ -31,7 +39,7 @@ export class AdaptiveLimit {
     this.#max = max;
   }
 
-  /** As many are at work as may be: only then is there a reason to raise the limit. */
+  /** As many are at work as may be: only then is there a reason to change the limit. */
   reached(): void {
     this.#reached = true;
   }
@@ -41,38 +49,37 @@ export class AdaptiveLimit {
     this.#pushedBack = true;
   }
 
-  /** An attempt succeeded. Failures are no samples: a service that refuses is quick. */
-  sampled(latencyMs: number): void {
+  /** An attempt succeeded, with so many at work, this one included. Failures are no samples: a service that refuses is quick. */
+  sampled(latencyMs: number, load: number): void {
     this.#sumMs += latencyMs;
+    this.#sumLoad += load;
     this.#samples++;
   }
 
   /** The limit to go on with, now that an attempt has ended: another one where that ended a round. */
   next(limit: number, at: number): number {
     if (at < this.#endsAt) return limit;
-    const latency = this.#samples > 0 ? this.#sumMs / this.#samples : undefined;
-    const average = this.#average;
-    if (average === undefined && latency === undefined) return limit; // nobody knows how long a round is
-    const wanted = average === undefined ? limit : this.#judge(limit, latency, average);
-    this.#average = latency === undefined ? average : this.#learn(latency, average);
-    this.#endsAt = at + (this.#average ?? 0);
-    this.#sumMs = this.#samples = 0;
+    const first = this.#averageMs === undefined;
+    if (this.#samples > 0) this.#learn(this.#sumMs / this.#samples, this.#sumLoad / this.#samples);
+    if (this.#averageMs === undefined) return limit; // nobody knows how long a round is
+    const wanted = first ? limit : this.#judge(limit);
+    this.#endsAt = at + this.#averageMs;
+    this.#sumMs = this.#sumLoad = this.#samples = 0;
     this.#reached = this.#pushedBack = false;
     return Math.min(this.#max, Math.max(this.#min, wanted));
   }
 
-  #judge(limit: number, latency: number | undefined, average: number): number {
-    if (this.#pushedBack) return Math.floor(limit * DECREASE);
-    if (latency === undefined) return limit;
-    const high = average * (1 + ROUNDING);
-    if (latency > high + DEVIATIONS * Math.sqrt(this.#variance)) return Math.floor(limit * DECREASE);
-    return this.#reached && latency <= high ? limit + 1 : limit;
+  #learn(latencyMs: number, load: number): void {
+    const average = this.#averageMs ?? latencyMs;
+    this.#averageMs = average + ALPHA * (latencyMs - average);
+    this.#elasticity.learn(latencyMs, load);
   }
 
-  /** Exponentially weighted moving average, and its variance. */
-  #learn(latency: number, average = latency): number {
-    const off = latency - average;
-    this.#variance = (1 - ALPHA) * (this.#variance + ALPHA * off * off);
-    return average + ALPHA * off;
+  #judge(limit: number): number {
+    this.#atMost = limit < this.#max ? 0 : this.#atMost + 1;
+    if (this.#pushedBack) return Math.floor(limit * DECREASE);
+    if (!this.#reached || this.#samples === 0) return limit;
+    const less = this.#elasticity.value > SATURATED || this.#atMost > PROBE_EVERY;
+    return less ? Math.floor(limit * DECREASE) : limit + 1;
   }
 }

@@ -68,7 +68,7 @@ export class Gauges {
   /** A lane without a stage's name: that of the only stage, or of the only one that has slots. */
   #theOnly(lane: string): StageMeter | undefined {
     const meters = this.#meters();
-    const workers = meters.length > 1 ? meters.filter(({ identity }) => identity.slots > 0) : meters;
+    const workers = meters.length > 1 ? meters.filter(({ slots }) => slots > 0) : meters;
     if (workers.length > 1 || (workers.length === 0 && meters.length > 1)) {
       const names = meters.map(({ name }) => `${name}.${lane}`).reverse();
       this.problems.add(`row ${lane}: say of which stage: ${names.join(', ')}`);

@@ -141,6 +141,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
     this.#concurrency = concurrency;
     if (this.#freeWorker >= 0) this.#freeWorkers.push(this.#freeWorker);
     this.#freeWorker = -1;
+    this.meter.resize(concurrency);
     this.#freeWorkers.sort((a, b) => b - a);
     this.#startNext();
     this.demand.resize(concurrency + this.#settings.maxWaiting);

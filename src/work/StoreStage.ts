@@ -8,15 +8,16 @@ import { RetryClock, type RetryPolicy } from '../retry/RetryPolicy.ts';
 import { under } from '../tickets/current.ts';
 import { originsOf } from '../tickets/Origins.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
+import type { Concurrency } from './Concurrency.ts';
 import { ItemContext } from './ItemContext.ts';
 import type { DeadLetter, FailurePolicy } from './DeadLetter.ts';
-import type { Sink } from './Sink.ts';
+import type { Sink, SinkContext } from './Sink.ts';
 import { waitForRetry } from './withRetry.ts';
 
 export interface StoreSettings<T> {
   readonly maxItems: number;
   readonly maxWaitMs: number;
-  readonly concurrency: number;
+  readonly workers: Concurrency;
   readonly retry: RetryPolicy | undefined;
   readonly onFailure: FailurePolicy<T>;
 }
@@ -40,6 +41,9 @@ interface Batch<T> {
 export class StoreStage<T> extends Stage<T, T> {
   readonly #sink: Sink<T>;
   readonly #settings: StoreSettings<T>;
+  /** One attempt at a batch. */
+  readonly #store: Sink<T>['store'];
+  #concurrency: number;
   readonly #gathered = new RingQueue<Entry<T>>();
   readonly #confirmed = new RingQueue<Entry<T>>();
   /** The batches being stored, by worker number. */
@@ -50,11 +54,15 @@ export class StoreStage<T> extends Stage<T, T> {
   #batches = 0;
 
   constructor(identity: StageIdentity, subscriber: Subscriber<T>, sink: Sink<T>, settings: StoreSettings<T>) {
-    super(identity, subscriber, settings.maxItems * (settings.concurrency + 1));
+    super(identity, subscriber, limitOf(settings, settings.workers.limit));
     this.#sink = sink;
     this.#settings = settings;
     closeAtEnd(sink, this, subscriber);
     if (typeof settings.onFailure === 'object') settings.onFailure.serve(this, subscriber);
+    this.#concurrency = settings.workers.limit;
+    this.#store = settings.workers.measured((items: readonly T[], context: SinkContext) =>
+      Promise.resolve(sink.store(items, context)),
+    );
   }
 
   /** Batches being stored. */
@@ -64,6 +72,14 @@ export class StoreStage<T> extends Stage<T, T> {
 
   override get waiting(): number {
     return this.#gathered.size;
+  }
+
+  /** Sets another number of batches at once. A lowered one lets those that are being stored finish. */
+  resize(concurrency: number): void {
+    this.#concurrency = concurrency;
+    this.meter.resize(concurrency);
+    this.#storeNext();
+    this.demand.resize(limitOf(this.#settings, concurrency));
   }
 
   protected override accept(value: T, ticket: Ticket | null): void {
@@ -115,8 +131,8 @@ export class StoreStage<T> extends Stage<T, T> {
 
   /** Starts as many batches as are full, or due, and have a worker. */
   #storeNext(): void {
-    const { maxItems, concurrency } = this.#settings;
-    while (!this.dead && this.#gathered.size > 0 && this.#storing.size < concurrency) {
+    const { maxItems } = this.#settings;
+    while (!this.dead && this.#gathered.size > 0 && this.#storing.size < this.#concurrency) {
       if (this.#gathered.size < maxItems && !this.#due && !this.inputDone) break;
       const entries: Entry<T>[] = [];
       while (entries.length < maxItems && this.#gathered.size > 0) entries.push(this.#gathered.take());
@@ -195,7 +211,7 @@ export class StoreStage<T> extends Stage<T, T> {
       if (attempt > batch.attempts) batch.attempts = attempt;
       if (origins) forked.origins = origins;
       try {
-        await under(null, () => this.#sink.store(values, forked));
+        await under(null, () => this.#store(values, forked));
         return;
       } catch (error) {
         if (this.dead || !clock || (this.#sink.classify?.(error) ?? 'retry') !== 'retry') throw error;
@@ -264,4 +280,9 @@ export class StoreStage<T> extends Stage<T, T> {
     entry.state = 'gone';
     this.leave(entry.value, entry.ticket, reason);
   }
+}
+
+/** Items that may be gathered, being stored, or confirmed and not delivered: one batch beyond those being stored. */
+function limitOf({ maxItems }: { readonly maxItems: number }, concurrency: number): number {
+  return maxItems * (concurrency + 1);
 }

@@ -22,22 +22,30 @@ export interface AdaptiveOptions {
 
 /**
  * Finds out how many items to work on at once, from `min` up: `poolMap(work, { concurrency: adaptive({ min: 1, max: 50 }) })`.
+ *
+ *     source  abcdefg|
+ *     output  ------a-----b-----(cd)--(efg|)
+ *     active  1-----------2-----3-----0
+ *     poolMap(work, { concurrency: adaptive({ min: 1, max: 9 }), ordered: true })
+ *
  * It takes one step a round, which lasts as long as an attempt does on average:
  *
- * - **one more** where all workers were busy, and attempts were not slower than their moving average;
- * - **a tenth less** where an attempt was pushed back (`isPushback`), or attempts were slower than their average by more
- *   than 2.5 standard deviations;
+ * - **one more** where all workers were busy, and latency grows less than in proportion to how many are at work, so that
+ *   more get done;
+ * - **a tenth less** where an attempt was pushed back (`isPushback`), or where all were busy and latency grows in
+ *   proportion, so that the others only wait; and now and then at `max`, to see whether less does as much;
  * - **as many** otherwise.
  *
  * What is timed is an attempt that succeeds: from its start to the result of its promise, or the end of its Observable.
  * Failures, and the waits between the attempts of `withRetry`, are not. A result that waits for the stage below
  * occupies its worker, but does not count as busy. One that is given to several pools learns from all of them.
  *
- * It finds the throughput that a service can give, not the shortest queue in it: a service that lets requests wait
- * without a word, with latencies that vary, may be driven up to `max`.
+ * It seeks the throughput of the best fixed limit, and of limits with the same throughput a low one, with the shortest
+ * queue in the service. Where several programs share a service, each can gain at the cost of the others: then the
+ * service pushes back, or `max` is the bound.
  *
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
- * @see Adaptive request concurrency of Vector, whose rules these are: https://vector.dev/docs/architecture/arc
+ * @see Adaptive request concurrency of Vector, for rounds and steps: https://vector.dev/docs/architecture/arc
  */
 export function adaptive(options: AdaptiveOptions): Concurrency {
   const { min, max, isPushback = pushbackByDefault } = options;
@@ -85,6 +93,8 @@ class Attempts implements AttemptWatcher, OutcomeWatcher {
   readonly #pool: { atWork: number };
   #atWork = false;
   #since = 0;
+  /** How many were at work when it started, this one included. */
+  #load = 0;
 
   constructor(concurrency: AdaptiveConcurrency, pool: { atWork: number }) {
     this.#concurrency = concurrency;
@@ -96,12 +106,15 @@ class Attempts implements AttemptWatcher, OutcomeWatcher {
     this.left();
     this.#atWork = true;
     this.#since = now();
-    if (++this.#pool.atWork >= this.#concurrency.limit) this.#concurrency.controller.reached();
+    this.#load = ++this.#pool.atWork;
+    if (this.#load >= this.#concurrency.limit) this.#concurrency.controller.reached();
   }
 
   succeeded(): void {
     if (!this.#atWork) return;
-    this.#concurrency.controller.sampled(now() - this.#since);
+    // Some services share their time between those that are there, others have the later one wait.
+    const load = (this.#load + this.#pool.atWork) / 2;
+    this.#concurrency.controller.sampled(now() - this.#since, load);
     this.#ended();
   }
 

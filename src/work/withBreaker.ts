@@ -36,6 +36,10 @@ export interface BreakerOptions {
  * Then one item is tried. Where it succeeds, all go on; where it fails, it is `openMs` again. Items that wait keep their slots, so demand
  * closes and nothing is lost. Draining and abort end the wait: the item fails with a `BreakerOpenError`.
  *
+ * Waiting is the default, where breakers of servers fail at once: nobody sits behind an item of a pipeline who would
+ * rather have an error soon, and a failure here is a dead letter, or the end of the flow. Say `whenOpen: 'fail'` where
+ * there is another way for it, such as a second service, or where items are of no use later.
+ *
  * **The order of wrapping**: breaker outside, retry and timeout inside: `withBreaker(withRetry(withTimeout(work, …), …), …)`.
  * Then one item with all its attempts counts once, and nobody waits between attempts on a breaker that is open. All
  * that call the same wrapped work share the breaker: wrap once for each service.

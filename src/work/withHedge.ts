@@ -23,6 +23,13 @@ const MAX_SAVED = 10;
 /**
  * Starts a second attempt where the first is slow, and takes what succeeds first; the other one is aborted.
  *
+ *     source      ab-|
+ *     a           -----!
+ *     a             --A|
+ *     b            B|
+ *     output    ----B--(A|)
+ *     poolMap(withHedge(work, { afterPercentile: 90, maxExtraShare: 0.1 }), { concurrency: 2 })    after 20 items of 2 ms
+ *
  * An attempt is slow that takes longer than `afterPercentile` % of the latest 128 successes did; before there are 20,
  * nothing is hedged. Each item earns `maxExtraShare` of a second attempt, so that a service that is slow altogether
  * is not asked twice as often. Both attempts are in the slot of the item. It fails when both have failed, or the

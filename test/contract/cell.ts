@@ -147,11 +147,7 @@ export const cellLaws: readonly Law[] = [
         'toldOf(reject, value, (error) => subscriber.error(error))',
       ),
       without(BATCH, 'under(null, () => this.#bounds.weigh(value))', 'this.#bounds.weigh(value)'),
-      without(
-        STORE,
-        'under(null, () => this.#sink.store(values, forked))',
-        'this.#sink.store(values, forked)',
-      ),
+      without(STORE, 'under(null, () => this.#store(values, forked))', 'this.#store(values, forked)'),
       without(
         PULL,
         'under(null, () => {\n          onSettled({ value, failure });\n        });',

@@ -454,11 +454,7 @@ export const operatorLaws: readonly Law[] = [
         'super(identity, subscriber, settings.concurrency + settings.maxWaiting);',
         'super(identity, subscriber, settings.concurrency + settings.maxWaiting + 1);',
       ),
-      without(
-        'src/work/StoreStage.ts',
-        'settings.maxItems * (settings.concurrency + 1)',
-        'settings.maxItems * (settings.concurrency + 2)',
-      ),
+      without('src/work/StoreStage.ts', 'maxItems * (concurrency + 1)', 'maxItems * (concurrency + 2)'),
     ],
   },
   {

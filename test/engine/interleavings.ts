@@ -155,16 +155,22 @@ class Interleaving {
   }
 
   #flow(): Observable<number> {
-    const stores = this.#plan.stages.some(({ kind }) => kind === 'store');
+    const stages = this.#plan.stages;
+    const stores = stages.some(({ kind }) => kind === 'store');
+    const gathers = stages.findIndex(({ kind }) => kind === 'store' || kind === 'batch');
+    const onlyLastStores = stores && gathers === stages.length - 1;
     const onSettled = ({ value, failure }: { value: number; failure: unknown }): void => {
       this.settled.push({ item: value, failed: failure !== undefined });
       const safe = stores ? this.stored.has(value) : this.out.includes(value);
       const done = safe || this.rejected.includes(value) || this.dead.includes(value);
       this.#expect(done || failure !== undefined, `I2: ${value} was acknowledged before its outcome`);
+      // Elsewhere it may be: held by a stage below the store, or in one batch with an item that was handed back.
+      const stays = onlyLastStores && failure !== undefined && this.stored.has(value);
+      this.#expect(!stays, `I2: ${value} was handed back after its sink had confirmed`);
     };
     let flow = this.#lib.fromPull(() => this.#source(), { onSettled });
     let burst = 0;
-    for (const [at, spec] of this.#plan.stages.entries()) {
+    for (const [at, spec] of stages.entries()) {
       const name = `${spec.kind} ${at}`;
       this.#limits.set(name, limitOf(spec) + burst);
       burst = spec.kind === 'batch' ? spec.maxItems - 1 : 0;
@@ -339,8 +345,8 @@ export const interleavings: readonly Scenario[] = [
       {
         says: 'an item is acknowledged before its sink has confirmed',
         file: 'src/work/StoreStage.ts',
-        find: 'await under(null, () => this.#sink.store(values, forked));',
-        replace: 'void under(null, () => this.#sink.store(values, forked));',
+        find: 'await under(null, () => this.#store(values, forked));',
+        replace: 'void under(null, () => this.#store(values, forked));',
       },
       {
         says: 'what is left is not listed',

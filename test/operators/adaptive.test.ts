@@ -32,15 +32,24 @@ function queueing(
   };
 }
 
+/** How much longer or shorter than said, from chance. */
+type Jitter = (random: () => number) => number;
+
 /** Results a second, and the mean limit, in the second half of `ms` milliseconds of a source that never ends. */
-function trial(latency: Latency, concurrency: Concurrency, ms: number): { rate: number; limit: number } {
-  const random = chances(1);
+function trial(
+  latency: Latency,
+  concurrency: Concurrency,
+  ms: number,
+  jitter: Jitter,
+  seed = 1,
+): { rate: number; limit: number } {
+  const random = chances(seed);
   const limits: number[] = [];
   let atWork = 0;
   let done = 0;
   virtual(({ flush }) => {
     const work = (value: number): Observable<number> =>
-      timer(latency(++atWork, frame()) * (0.9 + 0.2 * random())).pipe(
+      timer(latency(++atWork, frame()) * jitter(random)).pipe(
         map(() => {
           atWork--;
           if (frame() > ms / 2) done++;
@@ -57,21 +66,62 @@ function trial(latency: Latency, concurrency: Concurrency, ms: number): { rate: 
   return { rate: (done * 2_000) / ms, limit: limits.reduce((a, b) => a + b) / limits.length };
 }
 
-const services: [name: string, make: () => Latency][] = [
-  ['a constant latency', () => () => 100],
-  ['a latency that grows with the load', () => (n) => 50 + 10 * n],
-  ['ten servers and a queue', () => queueing(10, 100)],
-  ['a sudden slowdown', () => queueing(20, 100, { at: 10_000, servers: 10, ms: 200 })],
+const jitters: Record<string, Jitter> = {
+  'to the millisecond': () => 1,
+  'by 10 %': (random) => 0.9 + 0.2 * random(),
+  'by 50 %': (random) => 0.5 + random(),
+  'half of it exponential': (random) => 0.5 - 0.5 * Math.log(random()),
+};
+/** Each with a limit that it should not need more than. */
+const services: [name: string, make: () => Latency, enough: number][] = [
+  ['a constant latency', () => () => 100, 30],
+  ['a latency that grows with the load', () => (n) => 50 + 10 * n, 30],
+  ['one that grows slowly', () => (n) => 100 + 2 * n, 30],
+  ['one that grows faster and faster', () => (n) => 50 + (n * n) / 4, 17],
+  ['ten servers and a queue', () => queueing(10, 100), 20],
+  ['a sudden slowdown', () => queueing(20, 100, { at: 10_000, servers: 10, ms: 200 }), 30],
+  ['a sudden slowdown, whatever the load', () => (_, at) => (at < 10_000 ? 100 : 300), 30],
+];
+const seeds: [jitter: string, seed: number][] = [
+  ['to the millisecond', 1],
+  ['by 10 %', 1],
+  ['by 10 %', 2],
+  ['by 50 %', 1],
+  ['half of it exponential', 1],
+  ['half of it exponential', 2],
 ];
 
-describe('adaptive, against simulated services whose latencies vary by 10 %', () => {
-  it.each(services)('settles within a fifth of the best fixed limit: %s', (_name, make) => {
-    const best = Math.max(
-      ...[5, 10, 20, 30].map((limit) => trial(make(), new Concurrency(limit), 30_000).rate),
+describe('adaptive, against simulated services, settles within a fifth of the best fixed limit', () => {
+  describe.each(services)('%s', (_name, make, enough) => {
+    it.each(seeds)('that varies %s, seed %i', (name, seed) => {
+      const jitter = jitters[name]!;
+      const best = Math.max(
+        ...[14, 30].map((limit) => trial(make(), new Concurrency(limit), 30_000, jitter, seed).rate),
+      );
+      expect(best).toBeGreaterThan(45);
+      const { rate, limit } = trial(make(), adaptive({ min: 1, max: 30 }), 30_000, jitter, seed);
+      expect(rate / best).toBeGreaterThan(0.8);
+      expect(limit).toBeLessThanOrEqual(enough);
+    });
+  });
+
+  it('from above, too: what was set too high comes down, though the service never says a word', () => {
+    const workers = adaptive({ min: 1, max: 30 });
+    workers.set(30);
+    const { rate, limit } = trial(queueing(5, 50), workers, 30_000, jitters['by 10 %']!);
+    expect(rate).toBeGreaterThan(90);
+    expect(limit).toBeLessThan(12);
+  });
+
+  it('and where more only waits longer, has hardly more than min', () => {
+    const { rate, limit } = trial(
+      (n) => 5 * n,
+      adaptive({ min: 2, max: 30 }),
+      20_000,
+      () => 1,
     );
-    expect(best).toBeGreaterThan(45);
-    const { rate } = trial(make(), adaptive({ min: 1, max: 30 }), 30_000);
-    expect(rate / best).toBeGreaterThan(0.8);
+    expect(rate).toBeGreaterThan(190);
+    expect(limit).toBeLessThan(5);
   });
 
   it('a service that refuses what is over its capacity: hovers just below it', () => {
@@ -140,6 +190,14 @@ const answering = (ms: number): ((value: number) => Observable<number>) => {
 describe('adaptive', () => {
   it('takes one step a round: the first round is measured, then one more each', () => {
     expect(limitsOf(adaptive({ min: 1, max: 5 }), answering(10), 80)).toEqual([1, 1, 2, 3, 4, 5, 5, 5]);
+  });
+
+  it('tries less, now and then, where it has long been at max', () => {
+    const limits = limitsOf(adaptive({ min: 1, max: 9 }), answering(10), 2_000);
+    const short = limits.slice(20).filter((limit) => limit < 9);
+    expect(short.length).toBeGreaterThan(2);
+    expect(short.length).toBeLessThan(limits.length / 10);
+    expect(Math.min(...short)).toBe(8);
   });
 
   it('stays between min and max', () => {
@@ -216,7 +274,7 @@ describe('adaptive', () => {
       },
       { ...delays([1]), delayMs: () => 50 + ((failed.size * 37) % 400) },
     );
-    const limits = limitsOf(workers, work, 5_000);
+    const limits = limitsOf(workers, work, 1_500);
     expect(limits.at(-1)).toBe(9);
     expect(limits.toSorted((a, b) => a - b)).toEqual(limits);
     const pushed = adaptive({ min: 1, max: 99 });
@@ -270,32 +328,41 @@ describe('adaptive, of promises', () => {
   });
 });
 
+/** What is left after a pushback; where nobody asks for more; where all do; and whether a queue was found. */
+const RIGHT = [18, 2, 9, true];
+function figures(of: typeof adaptive): unknown[] {
+  const pushed = of({ min: 1, max: 99 });
+  pushed.set(20);
+  limitsOf(pushed, failingLater({ status: 429 }), 13);
+  const idle = of({ min: 2, max: 9 });
+  limitsOf(idle, answering(10), 200, timer(0, 20));
+  const busy = limitsOf(of({ min: 3, max: 99 }), answering(10), 80);
+  const { limit } = trial(queueing(10, 100), of({ min: 1, max: 30 }), 30_000, () => 1);
+  return [pushed.limit, idle.limit, busy.at(-1), limit < 20];
+}
+
 describe('a twin of adaptive is found out that', () => {
   afterAll(removeMutants);
   const file = 'src/pool/AdaptiveLimit.ts';
 
   it.each([
     ['never takes less', { file, find: 'const DECREASE = 0.9;', replace: 'const DECREASE = 1;' }],
-    ['takes more where nobody asked', { file, find: 'this.#reached && latency', replace: 'latency' }],
+    ['takes more where nobody asked', { file, find: '!this.#reached || ', replace: '' }],
+    [
+      'never finds that more only waits',
+      { file, find: 'const SATURATED = 0.9;', replace: 'const SATURATED = 9;' },
+    ],
+    [
+      'stays at max for ever',
+      { file, find: 'const PROBE_EVERY = 20;', replace: 'const PROBE_EVERY = Infinity;' },
+    ],
     ['takes a step at each result', { file, find: 'at < this.#endsAt', replace: 'at < 0' }],
   ])('%s', async (_says, sabotage) => {
     const twin = await mutant<{ adaptive: typeof adaptive }>('operators/index.ts', sabotage);
-    const pushed = twin.adaptive({ min: 1, max: 99 });
-    pushed.set(20);
-    limitsOf(pushed, failingLater({ status: 429 }), 13);
-    const idle = twin.adaptive({ min: 2, max: 9 });
-    limitsOf(idle, answering(10), 200, timer(0, 20));
-    const busy = limitsOf(twin.adaptive({ min: 3, max: 99 }), answering(10), 80);
-    expect([pushed.limit, idle.limit, busy.at(-1)]).not.toEqual([18, 2, 9]);
+    expect(figures(twin.adaptive)).not.toEqual(RIGHT);
   });
 
   it('has none of these faults', () => {
-    const pushed = adaptive({ min: 1, max: 99 });
-    pushed.set(20);
-    limitsOf(pushed, failingLater({ status: 429 }), 13);
-    const idle = adaptive({ min: 2, max: 9 });
-    limitsOf(idle, answering(10), 200, timer(0, 20));
-    const busy = limitsOf(adaptive({ min: 3, max: 99 }), answering(10), 80);
-    expect([pushed.limit, idle.limit, busy.at(-1)]).toEqual([18, 2, 9]);
+    expect(figures(adaptive)).toEqual(RIGHT);
   });
 });

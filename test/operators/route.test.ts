@@ -1,4 +1,4 @@
-import { map, take, type OperatorFunction } from 'rxjs';
+import { lastValueFrom, map, take, toArray, type OperatorFunction } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { fromPull, poolMap, retryDelayed, delays, route, runFlow } from 'sluice';
 import { settle, sleep } from '../flow/settling.ts';
@@ -91,6 +91,18 @@ describe('route', () => {
     const { stages, delivered, end } = await runFlow(flow);
     expect(stages[0]).toMatchObject({ name: 'route', in: 4, out: 3, rejected: 1, held: 0 });
     expect({ delivered, end }).toEqual({ delivered: 3, end: 'completed' });
+  });
+
+  it('takes numbers and symbols for names as well', async () => {
+    const odd = Symbol('odd');
+    const times = (factor: number): OperatorFunction<number, number> => map((n) => n * factor);
+    const flow = fromPull([1, 2, 3, 4]).pipe(
+      route((n) => (n === 4 ? 4 : n % 2 === 0 ? 2 : odd) as never, {
+        branches: { 2: times(10), 4: times(100), [odd]: times(1) },
+        maxWaiting: 1,
+      }),
+    );
+    expect(await lastValueFrom(flow.pipe(toArray()))).toEqual([1, 20, 3, 400]);
   });
 
   it('does not take what an object inherits for a branch', async () => {

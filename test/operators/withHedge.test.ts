@@ -78,6 +78,66 @@ describe('withHedge', () => {
     expect(attempts).toBeLessThanOrEqual(1_050);
   });
 
+  it.each([
+    [1, 0],
+    [2, 0.01],
+    [3, 0.05],
+    [4, 0.2],
+    [5, 1],
+  ])(
+    'keeps to its share, has no loser at work, and loses no item: seed %i, share %d',
+    async (seed, share) => {
+      let state = seed * 7_919;
+      const chance = (): number => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647;
+      const running = new Set<AbortSignal>();
+      const starts: number[] = [];
+      let begun = 0;
+      let hedged = 0;
+      const bothFailed = new Set<number>();
+      const failures = new Map<number, number>();
+      const work = (n: number, { attempt, signal }: WorkContext): Promise<number> => {
+        if (attempt === 1) begun++;
+        else hedged++;
+        expect(hedged, 'at every instant').toBeLessThanOrEqual(begun * share + 1e-9);
+        starts.push(n);
+        running.add(signal);
+        const slow = n % 400 > 300; // slow altogether, in bursts
+        const ms = slow ? 100 + 200 * chance() : 5 + 10 * chance() ** 4 * 20;
+        const fails = chance() < 0.05;
+        return new Promise((resolve, reject) => {
+          const timer = setTimeout(() => {
+            running.delete(signal);
+            if (fails) failures.set(n, (failures.get(n) ?? 0) + 1);
+            if (fails) reject(new Error('unlucky'));
+            else resolve(n);
+          }, ms);
+          signal.addEventListener('abort', () => {
+            clearTimeout(timer);
+            running.delete(signal);
+          });
+        });
+      };
+      const run = runFlow(
+        fromPull(Array.from({ length: 2_000 }, (_, i) => i)).pipe(
+          poolMap(withHedge(work, { afterPercentile: 80, maxExtraShare: share }), {
+            concurrency: 7,
+            onFailure: ({ value }) => void bothFailed.add(value),
+          }),
+        ),
+      );
+      await vi.advanceTimersByTimeAsync(1_000_000);
+      const { delivered, dead, retried } = await run;
+      expect(delivered + dead).toBe(2_000);
+      expect([retried, starts.length]).toEqual([hedged, 2_000 + hedged]);
+      expect(running.size).toBe(0);
+      expect(vi.getTimerCount()).toBe(0);
+      if (share === 0) expect(hedged).toBe(0);
+      else expect(hedged).toBeGreaterThan(2_000 * Math.min(share, 0.1) * 0.8);
+      // Dead are only those of whom every attempt has failed.
+      for (const n of bothFailed) expect(failures.get(n)).toBe(starts.filter((other) => other === n).length);
+    },
+  );
+
   it('fails where both fail, and where the first does before the second starts', async () => {
     const takes: Takes = (n, attempt) => {
       if (n === 30) return attempt === 1 ? -20 : -15; // both

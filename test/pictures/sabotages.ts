@@ -5,6 +5,8 @@ export interface Fault extends Sabotage {
   readonly says: string;
 }
 
+const hedge = 'src/work/withHedge.ts';
+const limit = 'src/pool/AdaptiveLimit.ts';
 const pool = 'src/work/PoolStage.ts';
 const queue = 'operators/boundedQueue.ts';
 const batch = 'operators/batch.ts';
@@ -445,8 +447,8 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
     {
       says: 'emits before the sink has confirmed',
       file: 'src/work/StoreStage.ts',
-      find: 'await under(null, () => this.#sink.store(values, forked));',
-      replace: 'void under(null, () => this.#sink.store(values, forked));',
+      find: 'await under(null, () => this.#store(values, forked));',
+      replace: 'void under(null, () => this.#store(values, forked));',
     },
     {
       says: 'bad data is not cut in halves',
@@ -505,6 +507,53 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
       file: 'src/work/withBreaker.ts',
       find: 'fail(new BreakerOpenError(breaker.remainingMs));\n        });',
       replace: '});',
+    },
+  ],
+  withHedge: [
+    { says: 'no second attempt', file: hedge, find: 'if (saved < 1) return;', replace: 'return;' },
+    { says: 'a second attempt at once', file: hedge, find: 'after(slow, ', replace: 'after(0, ' },
+    { says: 'as many second attempts as one likes', file: hedge, find: 'saved--;', replace: '' },
+    {
+      says: 'the slower one goes on',
+      file: hedge,
+      find: "if (other !== item) other.abort(new Error('the other attempt was quicker'));",
+      replace: 'void other;',
+    },
+    {
+      says: 'the first failure is the end',
+      file: hedge,
+      find: 'if (over || ++failed < attempts.length) return;',
+      replace: 'if (over) return;',
+    },
+    {
+      says: 'unsubscribing leaves them at work',
+      file: hedge,
+      find: 'for (const item of attempts) item.abort(outer.signal.reason);',
+      replace: '',
+    },
+  ],
+  adaptive: [
+    { says: 'never more', file: limit, find: ': limit + 1;', replace: ': limit;' },
+    { says: 'two more a round', file: limit, find: ': limit + 1;', replace: ': limit + 2;' },
+    { says: 'more than max', file: limit, find: 'Math.min(this.#max, ', replace: 'Math.min(Infinity, ' },
+    { says: 'more where nobody asked', file: limit, find: '!this.#reached || ', replace: '' },
+    {
+      says: 'a service that has too much to do is not heard',
+      file: limit,
+      find: 'if (this.#pushedBack)',
+      replace: 'if (this.#samples < 0)',
+    },
+    {
+      says: 'each failure is taken for too much to do',
+      file: 'src/work/adaptive.ts',
+      find: 'if (this.#concurrency.isPushback(error))',
+      replace: 'if (error)',
+    },
+    {
+      says: 'nobody asks whether more get done',
+      file: limit,
+      find: 'this.#elasticity.value > SATURATED',
+      replace: 'this.#samples < 0',
     },
   ],
 };
