@@ -139,8 +139,8 @@ export const resizing: readonly Scenario[] = [
       {
         says: 'a lowered limit is not heard of',
         file: 'src/work/PoolStage.ts',
-        find: '    this.#concurrency = concurrency;\n    this.#freeWorkers',
-        replace: '    this.#concurrency = Math.max(concurrency, this.#concurrency);\n    this.#freeWorkers',
+        find: '    this.#concurrency = concurrency;\n',
+        replace: '    this.#concurrency = Math.max(concurrency, this.#concurrency);\n',
       },
       {
         says: 'a raised limit starts one too many',

@@ -151,9 +151,9 @@ export const sources: readonly Scenario[] = [
     twins: [
       {
         says: 'the end waits for what closes for ever',
-        file: 'src/flow/runFlow.ts',
-        find: 'const CLOSE_TIMEOUT_MS = 1_000;',
-        replace: 'const CLOSE_TIMEOUT_MS = 1e9;',
+        file: 'src/flow/Run.ts',
+        find: '  closeWithinMs = 1_000;',
+        replace: '  closeWithinMs = 1e9;',
       },
     ],
   },
