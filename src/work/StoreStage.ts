@@ -88,7 +88,7 @@ export class StoreStage<T> extends Stage<T, T> {
     this.#storeNext();
   }
 
-  /** The ticket of a stored item settles here: what becomes of it below is not the source's concern. */
+  /** Nobody below has to know: a stored item needs no outcome there, though a stage below that takes it in delays its own. */
   override announced(): void {
     // Stages below a store need no tickets.
   }

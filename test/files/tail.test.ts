@@ -47,11 +47,12 @@ test('what is added comes, whole lines only, from the end or the start', async (
 });
 
 test('a file that is renamed is read to its end, then the new one from its beginning', async () => {
-  const path = folder.file('rotates.log', '');
+  const path = folder.file('rotates.log', 'first\n');
   await followed(
     path,
     async (until) => {
-      const all: string[] = [];
+      const all = ['first'];
+      await until(...all); // it is open
       for (let n = 0; n < 5; n++) {
         appendFileSync(path, `${n}a\n${n}b`);
         renameSync(path, `${path}.${n}`);
