@@ -1,6 +1,4 @@
 import { PostgresConnections } from '../connectors/postgres.ts';
-import { debugLine } from '../flow/debug.ts';
-import { runFlow } from '../flow/runFlow.ts';
 import type { CollectSettings } from './arguments.ts';
 import { BadRecords } from './badRecords.ts';
 import { BadRecordError, reason, UsageError } from './failures.ts';
@@ -9,6 +7,7 @@ import type { Interrupts } from './interrupts.ts';
 import { pipeline, readable, type ReadRow } from './pipeline.ts';
 import { startProgress, summary } from './progress.ts';
 import { parseRecord } from './record.ts';
+import { supervise } from './supervise.ts';
 import { Target } from './target.ts';
 import { verdict } from './verdict.ts';
 import { compileWhere, type Where } from './where.ts';
@@ -37,34 +36,14 @@ export async function collect(settings: CollectSettings, interrupts: Interrupts)
 
   const progress = await startProgress(settings.verbose);
   const flow = pipeline({ input, read, target, bad, progress, settings });
-  const run = runFlow(flow, {
-    drainSignal: AbortSignal.any([interrupts.drain, stopAtBad.signal]),
-    signal: interrupts.abort,
+  const { report, failure } = await supervise(flow, {
+    progress,
+    interrupts,
+    stop: stopAtBad.signal,
     drainTimeoutMs: settings.drainTimeoutMs,
-    onWarning: (message) => progress.note(message),
-    ...(settings.verbose && {
-      debug: (event) => progress.note(debugLine(readable(event)).replace('[sluice] ', '')),
-    }),
+    verbose: settings.verbose,
+    readable,
   });
-  const watching = run.stats$.subscribe({
-    next: (stats) => progress.show(stats),
-    error: () => undefined, // it never does: `run` itself tells
-  });
-  const drained = () => progress.note('stopping: finishing what was read; once more stops at once');
-  interrupts.drain.addEventListener('abort', drained);
-
-  let failure: { readonly error: unknown } | undefined;
-  await run.then(
-    () => undefined,
-    (error: unknown) => {
-      failure = { error };
-    },
-  );
-  interrupts.drain.removeEventListener('abort', drained);
-  watching.unsubscribe();
-  progress.stop();
-
-  const report = run.report();
   process.stdout.write(summary(report, report.explain()));
   return verdict(report, failure, { bad, input, settings, interrupted: interrupts.drain.aborted });
 }

@@ -2,13 +2,12 @@ import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Observable } from 'rxjs';
-import { debugLine } from '../flow/debug.ts';
 import type { FlowReport } from '../flow/report.ts';
-import { runFlow } from '../flow/runFlow.ts';
 import type { RunSettings } from './arguments.ts';
 import { codeOf, reason, UsageError } from './failures.ts';
 import type { Interrupts } from './interrupts.ts';
 import { startProgress, summary } from './progress.ts';
+import { supervise } from './supervise.ts';
 
 /** What a module that is run may ask for. */
 export interface RunContext {
@@ -24,34 +23,12 @@ export async function run(settings: RunSettings, interrupts: Interrupts): Promis
   const flow = await interrupts.orInterrupted(flowOf(settings.module, context));
 
   const progress = await startProgress(settings.verbose);
-  const running = runFlow(flow, {
-    drainSignal: interrupts.drain,
-    signal: interrupts.abort,
+  const { report, failure } = await supervise(flow, {
+    progress,
+    interrupts,
     drainTimeoutMs: settings.drainTimeoutMs,
-    onWarning: (message) => progress.note(message),
-    ...(settings.verbose && {
-      debug: (event) => progress.note(debugLine(event).replace('[sluice] ', '')),
-    }),
+    verbose: settings.verbose,
   });
-  const watching = running.stats$.subscribe({
-    next: (stats) => progress.show(stats),
-    error: () => undefined, // it never does: `running` itself tells
-  });
-  const drained = () => progress.note('stopping: finishing what was read; once more stops at once');
-  interrupts.drain.addEventListener('abort', drained);
-
-  let failure: { readonly error: unknown } | undefined;
-  await running.then(
-    () => undefined,
-    (error: unknown) => {
-      failure = { error };
-    },
-  );
-  interrupts.drain.removeEventListener('abort', drained);
-  watching.unsubscribe();
-  progress.stop();
-
-  const report = running.report();
   process.stdout.write(summary(report, report.explain(), report.delivered));
   return verdict(report, failure, interrupts.drain.aborted);
 }

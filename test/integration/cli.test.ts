@@ -506,7 +506,7 @@ describe('what is wrong is found before anything is written', () => {
     ['no column', '{"id":1,"value":1,"worth":1}', ":1: field 'worth' has no column in orders"],
     ['wrong type', '{"id":1,"value":"much"}', ":1: field 'value' is refused by the database"],
     ['not null', '{"id":1}', ":1: field 'value' is refused by the database"],
-    ['constraint', '{"id":1,"value":9999}', ':1: the database refuses it'],
+    ['constraint', '{"id":1,"value":9999}', ":1: field 'value' is refused by the database"],
   ])('the first record: %s', async (_name, line, message) => {
     const ended = await collect(['--input', await file([line, ...orders(10)])]);
     expect(ended).toMatchObject({ code: 2, stdout: '' });
