@@ -26,7 +26,7 @@ export function after(delayMs: number, run: () => void): Subscription {
 }
 
 /** How long one stretch of work may keep the event loop from turning, in milliseconds. */
-const STRETCH_MS = 20;
+const STRETCH_MS = 15;
 /** Turns of a loop between two looks at the clock. */
 const LOOK_EVERY = 64;
 
