@@ -336,7 +336,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
   #start(job: Job<T, R>): void {
     let worker = this.#freeWorker;
     if (worker >= 0) this.#freeWorker = -1;
-    else worker = this.#freeWorkers.pop() ?? this.#workers.length;
+    else worker = this.#nextWorker();
     if (this.#workers[worker] !== job) this.#workers[worker] = job;
     this.#working++;
     job.worker = worker;
@@ -440,11 +440,19 @@ export class PoolStage<T, R> extends Stage<T, R> {
   #vacate(job: Job<T, R>): void {
     // After a lowered limit, the numbers above it are the last to be taken.
     const { worker } = job;
-    if (worker >= this.#concurrency) this.#freeWorkers.unshift(worker);
-    else if (this.#freeWorker < 0) this.#freeWorker = worker;
-    else this.#freeWorkers.push(worker);
+    if (this.#freeWorker < 0 && worker < this.#concurrency) this.#freeWorker = worker;
+    else this.#setAside(worker);
     this.#working--;
     if (!this.#plain) this.#line.done(job);
+  }
+
+  #setAside(worker: number): void {
+    if (worker < this.#concurrency) this.#freeWorkers.push(worker);
+    else this.#freeWorkers.unshift(worker);
+  }
+
+  #nextWorker(): number {
+    return this.#freeWorkers.pop() ?? this.#workers.length;
   }
 
   #recycle(job: Job<T, R>): void {
