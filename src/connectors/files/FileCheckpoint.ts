@@ -24,7 +24,8 @@ export interface FileCheckpointOptions {
  * damaged one is never a start from the beginning: the copy before is used, with a warning, or the flow fails with
  * `CheckpointError`. To begin anew, remove both.
  *
- * For one source at a time, and one process.
+ * For one source at a time, and one process: two at once are not kept apart, and lose items. Nor is another file of the
+ * same name always noticed: of CSV, and of what is compressed, only lines are counted.
  *
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
  */
