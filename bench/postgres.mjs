@@ -86,7 +86,8 @@ const comparisons = [
       await pipeline(Readable.from(text()), client.query(copyFrom('COPY orders FROM STDIN')));
       client.release();
     },
-    sluice: () => throughSluice(5_000, { via: 'copy' }),
+    // A larger batch: each COPY has its own price at the server.
+    sluice: () => throughSluice(20_000, { via: 'copy' }),
   },
   {
     title: 'COPY, with a key ÷ staging COPY + one upsert',
