@@ -2,7 +2,6 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { PoolClient } from 'pg';
 import type { from as copyFrom } from 'pg-copy-streams';
-import { copyText } from './copyText.ts';
 
 type CopyFrom = typeof copyFrom;
 
@@ -17,10 +16,10 @@ export function copyDriver(): Promise<CopyFrom | undefined> {
   return loading;
 }
 
-/** Carries out a COPY … FROM STDIN of these columns. If it rejects, none of it is there. */
+/** Carries out a COPY … FROM STDIN of these rows. If it rejects, none of it is there. */
 export async function copyInto(
   text: string,
-  values: readonly (readonly unknown[])[],
+  rows: Iterable<Buffer>,
   { client, queryTimeoutMs }: { readonly client: PoolClient; readonly queryTimeoutMs: number | undefined },
 ): Promise<void> {
   const from = await copyDriver();
@@ -28,5 +27,5 @@ export async function copyInto(
   const copy = from(text);
   // pg reads it off a query, as it does for its own.
   if (queryTimeoutMs !== undefined) Object.assign(copy, { query_timeout: queryTimeoutMs });
-  await pipeline(Readable.from(copyText(values), { objectMode: true, highWaterMark: 2 }), client.query(copy));
+  await pipeline(Readable.from(rows, { objectMode: true, highWaterMark: 2 }), client.query(copy));
 }

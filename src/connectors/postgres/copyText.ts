@@ -32,14 +32,20 @@ function cell(value: unknown): string {
 /** Characters in a chunk, about. */
 const chunkLength = 64 * 1_024;
 
-/** Rows, given as their columns, in the text format of COPY. */
-export function* copyText(columns: readonly (readonly unknown[])[]): Generator<Buffer> {
-  const [first = [], ...rest] = columns;
+/**
+ * Rows in the text format of COPY.
+ *
+ * @param read Reads each column's value of a row.
+ */
+export function* copyText<Row>(
+  rows: readonly Row[],
+  read: readonly ((row: Row) => unknown)[],
+): Generator<Buffer> {
+  const last = read.length - 1;
   let text = '';
-  for (let row = 0; row < first.length; row++) {
-    text += cell(first[row]);
-    for (const values of rest) text += `\t${cell(values[row])}`;
-    text += '\n';
+  for (const row of rows) {
+    for (let i = 0; i < last; i++) text += cell(read[i]!(row)) + '\t';
+    text += cell(read[last]!(row)) + '\n';
     if (text.length < chunkLength) continue;
     yield Buffer.from(text);
     text = '';

@@ -86,16 +86,23 @@ function oneForEachKey(items: readonly Row[], rules: RowRules): readonly Row[] {
 
 /** The rows to write, grouped by the properties that they have. */
 export function arrange(items: readonly Row[], rules: RowRules): RowGroup[] {
+  const rows = oneForEachKey(rules.nul === 'strip' ? items.map(withoutNul) : items, rules);
+  if (rows.length === 0) return [];
+  const written = propertiesOf(rows[0]!, rules.columns);
+  const alike = rows.every((row) => hasExactly(row, written, rules.columns));
+  return alike ? [{ properties: [...written].sort(), rows }] : groupsOf(rows, rules);
+}
+
+function groupsOf(rows: readonly Row[], { columns }: RowRules): RowGroup[] {
   const groups = new Map<string, { properties: string[]; rows: Row[] }>();
-  const cleaned = rules.nul === 'strip' ? items.map(withoutNul) : items;
   // Most rows have what the row before them has.
   let previous: { readonly written: readonly string[]; readonly rows: Row[] } | undefined;
-  for (const row of oneForEachKey(cleaned, rules)) {
-    if (previous && hasExactly(row, previous.written, rules.columns)) {
+  for (const row of rows) {
+    if (previous && hasExactly(row, previous.written, columns)) {
       previous.rows.push(row);
       continue;
     }
-    const written = propertiesOf(row, rules.columns);
+    const written = propertiesOf(row, columns);
     const properties = [...written].sort();
     const shape = JSON.stringify(properties);
     let group = groups.get(shape);
@@ -141,16 +148,18 @@ interface Convertible {
   toPostgres(convert: (value: unknown) => unknown): unknown;
 }
 
+/** What pg is to send for one column of a row. */
+export type ReadValue = (row: Row) => unknown;
+
 /**
- * The values of one column, as pg is to send them. JSON is written here: pg would take an array for a PostgreSQL array and
- * a string for JSON text. An array becomes text of its own, since `unnest` would take apart its dimensions with the rows'.
+ * Reads the values of one column, as pg is to send them. JSON is written here: pg would take an array for a PostgreSQL array
+ * and a string for JSON text. An array becomes text of its own, since `unnest` would take apart its dimensions with the rows'.
  */
-export function columnValues(
-  rows: readonly Row[],
+export function reader(
   property: string,
-  column: Column,
+  column: Pick<Column, 'isArray' | 'isJson'>,
   { table, nul }: Pick<RowRules, 'table' | 'nul'>,
-): unknown[] {
+): ReadValue {
   const json = (value: unknown): unknown => {
     if (value === null || value === undefined) return null;
     try {
@@ -161,7 +170,7 @@ export function columnValues(
     }
   };
 
-  return rows.map((row) => {
+  return (row) => {
     const value = row[property];
     if (typeof value !== 'object' && !column.isJson) return value;
     if (value instanceof Date && Number.isNaN(value.getTime())) {
@@ -176,5 +185,15 @@ export function columnValues(
         ? value.map(withoutNulInside)
         : value;
     return { toPostgres: (convert) => convert(elements) } satisfies Convertible;
-  });
+  };
+}
+
+/** The values of one column, all read at once. */
+export function columnValues(
+  rows: readonly Row[],
+  property: string,
+  column: Pick<Column, 'isArray' | 'isJson'>,
+  rules: Pick<RowRules, 'table' | 'nul'>,
+): unknown[] {
+  return rows.map(reader(property, column, rules));
 }

@@ -13,19 +13,19 @@ interface Told {
  * The same error, with the name of the column at fault, where the server says it in other words: the parameter that it
  * could not read, the line and column of a COPY, the key, the constraint; of a row that is alone, what does not fit.
  *
- * @param values Those of each column.
+ * @param valuesOfOne Those of each column, where the row is alone.
  */
 export function withColumn(
   error: unknown,
   columns: readonly Column[],
-  values: readonly (readonly unknown[])[],
+  valuesOfOne: (() => readonly (readonly unknown[])[]) | undefined,
 ): unknown {
   if (!(error instanceof Error) || !('severity' in error)) return error;
   const told = error as Told;
   const name =
     told.column ??
     said(told, columns) ??
-    (values[0]?.length === 1 ? misfit(told, columns, values) : undefined);
+    (valuesOfOne === undefined ? undefined : misfit(told, columns, valuesOfOne()));
   if (name !== undefined) told.column = name;
   return error;
 }

@@ -11,7 +11,8 @@ import {
 } from './catalogue.ts';
 import { classifyPostgresError } from './classify.ts';
 import { copyInto } from './copyInto.ts';
-import { columnValues, type RowGroup, type RowRules } from './rows.ts';
+import { copyText } from './copyText.ts';
+import { reader, type RowGroup, type RowRules } from './rows.ts';
 import { compose, type Statements } from './statements.ts';
 import { withColumn } from './withColumn.ts';
 
@@ -54,26 +55,21 @@ export class TableWriter {
 
   async #writeGroup({ properties, rows }: RowGroup, way: Way, session: Session): Promise<void> {
     const statements = await this.#statementsFor(properties, session.run);
-    const values = statements.columns.map((column, i) =>
-      columnValues(rows, properties[i]!, column, this.#rules),
-    );
+    const read = statements.columns.map((column, i) => reader(properties[i]!, column, this.#rules));
+    const values = (): unknown[][] => read.map((value) => rows.map(value));
     try {
-      if (way === 'unnest') await session.run(statements.unnest, values);
-      else if (way === 'copy') await copyInto(statements.copy, values, session);
-      else await this.#stage(statements, values, session);
+      if (way === 'unnest') await session.run(statements.unnest, values());
+      else if (way === 'copy') await copyInto(statements.copy, copyText(rows, read), session);
+      else await this.#stage(statements, copyText(rows, read), session);
     } catch (error) {
-      throw withColumn(error, statements.columns, values);
+      throw withColumn(error, statements.columns, rows.length === 1 ? values : undefined);
     }
   }
 
-  async #stage(
-    statements: Statements,
-    values: readonly (readonly unknown[])[],
-    session: Session,
-  ): Promise<void> {
+  async #stage(statements: Statements, rows: Iterable<Buffer>, session: Session): Promise<void> {
     const { create, copy, insert } = statements.staged(this.#staged++);
     await session.run(create, []);
-    await copyInto(copy, values, session);
+    await copyInto(copy, rows, session);
     await session.run(insert, []);
   }
 
