@@ -76,9 +76,10 @@ export class FileSink<T> implements Required<Sink<T>> {
 
   async store(items: readonly T[], { signal, origins }: SinkContext): Promise<void> {
     const text = items.map((item) => this.#format.text(item)).join('');
-    const bytes = await this.#compressed(text);
+    const compressing = this.#compressed(text);
+    compressing.catch(() => undefined); // told below, when it is its turn
     const written = this.#last.then(async () => {
-      await this.#write(bytes, signal);
+      await this.#write(await compressing, signal);
       if (!this.#checkpoint) return;
       this.#uncommitted = true;
       const touched = origins ? items.flatMap((_item, i) => origins.of(i)) : [];
