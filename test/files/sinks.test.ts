@@ -78,7 +78,7 @@ describe('toNdjson', () => {
   test('without runFlow: there once the flow has completed; failed or left, the old file stays', async () => {
     const path = folder.file('plain.ndjson', 'old\n');
     const flow = (then: Observable<number>) =>
-      concat(fromPull([1, 2, 3]), then).pipe(storeTo(toNdjson(path), { maxItems: 1 }));
+      concat(fromPull([1, 2, 3]), then).pipe(storeTo<number>(toNdjson(path), { maxItems: 1 }));
     const isOver = () => vi.waitFor(() => expect(leftovers()).toEqual([]), 10_000);
 
     const { error } = await ending(flow(throwError(() => new Error('boom'))));
