@@ -26,7 +26,7 @@ export type DoneRange<C = unknown> = readonly [from: number, to: number, first?:
 export class Progress<C = unknown> {
   readonly #done = new Ranges();
   readonly #onTheirWay = new Set<number>();
-  /** Of items on their way, and of both ends of each range. */
+  /** Of items that were begun and are not done, and of both ends of each range. */
   readonly #cursors = new Map<number, C>();
 
   constructor(state: ProgressState<C>) {
@@ -64,10 +64,9 @@ export class Progress<C = unknown> {
     this.#forgetWithin(position);
   }
 
-  /** It is not done, and may be given again. */
+  /** It may be given again, unless it is done. Its cursor stays: it may still be done, by what was begun before. */
   handBack(position: number): void {
     this.#onTheirWay.delete(position);
-    if (!this.#done.has(position)) this.#cursors.delete(position);
   }
 
   /** What is to be written down once these are done too. */

@@ -3,6 +3,7 @@ import { fromPull } from '../demand/fromPull.ts';
 import { CheckpointMismatchError, InvalidOptionError } from '../errors.ts';
 import { callable, nonEmpty, wholeNumber } from '../options.ts';
 import type { Pullable } from '../demand/pullInput.ts';
+import { Numbered } from './Numbered.ts';
 import type { Progress, ResumePoint } from './Progress.ts';
 
 export interface CheckpointedSourceOptions<T, C> {
@@ -22,19 +23,6 @@ export interface CheckpointedSourceOptions<T, C> {
  * order. The signal is aborted when the source is closed.
  */
 export type OpenAt<T, C> = (point: ResumePoint<C>, signal: AbortSignal) => Pullable<T>;
-
-/** Whose item it is, and which. It is what the source pulls; below it the value goes on alone. */
-export class Numbered<T> {
-  readonly progress: object;
-  readonly position: number;
-  readonly value: T;
-
-  constructor(progress: object, position: number, value: T) {
-    this.progress = progress;
-    this.position = position;
-    this.value = value;
-  }
-}
 
 /** What a source needs of the checkpoint that keeps its progress. */
 export interface ProgressKeeper {

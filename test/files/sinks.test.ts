@@ -2,10 +2,11 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import fc from 'fast-check';
-import { afterAll, describe, expect, test } from 'vitest';
+import { concat, EMPTY, NEVER, throwError, type Observable } from 'rxjs';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import { fromPull, poolMap, runFlow, storeTo, type Sink } from 'sluice';
 import { fromCsv, fromNdjson, toCsv, toNdjson } from 'sluice/files';
-import { all, TestFolder } from './folder.ts';
+import { all, ending, TestFolder } from './folder.ts';
 
 const folder = new TestFolder();
 afterAll(() => folder[Symbol.dispose]());
@@ -72,6 +73,30 @@ describe('toNdjson', () => {
     expect((await run).end).toBe('aborted');
     expect(readFileSync(path, 'utf8')).toBe('old\n');
     expect(leftovers()).toEqual([]);
+  });
+
+  test('without runFlow: there once the flow has completed; failed or left, the old file stays', async () => {
+    const path = folder.file('plain.ndjson', 'old\n');
+    const flow = (then: Observable<number>) =>
+      concat(fromPull([1, 2, 3]), then).pipe(storeTo<number>(toNdjson(path), { maxItems: 1 }));
+    const isOver = () => vi.waitFor(() => expect(leftovers()).toEqual([]), 10_000);
+
+    const { error } = await ending(flow(throwError(() => new Error('boom'))));
+    expect(error).toMatchObject({ message: 'boom' });
+    await isOver();
+    expect(readFileSync(path, 'utf8')).toBe('old\n');
+
+    const stored: number[] = [];
+    const subscription = flow(NEVER).subscribe((n) => stored.push(n));
+    await vi.waitFor(() => expect(stored).toHaveLength(3), 10_000);
+    expect(leftovers()).toHaveLength(1);
+    subscription.unsubscribe();
+    await isOver();
+    expect(readFileSync(path, 'utf8')).toBe('old\n');
+
+    expect(await all(flow(EMPTY))).toEqual([1, 2, 3]);
+    await vi.waitFor(() => expect(lines(path)).toEqual([1, 2, 3]), 10_000);
+    await isOver();
   });
 
   test('drained, it has what was taken in', async () => {

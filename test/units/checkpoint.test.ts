@@ -40,6 +40,14 @@ test('progress goes on after what is done without a gap, and knows what is done 
   expect(progress.isDone(4)).toBe(true);
 });
 
+test('what is done after it was handed back is gone on after as well', () => {
+  const progress = new Progress<string>({ position: 0, cursor: undefined, done: [] });
+  progress.begin(0, 'c0');
+  progress.handBack(0); // the flow was stopped while it was being stored
+  progress.settle(0);
+  expect(progress.point).toEqual({ position: 1, cursor: 'c0' });
+});
+
 test('whatever the order in which items are done, a copy of what is written down goes on in the same place', () => {
   fc.assert(
     fc.property(

@@ -43,7 +43,8 @@ export function compressionOf(name: string): Compression {
 
 /** What bytes are read from. */
 export interface ByteSource {
-  readonly compression: Compression;
+  /** Whether the first read may leave out bytes. */
+  readonly seekable: boolean;
   /** The next chunk; undefined at the end. `start`, for the first read: bytes of the file to leave out. */
   read(start?: number): Promise<Buffer | undefined>;
   /** At once, also while a read is pending, which then gives the end. */
@@ -53,6 +54,7 @@ export interface ByteSource {
 /** The decompressed bytes of an input, read when they are asked for: at most two chunks ahead. Opened at the first read. */
 export class Bytes implements ByteSource {
   readonly compression: Compression;
+  readonly seekable: boolean;
   readonly #input: FileInput;
   readonly #name: string;
   readonly #controller = new AbortController();
@@ -64,6 +66,7 @@ export class Bytes implements ByteSource {
     this.#input = input;
     this.#name = name;
     this.compression = compression ?? compressionOf(name);
+    this.seekable = this.compression === 'none' && typeof input !== 'function' && input !== '-';
   }
 
   async read(start = 0): Promise<Buffer | undefined> {
@@ -90,7 +93,7 @@ export class Bytes implements ByteSource {
     if (typeof this.#input === 'function' && this.compression === 'none') {
       return this.#input(this.#controller.signal)[Symbol.asyncIterator]();
     }
-    const raw = await this.#raw(this.compression === 'none' ? start : 0);
+    const raw = await this.#raw(start);
     const stream = decompressed(raw, this.compression);
     stream.on('error', () => undefined); // its iterator tells, if it is asked
     this.#stream = stream;

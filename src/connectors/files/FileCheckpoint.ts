@@ -1,7 +1,8 @@
-import { LowWaterMark } from '../../checkpoint/LowWaterMark.ts';
+import { positionsOf } from '../../checkpoint/Numbered.ts';
+import { Progress } from '../../checkpoint/Progress.ts';
 import { CheckpointError, InvalidOptionError } from '../../errors.ts';
 import { atLeast, callable, nonEmpty } from '../../options.ts';
-import { readCheckpoint, writeCheckpoint, type CheckpointState } from './checkpointFile.ts';
+import { readCheckpoint, writeCheckpoint, type OutputLength } from './checkpointFile.ts';
 import type { FilePosition } from './LineReader.ts';
 
 export interface FileCheckpointOptions {
@@ -17,7 +18,7 @@ export interface FileCheckpointOptions {
  *     const checkpoint = fileCheckpoint('orders.checkpoint');
  *     fromNdjson<Order>('orders.ndjson', { checkpoint }).pipe(storeTo(postgresTable(db, 'orders', { key: ['id'] })))
  *
- * It holds what has its outcome: up to a line without a gap, and lines beyond it. After a crash, what had none is given
+ * It holds what has its outcome: up to a record without a gap, and records beyond it. After a crash, what had none is given
  * again: at least once, so the sink needs a key. With `toNdjson(path, { append: true, checkpoint })` it is once.
  *
  * The file is replaced as a whole and is on the disk before it counts; the copy before it is kept as `<path>.previous`. A
@@ -38,9 +39,10 @@ export class FileCheckpoint {
   readonly path: string;
   readonly #everyMs: number;
   readonly #warn: (message: string) => void;
-  #loading: Promise<CheckpointState | undefined> | undefined;
-  #source: { readonly name: string; readonly low: LowWaterMark<FilePosition> } | undefined;
-  #output: { readonly path: string; readonly bytes: number } | undefined;
+  #loading: Promise<void> | undefined;
+  #source: string | undefined;
+  #progress: Progress<FilePosition> = atStart();
+  #output: OutputLength | undefined;
   #hasSink = false;
   #saving: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -58,26 +60,15 @@ export class FileCheckpoint {
     this.#warn = onWarning;
   }
 
-  /** For a source: where to go on, and the mark to keep. */
-  async begin(source: string): Promise<{ low: LowWaterMark<FilePosition>; ahead: ReadonlySet<number> }> {
+  /** For a source: where to go on, and what to tell of outcomes. */
+  async begin(source: string): Promise<Progress<FilePosition>> {
     await this.flush(); // of a subscription before
-    this.#loading = undefined;
-    const state = await this.load();
-    if (state && state.source !== source) {
-      throw new CheckpointError(this.path, `it is the checkpoint of ${state.source}, not of ${source}`);
+    await this.#load();
+    if (this.#source !== undefined && this.#source !== source) {
+      throw new CheckpointError(this.path, `it is the checkpoint of ${this.#source}, not of ${source}`);
     }
-    const low = new LowWaterMark<FilePosition>(state?.position);
-    this.#source = { name: source, low };
-    return { low, ahead: new Set(state?.ahead) };
-  }
-
-  /** What was saved last, by this program or the one before it. */
-  load(): Promise<CheckpointState | undefined> {
-    this.#loading ??= readCheckpoint(this.path, this.#warn).then((state) => {
-      this.#output ??= state?.output;
-      return state;
-    });
-    return this.#loading;
+    this.#source = source;
+    return this.#progress;
   }
 
   /** For a source: something has its outcome. Throws where the last save has failed. */
@@ -114,11 +105,41 @@ export class FileCheckpoint {
     this.#hasSink = true;
   }
 
-  /** For a sink, which has written `bytes` in all: what is in there has its outcome, and nothing else has. */
-  async commit(path: string, bytes: number): Promise<void> {
+  /** For a sink: how long its file was at the last save. */
+  async output(): Promise<OutputLength | undefined> {
+    await this.#load();
+    return this.#output;
+  }
+
+  /** For a sink: which records of the source are among these origins. */
+  positionsOf(origins: readonly unknown[]): number[] {
+    return positionsOf(this.#progress, origins);
+  }
+
+  /** For a sink: whether a record has its outcome. */
+  isDone(position: number): boolean {
+    return this.#progress.isDone(position);
+  }
+
+  /** For a sink, whose file holds all of what has its outcome, and of `positions`, which have it now, and nothing else. */
+  async commit(output: OutputLength, positions: readonly number[]): Promise<void> {
     await this.#saving;
-    this.#output = { path, bytes };
-    await this.#write();
+    await this.#write(output, positions);
+    for (const position of positions) this.#progress.settle(position);
+  }
+
+  /** For a sink that is closed while its file holds something else: what was saved last is all that counts. */
+  forget(): void {
+    this.#loading = undefined;
+  }
+
+  #load(): Promise<void> {
+    this.#loading ??= readCheckpoint(this.path, this.#warn).then((state) => {
+      this.#source = state?.source;
+      this.#output = state?.output;
+      this.#progress = state ? new Progress(state) : atStart();
+    });
+    return this.#loading;
   }
 
   #save(): Promise<void> {
@@ -133,16 +154,17 @@ export class FileCheckpoint {
     return this.#saving;
   }
 
-  async #write(): Promise<void> {
-    if (!this.#source) return; // its source has not begun: there is nothing to say
-    const { name, low } = this.#source;
+  async #write(output = this.#output, positions?: readonly number[]): Promise<void> {
+    const source = this.#source;
+    if (source === undefined) return; // its source has not begun: there is nothing to say
     this.#changed = false;
-    await writeCheckpoint(this.path, {
-      source: name,
-      position: low.mark ?? { line: 0 },
-      ahead: low.ahead.map(({ line }) => line),
-      ...(this.#output && { output: this.#output }),
-    });
+    const state = this.#progress.stateWith(positions);
+    await writeCheckpoint(this.path, { source, ...state, ...(output && { output }) });
+    this.#output = output;
     this.#savedAt = performance.now();
   }
+}
+
+function atStart(): Progress<FilePosition> {
+  return new Progress<FilePosition>({ position: 0, cursor: undefined, done: [] });
 }

@@ -49,11 +49,13 @@ export class FileSink<T> implements Required<Sink<T>> {
   #file: FileHandle | undefined;
   /** Bytes of it that are written and count. */
   #bytes = 0;
+  /** Written since the last commit. */
   #uncommitted = false;
+  /** Records of the source of which something is written, and that have no outcome as far as was seen. */
+  readonly #inPart = new Set<number>();
   #unsynced = 0;
   /** One batch after the other, whatever the concurrency. */
   #last: Promise<unknown> = Promise.resolve();
-  #writing = 0;
 
   constructor(format: FileFormat<T>, path: string | URL, options: FileSinkOptions) {
     const { append = false, checkpoint, compression } = options;
@@ -72,22 +74,21 @@ export class FileSink<T> implements Required<Sink<T>> {
     checkpoint?.claim(this.#path);
   }
 
-  async store(items: readonly T[], { signal }: SinkContext): Promise<void> {
-    if (this.#checkpoint && this.#writing > 0) {
-      throw new InvalidOptionError(
-        `${this.#format.operator}: with a checkpoint, storeTo needs concurrency: 1`,
-      );
-    }
+  async store(items: readonly T[], { signal, origins }: SinkContext): Promise<void> {
     const text = items.map((item) => this.#format.text(item)).join('');
-    const bytes = await this.#compressed(text);
-    this.#writing++;
-    const written = this.#last.then(() => this.#write(bytes, signal));
+    const compressing = this.#compressed(text);
+    compressing.catch(() => undefined); // told below, when it is its turn
+    const written = this.#last.then(async () => {
+      await this.#write(await compressing, signal);
+      if (!this.#checkpoint) return;
+      this.#uncommitted = true;
+      const touched = origins ? items.flatMap((_item, i) => origins.of(i)) : [];
+      for (const position of this.#checkpoint.positionsOf(touched)) this.#inPart.add(position);
+      // If it fails, these are stored all the same; the next batch, or the end, tries again and tells.
+      await this.#commit(this.#checkpoint.positionsOf(origins?.settled() ?? [])).catch(() => undefined);
+    });
     this.#last = written.catch(() => undefined);
-    try {
-      await written;
-    } finally {
-      this.#writing--;
-    }
+    await written;
   }
 
   readonly classify = (error: unknown): FailureClass => {
@@ -101,12 +102,15 @@ export class FileSink<T> implements Required<Sink<T>> {
     const whole = ending === 'completed' || ending === 'drained';
     try {
       if (whole) await this.#opened();
-      if (this.#file && this.#checkpoint) await this.#commit();
+      if (this.#file) await this.#commit();
       if (this.#file && !this.#append && whole) await this.#file.sync();
     } finally {
       const file = this.#file;
       this.#file = undefined;
       await file?.close();
+      if (this.#uncommitted) this.#checkpoint?.forget();
+      this.#uncommitted = false;
+      this.#inPart.clear();
       if (!whole && !this.#append) await rm(this.#temporary, { force: true });
     }
     if (this.#append || !whole) return;
@@ -122,7 +126,7 @@ export class FileSink<T> implements Required<Sink<T>> {
   /** All of it, or nothing: what a fault leaves is cut off again, so that the batch may be stored once more. */
   async #write(bytes: Uint8Array, signal: AbortSignal): Promise<void> {
     const file = await this.#opened();
-    if (this.#uncommitted) await this.#commit(); // what was stored before has its outcome by now
+    await this.#commit(); // what was stored before may have its outcome by now
     try {
       await this.#writeAll(file, bytes);
       this.#unsynced += bytes.length;
@@ -136,7 +140,6 @@ export class FileSink<T> implements Required<Sink<T>> {
       throw error;
     }
     this.#bytes += bytes.length;
-    this.#uncommitted = this.#checkpoint !== undefined;
   }
 
   async #writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
@@ -146,8 +149,17 @@ export class FileSink<T> implements Required<Sink<T>> {
     }
   }
 
-  async #commit(): Promise<void> {
-    await this.#checkpoint?.commit(this.#path, this.#bytes);
+  /**
+   * Saves where the source has come to, with `settled`, and the length of the file: but only where each record of which
+   * something is in there has its outcome. Whoever goes on there gives all others again, so nothing is there twice.
+   */
+  async #commit(settled: readonly number[] = []): Promise<void> {
+    if (!this.#checkpoint || !this.#uncommitted) return;
+    for (const position of this.#inPart) if (this.#checkpoint.isDone(position)) this.#inPart.delete(position);
+    const now = new Set(settled);
+    for (const position of this.#inPart) if (!now.has(position)) return;
+    await this.#checkpoint.commit({ path: this.#path, bytes: this.#bytes }, settled);
+    this.#inPart.clear();
     this.#uncommitted = false;
   }
 
@@ -159,7 +171,8 @@ export class FileSink<T> implements Required<Sink<T>> {
       this.#bytes = await this.#start(file);
       if (this.#append) await syncFolder(path);
       this.#file = file;
-      if (this.#checkpoint) await this.#commit();
+      this.#uncommitted = this.#checkpoint !== undefined;
+      await this.#commit();
     } catch (error) {
       this.#file = undefined;
       await file.close();
@@ -171,8 +184,7 @@ export class FileSink<T> implements Required<Sink<T>> {
   /** Brings the file to where it is to be gone on; gives its length. */
   async #start(file: FileHandle): Promise<number> {
     const { size } = await file.stat();
-    const state = await this.#checkpoint?.load();
-    const known = state?.output;
+    const known = await this.#checkpoint?.output();
     if (known !== undefined && known.path !== this.#path) {
       throw new CheckpointError(
         this.#checkpoint?.path ?? '',

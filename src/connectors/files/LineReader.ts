@@ -83,7 +83,7 @@ export class LineReader {
     this.#begun = true;
     const { line, bytes } = this.#seek ?? { line: 0 };
     // The byte before is read too: that it is a newline is all that can be seen of whether the file is still the same.
-    const seekable = bytes !== undefined && bytes > 0 && this.#bytes.compression === 'none';
+    const seekable = bytes !== undefined && bytes > 0 && this.#bytes.seekable;
     if (!seekable) {
       this.#push(withoutMark((await this.#enough()) ?? Buffer.alloc(0), (skipped) => (this.#end += skipped)));
       if (line > 0) await this.#skip(line);

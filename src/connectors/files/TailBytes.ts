@@ -13,7 +13,7 @@ const newline = 10;
 
 /** The bytes of a file that grows, and of the files that take its place: `read` waits for more. */
 export class TailBytes implements ByteSource {
-  readonly compression = 'none';
+  readonly seekable = false;
   readonly #settings: TailSettings;
   readonly #controller = new AbortController();
   #file: FileHandle | undefined;

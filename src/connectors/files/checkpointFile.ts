@@ -1,19 +1,21 @@
 import { createHash } from 'node:crypto';
 import { readFile, rename } from 'node:fs/promises';
+import type { ProgressState } from '../../checkpoint/Progress.ts';
 import { CheckpointError } from '../../errors.ts';
 import type { FilePosition } from './LineReader.ts';
 import { replaceFile } from './replaceFile.ts';
 
-/** How far a source has come. */
-export interface CheckpointState {
+/** How far a source has come, counted in records: a line, or a record of a CSV file. */
+export interface CheckpointState extends ProgressState<FilePosition> {
   /** Of which source: its file, as it was given. */
   readonly source: string;
-  /** All up to here has its outcome. */
-  readonly position: FilePosition;
-  /** Lines beyond it that have theirs too. */
-  readonly ahead: readonly number[];
-  /** The length of the file that a sink appends to, when it held what has its outcome, and nothing else. */
-  readonly output?: { readonly path: string; readonly bytes: number };
+  readonly output?: OutputLength;
+}
+
+/** The length of the file that a sink appends to, when it held what has its outcome, and nothing else. */
+export interface OutputLength {
+  readonly path: string;
+  readonly bytes: number;
 }
 
 const format = 'sluice-checkpoint/1';

@@ -74,9 +74,9 @@ export interface ReaderSettings {
 /** What is given for a value and its record. */
 export interface Gives<R, T, G> {
   give(value: T, record: R): G;
-  /** Leaves a record out. */
-  skips?(record: R): boolean;
-  /** Told of a record that gives nothing. */
+  /** Asked once for each record, in order: whether to leave it out. */
+  skips?(): boolean;
+  /** Told of a record that was not left out, and gives nothing. */
   passed?(record: R): void;
 }
 
@@ -131,7 +131,8 @@ export class Records<R extends Placed, T, G> implements AsyncIterableIterator<G,
         this.#reader.close();
         break;
       }
-      const value = this.#gives.skips?.(record) === true ? undefined : this.#valueOf(record);
+      if (this.#gives.skips?.() === true) continue;
+      const value = this.#valueOf(record);
       if (value instanceof FileRecordError) await this.#bad(record, value);
       else if (value !== undefined) return { done: false, value: this.#gives.give(value, record) };
       this.#gives.passed?.(record);

@@ -1,35 +1,28 @@
 import { map, Observable } from 'rxjs';
-import type { LowWaterMark } from '../../checkpoint/LowWaterMark.ts';
+import { Numbered } from '../../checkpoint/Numbered.ts';
+import type { Progress } from '../../checkpoint/Progress.ts';
 import { fromPull } from '../../demand/fromPull.ts';
 import type { Settlement } from '../../demand/PullSource.ts';
 import { waitForClosing } from '../../flow/Run.ts';
 import { demandBelow } from '../../rx/chain.ts';
 import type { FileCheckpoint } from './FileCheckpoint.ts';
 import type { FilePosition } from './LineReader.ts';
-import type { Placed } from './records.ts';
+import type { Gives, Placed } from './records.ts';
 
-/** A value, and where its record ends. */
-export interface Entry<T> {
-  readonly value: T;
-  readonly position: FilePosition;
-}
-
-/** How the records of one subscription are told apart. */
-export interface Passage<R, T> {
+/** How the records of one subscription are numbered. */
+export interface Passage<R, T> extends Gives<R, T, Numbered<T>> {
   /** Goes on after this. */
   readonly after: FilePosition | undefined;
-  /** Has its outcome already. */
-  skips(record: R): boolean;
-  give(value: T, record: R): Entry<T>;
-  /** A record that gives no value. */
-  passed(record: R): void;
 }
+
+/** Opens the file at a point. */
+export type ReadPassage<R, T> = (passage: Passage<R, T>) => AsyncIterator<Numbered<T>, undefined>;
 
 /** A source that goes on where its checkpoint says, and tells it of outcomes. */
 export function resumed<R extends Placed, T>(
   file: string,
   checkpoint: FileCheckpoint,
-  read: (passage: Passage<R, T>) => AsyncIterator<Entry<T>, undefined>,
+  read: ReadPassage<R, T>,
   settings: { readonly name: string; readonly maxPending: number },
 ): Observable<T> {
   return new Observable<T>((subscriber) => {
@@ -37,31 +30,27 @@ export function resumed<R extends Placed, T>(
     const { run } = demandBelow(subscriber)?.owner ?? {};
     waitForClosing(run, () => session.saved, settings.name);
     subscriber.add(() => session.ended());
-    const entries = fromPull<Entry<T>>(() => session, {
+    const records = fromPull<Numbered<T>>(() => session, {
       ...settings,
       onSettled: (settlement) => session.settled(settlement),
     });
-    entries.pipe(map(({ value }) => value)).subscribe(subscriber);
+    records.pipe(map(({ value }) => value)).subscribe(subscriber);
   });
 }
 
 /** One subscription. */
-class Session<R extends Placed, T> implements AsyncIterable<Entry<T>> {
+class Session<R extends Placed, T> implements AsyncIterable<Numbered<T>> {
   /** Resolves when the source has ended, every item has its outcome, and that is saved. */
   readonly saved: Promise<void>;
   readonly #file: string;
   readonly #checkpoint: FileCheckpoint;
-  readonly #read: (passage: Passage<R, T>) => AsyncIterator<Entry<T>, undefined>;
-  #low: LowWaterMark<FilePosition> | undefined;
+  readonly #read: ReadPassage<R, T>;
+  #progress: Progress<FilePosition> | undefined;
   #open = 0;
   #over = false;
   #save: () => void = () => undefined;
 
-  constructor(
-    file: string,
-    checkpoint: FileCheckpoint,
-    read: (passage: Passage<R, T>) => AsyncIterator<Entry<T>, undefined>,
-  ) {
+  constructor(file: string, checkpoint: FileCheckpoint, read: ReadPassage<R, T>) {
     this.#file = file;
     this.#checkpoint = checkpoint;
     this.#read = read;
@@ -73,14 +62,14 @@ class Session<R extends Placed, T> implements AsyncIterable<Entry<T>> {
     this.saved.catch(() => undefined); // the run, if there is one, tells
   }
 
-  [Symbol.asyncIterator](): AsyncIterator<Entry<T>, undefined> {
-    let opening: Promise<AsyncIterator<Entry<T>, undefined>> | undefined;
+  [Symbol.asyncIterator](): AsyncIterator<Numbered<T>, undefined> {
+    let opening: Promise<AsyncIterator<Numbered<T>, undefined>> | undefined;
     let closed = false;
     return {
       next: async () => {
-        const entries = await (opening ??= this.#begin());
-        if (closed) await entries.return?.();
-        return entries.next();
+        const records = await (opening ??= this.#begin());
+        if (closed) await records.return?.();
+        return records.next();
       },
       return: async () => {
         closed = true;
@@ -90,12 +79,12 @@ class Session<R extends Placed, T> implements AsyncIterable<Entry<T>> {
     };
   }
 
-  settled({ value: { position }, failure }: Settlement<Entry<T>>): void {
+  settled({ value: { position }, failure }: Settlement<Numbered<T>>): void {
     this.#open--;
     if (failure === undefined) {
-      this.#low?.settle(position);
+      this.#progress?.settle(position);
       this.#checkpoint.moved();
-    }
+    } else this.#progress?.handBack(position);
     this.#finish();
   }
 
@@ -104,22 +93,22 @@ class Session<R extends Placed, T> implements AsyncIterable<Entry<T>> {
     this.#finish();
   }
 
-  async #begin(): Promise<AsyncIterator<Entry<T>, undefined>> {
-    const { low, ahead } = await this.#checkpoint.begin(this.#file);
-    this.#low = low;
+  async #begin(): Promise<AsyncIterator<Numbered<T>, undefined>> {
+    const progress = await this.#checkpoint.begin(this.#file);
+    this.#progress = progress;
+    const { position, cursor } = progress.point;
+    let current = position - 1;
     return this.#read({
-      after: low.mark,
-      skips: ({ number }) => ahead.has(number),
+      after: cursor,
+      skips: () => progress.isTaken(++current),
       give: (value, record) => {
-        const position = positionOf(record);
-        low.add(position);
+        progress.begin(current, endOf(record));
         this.#open++;
-        return { value, position };
+        return new Numbered(progress, current, value);
       },
       passed: (record) => {
-        const position = positionOf(record);
-        low.add(position);
-        low.settle(position);
+        progress.begin(current, endOf(record));
+        progress.settle(current);
         this.#checkpoint.moved();
       },
     });
@@ -130,6 +119,6 @@ class Session<R extends Placed, T> implements AsyncIterable<Entry<T>> {
   }
 }
 
-function positionOf({ number, end }: Placed): FilePosition {
+function endOf({ number, end }: Placed): FilePosition {
   return end === undefined ? { line: number } : { line: number, bytes: end };
 }

@@ -12,9 +12,12 @@ import { FileSink, type FileSinkOptions } from './FileSink.ts';
  * it was. So an item counts as stored before the file is there; where the source is acknowledged, use `append`.
  *
  * With `append: true` each batch is on the disk before its items count as stored, and a fault leaves nothing of a batch. A
- * last line that has no newline gets one. With the `checkpoint` of the source too, the file is first cut to what had its
- * outcome, so that after a crash nothing is lost and nothing is in there twice. That needs `storeTo` to be the last stage,
- * with `concurrency: 1`, and at most one item stored of each record read; else an item may be there twice.
+ * last line that has no newline gets one.
+ *
+ * With the `checkpoint` of the source too, the file is first cut to what had its outcome, so that after a crash nothing is
+ * lost and nothing is in there twice, whatever a record became on its way. What the source has come to is saved with a
+ * batch if with it no record is in the file in part: where records become several items that come out among those of
+ * others, more is done again after a crash.
  *
  * `classify`: `'retry'` where the disk is full or too many files are open, `'data'` for an item that has no JSON, and
  * `'fatal'` for all else, such as a file system that is read only.

@@ -3,11 +3,11 @@ import type { PoolClient } from 'pg';
 import type { Observable } from 'rxjs';
 import {
   checkpointedSource,
-  Numbered,
   type CheckpointedSourceOptions,
   type OpenAt,
   type ProgressKeeper,
 } from '../../checkpoint/checkpointedSource.ts';
+import { positionsOf } from '../../checkpoint/Numbered.ts';
 import { Progress } from '../../checkpoint/Progress.ts';
 import { CheckpointHeldError, CheckpointLostError, InvalidOptionError } from '../../errors.ts';
 import { atLeast, nonEmpty, oneOf } from '../../options.ts';
@@ -195,7 +195,7 @@ class Checkpoint implements PostgresCheckpoint, ProgressKeeper {
             throw signal.reason; // nobody waits for it any more
           }
           if (this.#doubt) await this.#read(client);
-          const settled = this.#ours(origins?.settled() ?? []);
+          const settled = positionsOf(this.progress, origins?.settled() ?? []);
           await this.#write(client, settled);
           written = settled;
         },
@@ -273,17 +273,9 @@ class Checkpoint implements PostgresCheckpoint, ProgressKeeper {
     }
   }
 
-  #ours(origins: readonly unknown[]): number[] {
-    const ours: number[] = [];
-    for (const origin of origins) {
-      if (origin instanceof Numbered && origin.progress === this.progress) ours.push(origin.position);
-    }
-    return ours;
-  }
-
   /** Written down already, by a commit that got no answer. */
   #allDone(origins: readonly unknown[]): boolean {
-    const positions = this.#ours(origins);
+    const positions = positionsOf(this.progress, origins);
     return positions.length > 0 && positions.every((position) => this.progress.isDone(position));
   }
 
