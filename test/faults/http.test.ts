@@ -115,39 +115,43 @@ describe('F32: bodies that are cut short, and one that is no JSON', () => {
     mustFail(checkStream(await twin(streamForgives))));
 });
 
-describe('F36: headers that never come, one byte a second, a body that stalls after 64 KiB', () => {
-  const trickle = (socket: Socket): void => {
-    socket.write(head('200 OK', 'content-length: 100'));
-    const timer = setInterval(() => socket.write('x'), 1_000);
-    socket.on('close', () => clearInterval(timer));
-  };
-  const answers: [phase: string, answer: (socket: Socket) => unknown][] = [
-    ['headers', () => undefined],
-    ['body', trickle],
-    ['body', (socket) => socket.write(head('200 OK', 'content-length: 100000') + 'x'.repeat(65_536))],
-  ];
+describe.concurrent(
+  'F36: headers that never come, one byte a second, a body that stalls after 64 KiB',
+  () => {
+    const trickle = (socket: Socket): void => {
+      socket.write(head('200 OK', 'content-length: 100'));
+      const timer = setInterval(() => socket.write('x'), 1_000);
+      socket.on('close', () => clearInterval(timer));
+    };
+    const answers: [phase: string, answer: (socket: Socket) => unknown][] = [
+      ['headers', () => undefined],
+      ['body', trickle],
+      ['body', (socket) => socket.write(head('200 OK', 'content-length: 100000') + 'x'.repeat(65_536))],
+    ];
 
-  async function check({ HttpConnections }: Http): Promise<void> {
-    for (const [phase, answer] of answers) {
-      await using server = await startRawServer(answer);
-      await using http = new HttpConnections({ timeoutMs: 1_500, closeTimeoutMs: 0 });
-      const result = await outcome(http.text(() => server.origin)(0), 6_000);
-      expect(result).toMatchObject({ code: 'TIMEOUT', timeoutMs: 1_500, phase, retryable: true });
-      expect(await outcome(server.empty(), 5_000)).toBe('success');
-      expect(http.stats).toEqual({ open: 0, busy: 0, waiting: 0 });
+    async function check({ HttpConnections }: Http): Promise<void> {
+      const checkOne = async ([phase, answer]: (typeof answers)[number]): Promise<void> => {
+        await using server = await startRawServer(answer);
+        await using http = new HttpConnections({ timeoutMs: 1_500, closeTimeoutMs: 0 });
+        const result = await outcome(http.text(() => server.origin)(0), 6_000);
+        expect(result).toMatchObject({ code: 'TIMEOUT', timeoutMs: 1_500, phase, retryable: true });
+        expect(await outcome(server.empty(), 5_000)).toBe('success');
+        expect(http.stats).toEqual({ open: 0, busy: 0, waiting: 0 });
+      };
+      await Promise.all(answers.map(checkOne));
     }
-  }
 
-  const noDeadline: Sabotage = {
-    file: 'src/connectors/http/exchange.ts',
-    find: 'setTimeout(this.#onDeadline, this.#timeoutMs)',
-    replace: 'setTimeout(() => undefined, this.#timeoutMs)',
-  };
+    const noDeadline: Sabotage = {
+      file: 'src/connectors/http/exchange.ts',
+      find: 'setTimeout(this.#onDeadline, this.#timeoutMs)',
+      replace: 'setTimeout(() => undefined, this.#timeoutMs)',
+    };
 
-  test('it ends by the deadline of the attempt, names the phase, and the socket is destroyed', () =>
-    check(sound));
-  test('twin: nobody looks at the deadline', async () => mustFail(check(await twin(noDeadline))));
-});
+    test('it ends by the deadline of the attempt, names the phase, and the socket is destroyed', () =>
+      check(sound));
+    test('twin: nobody looks at the deadline', async () => mustFail(check(await twin(noDeadline))));
+  },
+);
 
 describe('F37: 1,000 bodies that nobody reads', () => {
   interface Client {

@@ -30,7 +30,8 @@ const heedsNoPause: Sabotage = {
   replace: 'return;',
 };
 
-describe('F34: a host asks to be left alone', () => {
+// Most of their time they wait, so they do it together.
+describe.concurrent('F34: a host asks to be left alone', () => {
   const inFlight = 10;
 
   /**
@@ -152,7 +153,7 @@ describe('F34: a host asks to be left alone', () => {
       );
       await host.told;
       setTimeout(host.letGo, 500);
-      const waits = setTimeout(() => void run.abort(), 10_000);
+      const waits = setTimeout(() => void run.abort(), 5_000);
       const report = await run;
       clearTimeout(waits);
       expect(report).toMatchObject({ end: 'completed', delivered: 9, dead: 31, leftOver: 0 });
@@ -201,7 +202,8 @@ describe('F34: a host asks to be left alone', () => {
     });
   });
 
-  describe('a connection that is being made when the host asks', () => {
+  // They replace the look-up of names, of which there is one.
+  describe('a connection that is being made when the host asks', { concurrent: false }, () => {
     async function check(lib: Http): Promise<void> {
       let told = Infinity;
       const later: number[] = [];
@@ -316,7 +318,7 @@ describe('F34: a host asks to be left alone', () => {
 });
 
 describe('F35: a fifth of the answers are 5xx, and twice all that is under way fails at once', () => {
-  const [perSecond, count] = [200, 1_200];
+  const [perSecond, count] = [400, 1_200];
   type Found = { readonly share: number; readonly wave: number };
 
   async function measure(policy: RetryPolicy): Promise<Found> {
@@ -396,7 +398,11 @@ describe('F35: a fifth of the answers are 5xx, and twice all that is under way f
       `F35: ${share.toFixed(2)} attempts an item, the largest wave ${wave.toFixed(2)} times the mean`,
     );
   });
-  test('twin: no budget', () => mustFail(check(() => jittered)));
-  test('twin: no jitter', () =>
-    mustFail(check(() => budgeted(unjittered, { maxExtraShare: 0.25, maxSaved: 300 }))));
+
+  // Both fail by far, also beside each other.
+  describe.concurrent('twins', () => {
+    test('no budget', () => mustFail(check(() => jittered)));
+    test('no jitter', () =>
+      mustFail(check(() => budgeted(unjittered, { maxExtraShare: 0.25, maxSaved: 300 }))));
+  });
 });

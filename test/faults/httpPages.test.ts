@@ -105,8 +105,8 @@ describe('F42: page 7 fails three times, and then pages are of another size', ()
     await mustFail(check(await twin(careless)));
   });
   test('twin: what is done of a page is not kept', async () => {
-    const find = '{ at, skip: i + 1 }';
-    const forgetful = { file: 'src/connectors/http/fromPages.ts', find, replace: '{ at, skip: 0 }' };
+    const find = 'after: (at, count) => at + count,';
+    const forgetful = { file: 'src/connectors/http/pages.ts', find, replace: 'after: (at) => at,' };
     await mustFail(checkMidPage(await twin(forgetful)));
   });
 });

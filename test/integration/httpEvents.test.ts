@@ -1,8 +1,9 @@
 import type { Socket } from 'node:net';
 import { lastValueFrom, take, toArray, type Observable } from 'rxjs';
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { poolMap, runFlow } from 'sluice';
 import { fromServerSentEvents, HttpConnections, type ServerSentEvent } from 'sluice/http';
+import { sourceLaws } from '../../src/testing/laws/index.ts';
 import { startRawServer, type RawServer } from './servers/rawServer.ts';
 
 const ok = 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream;charset=utf-8\r\nconnection: close\r\n\r\n';
@@ -194,5 +195,46 @@ test('a slow stage makes the server wait', async () => {
       .toBe(true);
     expect(written).toBeLessThan(20_000_000);
     await run.abort();
+  });
+});
+
+describe('laws', () => {
+  const perConnection = 500;
+  let raw: RawServer;
+  let asked = 0;
+  const http = new HttpConnections();
+  beforeAll(async () => {
+    raw = await startRawServer((socket, head) => {
+      asked += 1;
+      const total = Number(/^GET \/(\d+)/.exec(head)?.[1]);
+      const done = Number(/^last-event-id: (\d+)$/im.exec(head)?.[1] ?? 0);
+      const ids = Array.from({ length: Math.min(total - done, perConnection) }, (_, i) => done + i + 1);
+      const text = ids.map((id) => `id: ${id}\ndata: ${id}\n\n`).join('');
+      if (done >= total) socket.end(head.startsWith('GET /2/broken') ? gone.replace('204', '404') : gone);
+      else socket.end(ok + text);
+    });
+  });
+  afterAll(async () => {
+    await http.close();
+    await raw[Symbol.asyncDispose]();
+  });
+
+  const from = (path: number | string): Observable<ServerSentEvent> =>
+    fromServerSentEvents(http, `${raw.origin}/${path}`, { reconnectMs: 0 });
+  // How many events are read cannot be said: those that fit are in buffers of the network.
+  const laws = sourceLaws('fromServerSentEvents', from, {
+    failing: () => from('2/broken'),
+    maxItems: 2_000,
+    time: 'real',
+  });
+  for (const { name, check } of laws) test(name, check);
+
+  test('nobody is asked before it is subscribed to', async () => {
+    const before = asked;
+    const events = from(3);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(asked).toBe(before);
+    expect(await all(events)).toHaveLength(3);
+    expect(asked).toBe(before + 2);
   });
 });

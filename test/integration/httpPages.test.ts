@@ -198,6 +198,7 @@ describe('what cannot go on is an error, and no end', () => {
     const plan = plans['link']!(1, 1);
     expect(() => fromPages({} as never)).toThrow(/fromPages: plan.read/);
     expect(() => fromPages(plan, { retry: {} as never })).toThrow(/fromPages: retry/);
+    expect(() => fromPages({ ...plan, after: 1 as never })).toThrow(/fromPages: plan.after/);
     expect(() => readPages(plan, { from: { at: '' as never, skip: -1 } })).toThrow(/from.skip/);
     expect(() => numberedPages(http, { target: () => '', size: 0 })).toThrow(/size/);
   });
@@ -219,4 +220,15 @@ test('fromNdjson leaves the server alone where the flow is drained', async () =>
 test('fromPull reads places for a checkpoint', async () => {
   const last = fromPull((signal) => readPages(plans['cursor']!(25, 10), { signal }));
   expect(await lastValueFrom(last)).toEqual({ value: 24, resumeAt: { at: '20', skip: 5 } });
+});
+
+test('by numbers, the place of an item is the same whatever the size of pages is', async () => {
+  const plan = (size: number): PagePlan<number, never> => plans['numbered']!(25, size);
+  const places = (await collect(readPages(plan(10)))).map(({ resumeAt }) => resumeAt);
+  expect(places).toEqual(numbers(25).map((n) => ({ at: n + 1, skip: 0 })));
+  for (const size of [3, 25]) {
+    const from = places[12]!;
+    const rest = (await collect(readPages(plan(size), { from }))).map(({ resumeAt }) => resumeAt);
+    expect(rest).toEqual(places.slice(13));
+  }
 });

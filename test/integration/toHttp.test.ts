@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { delays, fromPull, runFlow, storeTo } from 'sluice';
 import { classifyHttpError, HttpConnections, toHttp, type ToHttpOptions } from 'sluice/http';
-import { sinkLaws } from '../../src/testing/laws/index.ts';
+import { deliveryLaws, sinkLaws, type ObservedSink } from '../../src/testing/laws/index.ts';
 
 interface Got {
   readonly method: string | undefined;
@@ -193,4 +193,47 @@ describe('laws', () => {
     time: 'real',
   });
   for (const { name, check } of laws) test(name, check);
+
+  interface Item {
+    readonly id: number;
+  }
+  let places = 0;
+  let cuts = 0;
+  /** Cuts all connections when the next batch is stored: its answer is lost. */
+  const cut = (): void => {
+    onStored = () => {
+      onStored = undefined;
+      cuts += 1;
+      server.closeAllConnections();
+      return true;
+    };
+  };
+  /** Each sink has a place of its own. A server that heeds keys takes a batch with a key that it knows for the same. */
+  const delivery = (heedsKeys: boolean): ReturnType<typeof deliveryLaws> => {
+    const make = (): ObservedSink<Item> => {
+      const path = `/${++places}`;
+      const stored = (): number[] => {
+        const batches = got.filter((batch) => batch.path === path);
+        const kept = heedsKeys ? new Map(batches.map((batch) => [batch.key, batch])).values() : batches;
+        return [...kept].flatMap(({ body }) => linesOf(body)).map((item) => (item as Item).id);
+      };
+      return { sink: toHttp<Item>(http, origin + path), stored };
+    };
+    const key = ({ id }: Item): number => id;
+    return deliveryLaws<Item>('toHttp', make, {
+      input: (id) => ({ id }),
+      key,
+      keyed: true,
+      cut,
+      time: 'real',
+    });
+  };
+  for (const { name, check } of delivery(true)) test(name, check);
+
+  test('twin: at a server that does not heed keys, a lost answer stores a batch twice', async () => {
+    cuts = 0;
+    const [law] = delivery(false).filter(({ name }) => name.endsWith('where its connection is cut'));
+    await expect(law!.check()).rejects.toThrow('no item to be stored twice');
+    expect(cuts).toBeGreaterThan(0);
+  });
 });

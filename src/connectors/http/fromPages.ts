@@ -19,6 +19,11 @@ export interface PagePlan<T, P> {
   readonly first: P;
   /** Reads the page at that place. Work as for `poolMap`: it may be wrapped in `withTimeout`, say. */
   readonly read: (at: P, context: WorkContext) => Promise<Page<T, P>>;
+  /**
+   * The place that many items after `at`, for a plan that can read from any item on. Then the place of an item is the same
+   * whatever the size of pages is. @defaultValue places are pages, and items in them are counted
+   */
+  readonly after?: (at: P, items: number) => P;
 }
 
 /** A place between two items, to go on from. It may be kept as JSON, where the place of a page may. */
@@ -74,7 +79,9 @@ export function fromPages<T, P>(plan: PagePlan<T, P>, options: FromPagesOptions<
 }
 
 /**
- * Reads the same, each item with the place after it. The place stays true where pages come to be of another size.
+ * Reads the same, each item with the place after it. The place stays true where pages come to be of another size. A
+ * checkpoint compares places as well: by `linkPages` and `cursorPages` the place of an item depends on the size, so drain
+ * the flow before you change it, or the checkpoint may take it for another input (`CheckpointMismatchError`).
  *
  *     const { cursor: from } = point;
  *     for await (const { value, resumeAt } of readPages(plan, { from })) { … }
@@ -99,13 +106,18 @@ async function* pagedItems<T, P>(
     const { items, next } = checked(await read(at, { index, worker: 0, attempt: 1, signal }), at);
     for (let i = skip; i < items.length; i++) {
       const isLast = i === items.length - 1 && next !== undefined;
-      yield { value: items[i]!, resumeAt: isLast ? { at: next, skip: 0 } : { at, skip: i + 1 } };
+      yield { value: items[i]!, resumeAt: isLast ? { at: next, skip: 0 } : placeIn(plan, at, i + 1) };
     }
     if (next === undefined) return undefined;
     // Where pages have become smaller, what is to be skipped goes on in the next one.
     skip = Math.max(0, skip - items.length);
     at = next;
   }
+}
+
+/** The place in a page, or at its end. */
+function placeIn<P>({ after }: Pick<PagePlan<unknown, P>, 'after'>, at: P, items: number): PagePosition<P> {
+  return after === undefined ? { at, skip: items } : { at: after(at, items), skip: 0 };
 }
 
 async function* valuesOf<T, P>(items: AsyncIterable<PagedItem<T, P>>): AsyncGenerator<T> {
@@ -121,10 +133,11 @@ function checked<T, P>(page: Page<T, P>, at: P): Page<T, P> {
 
 function checkOptions(
   operator: string,
-  plan: { readonly read?: unknown } | undefined,
+  plan: { readonly read?: unknown; readonly after?: unknown } | undefined,
   { retry, from, name = 'fromPages' }: FromPagesOptions<unknown>,
 ): void {
   callable(`${operator}: plan.read`, plan?.read);
+  if (plan?.after !== undefined) callable(`${operator}: plan.after`, plan.after);
   if (retry !== undefined) checkPolicy(`${operator}: retry`, retry);
   if (from !== undefined) wholeNumber(`${operator}: from.skip`, from.skip, 0);
   nonEmpty(`${operator}: name`, name);

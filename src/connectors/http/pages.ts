@@ -122,5 +122,6 @@ export function numberedPages<T, B = readonly T[]>(
       }
       return { items: all.slice(at % size), next: isLast ? undefined : (page + 1) * size };
     },
+    after: (at, count) => at + count,
   };
 }
