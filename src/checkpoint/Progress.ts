@@ -64,10 +64,9 @@ export class Progress<C = unknown> {
     this.#forgetWithin(position);
   }
 
-  /** It is not done, and may be given again. */
+  /** It is not done, and may be given again; or what was on its way to be stored turns out to be stored all the same. */
   handBack(position: number): void {
     this.#onTheirWay.delete(position);
-    if (!this.#done.has(position)) this.#cursors.delete(position);
   }
 
   /** What is to be written down once these are done too. */

@@ -40,6 +40,15 @@ test('progress goes on after what is done without a gap, and knows what is done 
   expect(progress.isDone(4)).toBe(true);
 });
 
+test('what is stored after it was handed back, since its COMMIT was answered meanwhile, has its cursor still', () => {
+  const progress = new Progress<string>({ position: 0, cursor: undefined, done: [] });
+  for (const n of [0, 1]) progress.begin(n, `c${n}`);
+  progress.handBack(0);
+  expect(progress.isTaken(0)).toBe(false);
+  progress.settle(0);
+  expect(progress.stateWith()).toEqual({ position: 1, cursor: 'c0', done: [] });
+});
+
 test('whatever the order in which items are done, a copy of what is written down goes on in the same place', () => {
   fc.assert(
     fc.property(
