@@ -115,6 +115,7 @@ class Checkpoint implements PostgresCheckpoint, ProgressKeeper {
   readonly #row: CheckpointRow;
   readonly #token: string;
   readonly #renewal: NodeJS.Timeout;
+  #renewing = false;
   /** Commits go one after the other: each writes all that is done, so must know of those before. */
   #turn: Promise<unknown> = Promise.resolve();
   #turns = 0;
@@ -213,10 +214,14 @@ class Checkpoint implements PostgresCheckpoint, ProgressKeeper {
 
   /** What it cannot write now, it writes with the next batch, or the next time. */
   async #renew(): Promise<void> {
+    if (this.#renewing) return; // each that waits would hold a connection
+    this.#renewing = true;
     try {
       await this.#save();
     } catch {
       // A loss is told by whoever needs the checkpoint next.
+    } finally {
+      this.#renewing = false;
     }
   }
 
