@@ -44,11 +44,11 @@ export interface FilterOrOptions<T> {
  */
 export function filterOr<T>(
   predicate: (value: T, index: number) => boolean,
-  options?: FilterOrOptions<T>,
+  options?: FilterOrOptions<NoInfer<T>>,
 ): MonoTypeOperatorFunction<T>;
 export function filterOr<T>(
   predicate: (value: T, index: number) => boolean | PromiseLike<boolean>,
-  options: FilterOrOptions<T> & { readonly concurrency: number | Concurrency },
+  options: FilterOrOptions<NoInfer<T>> & { readonly concurrency: number | Concurrency },
 ): MonoTypeOperatorFunction<T>;
 export function filterOr<T>(
   predicate: (value: T, index: number) => boolean | PromiseLike<boolean>,

@@ -51,6 +51,7 @@ export interface WithResourcesOptions {
  * - **Unsubscribing** leaves the flow, then closes. Draining while the resources are being opened ends it without the flow.
  *
  * What uses the resources belongs inside, up to the last `storeTo`: what stands below may still work when they are closed.
+ * Inside the work of a `poolMap` they are closed as well, but the run does not wait for it.
  *
  * @param open Opens them, and says of each with `use` that it is to be closed. A value or a promise.
  * @param flow Makes the flow of what `open` gave.

@@ -121,6 +121,30 @@ describe.concurrent('F34: a host asks to be left alone', () => {
   );
   test('twin: nobody heeds the pause', async () => mustFail(check(await twin(heedsNoPause), says[0]!)));
 
+  test('onPause that throws or rejects is a warning, and the answer is given all the same', async () => {
+    const warned = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+    const onPauses: (() => unknown)[] = [
+      () => {
+        throw new Error('thrown');
+      },
+      () => Promise.reject(new Error('rejected')),
+    ];
+    await using server = await startRawServer((socket) => {
+      socket.write(
+        'HTTP/1.1 200 OK\r\nx-ratelimit-remaining: 0\r\nx-ratelimit-reset: 1\r\ncontent-length: 4\r\n\r\nfine',
+      );
+    });
+    for (const onPause of onPauses) {
+      await using http = new sound.HttpConnections({ onPause });
+      expect(await http.text(() => server.origin)(0)).toBe('fine');
+    }
+    expect(warned.mock.calls).toEqual([
+      ['HttpConnections: onPause failed: thrown'],
+      ['HttpConnections: onPause failed: rejected'],
+    ]);
+    warned.mockRestore();
+  });
+
   test('Retry-After: 0 is no pause', async () => {
     const host = await hostSaying(() => ['retry-after: 0']);
     await using server = host.server;

@@ -209,6 +209,7 @@ describe('F59: what a thread throws arrives as it was', () => {
       errors: [{ name: 'TypeError' }, { name: 'CardDeclinedError', code: 'CARD_DECLINED' }],
     });
     expect(await thrown('function')).toBe('function that cannot be copied');
+    expect(await thrown('unreadable')).toBe('object that cannot be read');
   }
 
   test('class, code, fields, message, stack and causes; and what is no error', async () => {

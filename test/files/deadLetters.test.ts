@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { appendFile, open, readFile, writeFile, mkdir, rename } from 'node:fs/promises';
+import { appendFile, open, readFile, writeFile, mkdir, rename, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { map, toArray, lastValueFrom, type Observable } from 'rxjs';
@@ -46,8 +46,10 @@ const all = <T>(letters$: Observable<StoredDeadLetter<T>>): Promise<StoredDeadLe
 const values = async (from = path): Promise<unknown[]> =>
   (await all(fromDeadLetters(from))).map(({ value }) => value);
 
+type Handles = Pick<FileHandle, 'sync'> & { write(bytes: Uint8Array): Promise<{ bytesWritten: number }> };
+
 /** What `FileHandle` has in common for all files. */
-async function fileHandles(): Promise<{ sync(): Promise<void>; appendFile(text: string): Promise<void> }> {
+async function fileHandles(): Promise<Handles> {
   const handle = await open(folder, 'r');
   await handle.close();
   return Object.getPrototypeOf(handle) as never;
@@ -183,8 +185,8 @@ describe('a line that a crash tore off', () => {
   it('would take the next letter with it, where it is not made void', async () => {
     const broken = await mutant<typeof files>('src/connectors/files.ts', {
       file: 'src/connectors/files/LetterFile.ts',
-      find: 'if (buffer[0] !== NEWLINE)',
-      replace: 'if (buffer[0] === undefined)',
+      find: 'buffer[0] !== NEWLINE',
+      replace: 'buffer[0] === undefined',
     });
     await writeFile(path, torn);
     const sink = broken.toDeadLetters(path);
@@ -195,12 +197,12 @@ describe('a line that a crash tore off', () => {
 
   it('is void where the disk was full in the middle of a line, and there is room again', async () => {
     const handles = await fileHandles();
-    const { appendFile: append } = handles;
-    const full = vi.spyOn(handles, 'appendFile').mockImplementationOnce(async function (
+    const { write } = handles;
+    const full = vi.spyOn(handles, 'write').mockImplementationOnce(async function (
       this: typeof handles,
-      text,
+      bytes,
     ) {
-      await append.call(this, text.slice(0, 20));
+      await write.call(this, bytes.subarray(0, 20));
       throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
     });
     const sink = toDeadLetters(path);
@@ -210,8 +212,55 @@ describe('a line that a crash tore off', () => {
     });
     await sink.store([letter(2)], context());
     await sink.close();
-    expect(full).toHaveBeenCalledTimes(3); // half a line, its end, the letter
+    expect(full).toHaveBeenCalledTimes(2); // half a line; its end, with the letter
     expect(await values()).toEqual([2]);
+  });
+
+  it('does not count as written where the disk took a part of it without a word', async () => {
+    const handles = await fileHandles();
+    const { write } = handles;
+    vi.spyOn(handles, 'write').mockImplementationOnce(async function (this: typeof handles, bytes) {
+      return write.call(this, bytes.subarray(0, 20));
+    });
+    const sink = toDeadLetters(path);
+    await expect(sink.store([letter(1)], context())).rejects.toThrow('the disk took only a part of it');
+    await sink.store([letter(2)], context());
+    await sink.close();
+    expect(await values()).toEqual([2]);
+  });
+
+  it('is void before the next letter of another that has the file open', async () => {
+    const other = toDeadLetters(path);
+    await other.store([letter(1)], context());
+    await appendFile(path, torn);
+    await other.store([letter(2)], context());
+    await other.close();
+    expect(await values()).toEqual([1, 2]);
+  });
+});
+
+describe('long letters of several writers at once', () => {
+  async function written(lib: typeof files): Promise<unknown[]> {
+    const sinks = [1, 2, 3].map(() => lib.toDeadLetters<{ n: number; text: string }>(path));
+    const text = 'x'.repeat(2_000_000);
+    for (const round of upTo(3)) {
+      await Promise.all(sinks.map((sink, i) => sink.store([letter({ n: 3 * round + i, text })], context())));
+    }
+    for (const sink of sinks) await sink.close();
+    return (await values()).map((value) => (value as { n: number }).n).sort((a, b) => a - b);
+  }
+
+  it('do not run into each other', async () => {
+    expect(await written(files)).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 11]);
+  });
+
+  it('do where they are written in pieces', async () => {
+    const broken = await mutant<typeof files>('src/connectors/files.ts', {
+      file: 'src/connectors/files/LetterFile.ts',
+      find: 'await appendAtOnce(this.#file, lines)',
+      replace: 'await this.#file.appendFile(lines)',
+    });
+    await expect(written(broken)).rejects.toThrow(/line \d+ is no dead letter/);
   });
 });
 

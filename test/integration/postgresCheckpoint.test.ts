@@ -296,6 +296,48 @@ test('goes on after a cursor', async () => {
   expect(await written(name)).toEqual({ position: '300', cursor: { after: 2_990 }, done: [] });
 });
 
+test('a cursor of several parts is the same again, whatever the order of its parts, and whatever is in its text', async () => {
+  const name = await table();
+  const cursor = (id: number): { page: string; n: number } => ({ page: `\0 ${id}`, n: id });
+  const flowOf = (checkpoint: PostgresCheckpoint, stuck: number) =>
+    checkpoint
+      .source(({ position }) => ids(50).slice(position), { cursor })
+      .pipe(
+        poolMap(
+          (id): Promise<Row> => (id === stuck ? new Promise(() => undefined) : Promise.resolve({ id })),
+          {
+            concurrency: 4,
+          },
+        ),
+        storeTo(checkpoint.sink(postgresTable<Row>(db, name)), { maxItems: 5, maxWaitMs: 5 }),
+      );
+  const run = runFlow(flowOf(await take(name), 5));
+  await expect.poll(() => counts(name)).toEqual({ rows: 49, ids: 49 });
+  await run.abort();
+
+  await using next = await take(name);
+  expect(next.position).toBe(5);
+  await runFlow(flowOf(next, -1));
+  expect(await counts(name)).toEqual({ rows: 50, ids: 50 });
+  expect((await written(name)).cursor).toEqual(cursor(49));
+});
+
+test('renewals that have to wait keep one connection and no more', async () => {
+  const name = await table();
+  await using few = new PostgresConnections({ connectionString: database.connectionString, max: 2 });
+  await using _checkpoint = await postgresCheckpoint(few, name, { leaseMs: 100 });
+  await database.admin.query('BEGIN');
+  await database.admin.query('SELECT FROM sluice_checkpoints WHERE name = $1 FOR UPDATE', [name]);
+  try {
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    const asked = few.query('SELECT 1 AS one').then(({ rows }) => rows);
+    const late = new Promise((resolve) => setTimeout(resolve, 5_000, 'no connection is left'));
+    expect(await Promise.race([asked, late])).toEqual([{ one: 1 }]);
+  } finally {
+    await database.admin.query('ROLLBACK');
+  }
+});
+
 test('a pool of one connection is enough', async () => {
   const name = await table();
   await using one = new PostgresConnections({ connectionString: database.connectionString, max: 1 });

@@ -40,12 +40,13 @@ test('progress goes on after what is done without a gap, and knows what is done 
   expect(progress.isDone(4)).toBe(true);
 });
 
-test('what is done after it was handed back is gone on after as well', () => {
+test('what is stored after it was handed back, since its COMMIT was answered meanwhile, has its cursor still', () => {
   const progress = new Progress<string>({ position: 0, cursor: undefined, done: [] });
-  progress.begin(0, 'c0');
-  progress.handBack(0); // the flow was stopped while it was being stored
+  for (const n of [0, 1]) progress.begin(n, `c${n}`);
+  progress.handBack(0);
+  expect(progress.isTaken(0)).toBe(false);
   progress.settle(0);
-  expect(progress.point).toEqual({ position: 1, cursor: 'c0' });
+  expect(progress.stateWith()).toEqual({ position: 1, cursor: 'c0', done: [] });
 });
 
 test('whatever the order in which items are done, a copy of what is written down goes on in the same place', () => {

@@ -47,10 +47,10 @@ export class LetterFile {
     this.#next = undefined;
     try {
       this.#file ??= await openToAppend(this.#path);
-      await this.#file.appendFile(lines);
+      await appendAtOnce(this.#file, lines);
       await this.#file.sync();
     } catch (cause) {
-      await this.#leave().catch(() => undefined); // opened again, it is looked at again: half a line may be there
+      await this.#leave().catch(() => undefined); // opened again, it may be another one by then
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new DeadLetterError(`toDeadLetters: ${this.#path} cannot be written: ${why}`, {
         retryable: true,
@@ -66,16 +66,29 @@ export class LetterFile {
   }
 }
 
-/** Opens a file whose last line, if it was torn off, is void. */
+/**
+ * Appends in one write, which the system does not mix with those of others: in pieces, as `appendFile` writes, lines of
+ * several processes would run into each other. A line that somebody's fault has torn off is made void first.
+ */
+async function appendAtOnce(file: FileHandle, lines: string): Promise<void> {
+  const bytes = Buffer.from((await isTorn(file)) ? `${VOID}\n${lines}` : lines);
+  const { bytesWritten } = await file.write(bytes);
+  if (bytesWritten < bytes.length) throw new Error('the disk took only a part of it');
+}
+
+async function isTorn(file: FileHandle): Promise<boolean> {
+  const { size } = await file.stat();
+  if (size === 0) return false;
+  const { bytesRead, buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1);
+  return bytesRead === 1 && buffer[0] !== NEWLINE;
+}
+
+/** A new file is still there after a power cut. */
 async function openToAppend(path: string): Promise<FileHandle> {
   const file = await open(path, 'a+');
   try {
     const { size } = await file.stat();
     if (size === 0) await syncFolder(dirname(path));
-    else {
-      const { buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1);
-      if (buffer[0] !== NEWLINE) await file.appendFile(`${VOID}\n`);
-    }
     return file;
   } catch (error) {
     await file.close();

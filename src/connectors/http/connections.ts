@@ -71,7 +71,10 @@ export interface HttpConnectionsOptions {
    * @defaultValue 1_000
    */
   readonly pauseMs?: number;
-  /** Told when a host asks to be left alone, or for longer than before. @defaultValue nobody */
+  /**
+   * Told when a host asks to be left alone, or for longer than before. That it throws or rejects is a warning on the
+   * console. @defaultValue nobody
+   */
   readonly onPause?: (pause: HttpPause) => void;
   /** Chance, for the jitter of pauses: a number from 0 up to 1. @defaultValue Math.random */
   readonly random?: () => number;

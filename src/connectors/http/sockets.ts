@@ -1,4 +1,5 @@
 import { HttpPausedError, type HttpRequestFacts } from '../../errors.ts';
+import { toldOf } from '../../work/toldOf.ts';
 import { WaitingLine } from '../WaitingLine.ts';
 import { Pace } from './Pace.ts';
 import type { Advice } from './rateHeaders.ts';
@@ -253,7 +254,22 @@ export class HttpSockets {
     const forMs = pace.askedMs(at);
     this.#awaitChange(origin, name);
     this.#refuseIfPausedTooLong(origin);
-    if (forMs > 0 && forMs > before) this.#limits.onPause?.({ origin: name, status, forMs });
+    if (forMs > 0 && forMs > before) this.#tell({ origin: name, status, forMs });
+  }
+
+  /** What the user makes of it changes nothing for the request, which may have succeeded: a failure is a warning. */
+  #tell(pause: HttpPause): void {
+    const { onPause } = this.#limits;
+    const failed = (error: unknown): void => {
+      console.warn(
+        `HttpConnections: onPause failed: ${error instanceof Error ? error.message : String(error)}`,
+      );
+    };
+    try {
+      if (onPause) toldOf(onPause, pause, failed);
+    } catch (error) {
+      failed(error);
+    }
   }
 
   /** Sees to it that the line goes on when the pace changes; nothing waits for that alone. */

@@ -70,8 +70,9 @@ export interface PostgresCheckpoint {
  * whose COMMIT got no answer is looked up before it is tried again. Items that were rejected, dropped or became dead letters
  * are written down with the next batch, or within a third of `leaseMs`.
  *
- * The limit: an item that becomes several rows is done with the last of them. If these are in different batches, those
- * stored before a crash are stored again: give such a table a key.
+ * The limit: an item that becomes several rows is done with the last of them, and items that were one in between (`batch`,
+ * taken apart again; two sinks) are done together. If these rows are in different transactions, those stored before a
+ * crash, or before a COMMIT without an answer, are stored again: give such a table a key.
  *
  * Each holder has a number, and a write with an old one is refused with `CheckpointLostError`, which ends the flow: a
  * process that was paused, and replaced meanwhile, does no harm when it goes on.
@@ -114,6 +115,7 @@ class Checkpoint implements PostgresCheckpoint, ProgressKeeper {
   readonly #row: CheckpointRow;
   readonly #token: string;
   readonly #renewal: NodeJS.Timeout;
+  #renewing = false;
   /** Commits go one after the other: each writes all that is done, so must know of those before. */
   #turn: Promise<unknown> = Promise.resolve();
   #turns = 0;
@@ -212,10 +214,14 @@ class Checkpoint implements PostgresCheckpoint, ProgressKeeper {
 
   /** What it cannot write now, it writes with the next batch, or the next time. */
   async #renew(): Promise<void> {
+    if (this.#renewing) return; // each that waits would hold a connection
+    this.#renewing = true;
     try {
       await this.#save();
     } catch {
       // A loss is told by whoever needs the checkpoint next.
+    } finally {
+      this.#renewing = false;
     }
   }
 

@@ -60,8 +60,8 @@ export class CheckpointRow {
            holder text NOT NULL,
            lease_until timestamptz NOT NULL,
            position bigint NOT NULL DEFAULT 0,
-           cursor jsonb,
-           done jsonb NOT NULL DEFAULT '[]',
+           cursor json,
+           done json NOT NULL DEFAULT '[]',
            written_at timestamptz NOT NULL DEFAULT clock_timestamp())`,
       );
     } catch (error) {

@@ -18,6 +18,14 @@ const NOT_FIELDS = new Set(['name', 'message', 'stack', 'cause', 'errors']);
 const KNOWN = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
 
 export function partsOf(thrown: unknown, depth = 0): Thrown {
+  try {
+    return readParts(thrown, depth);
+  } catch {
+    return { value: `${typeof thrown} that cannot be read` }; // a getter or a Proxy that throws
+  }
+}
+
+function readParts(thrown: unknown, depth: number): Thrown {
   if (!isError(thrown))
     return { value: copyable(thrown) ? thrown : `${typeof thrown} that cannot be copied` };
   const deeper = (inner: unknown): Thrown | undefined =>

@@ -33,7 +33,7 @@ export function trouble(item: number | 'exit' | 'uncaught' | 'memory' | 'loop'):
 }
 
 export function throws(
-  what: 'custom' | 'builtin' | 'text' | 'object' | 'nothing' | 'many' | 'function',
+  what: 'custom' | 'builtin' | 'text' | 'object' | 'nothing' | 'many' | 'function' | 'unreadable',
 ): never {
   const root = new TypeError('not a card');
   switch (what) {
@@ -51,6 +51,13 @@ export function throws(
       throw new AggregateError([root, new CardDeclinedError('declined')], 'both');
     case 'function':
       throw () => undefined;
+    case 'unreadable':
+      throw Object.defineProperty(new Error('unreadable'), 'detail', {
+        enumerable: true,
+        get: () => {
+          throw new Error('no');
+        },
+      });
   }
 }
 
