@@ -1,4 +1,7 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { gzipSync } from 'node:zlib';
 import { of, type OperatorFunction } from 'rxjs';
 import { afterAll, describe, expect, test, vi } from 'vitest';
@@ -449,4 +452,45 @@ describe('with a sink that appends', { timeout: 60_000 }, () => {
     toNdjson('a', { append: true, checkpoint });
     expect(() => toNdjson('b', { append: true, checkpoint })).toThrow('has a sink already');
   });
+});
+
+test('a CSV file that became shorter is not the file that was read', async () => {
+  const file = folder.file('orders.csv', ['id', ...numbers(50)].join('\n'));
+  const path = newCheckpoint();
+  const read = () => runFlow(fromCsv(file, { checkpoint: fileCheckpoint(path) }), quiet);
+  expect((await read()).delivered).toBe(50);
+  writeFileSync(file, 'id\n1\n');
+  await expect(read()).rejects.toThrow('it ends at line 2, and was read up to line 51 before');
+});
+
+describe('a checkpoint that another process has', () => {
+  const held = (content: string): Promise<{ readonly delivered: number }> => {
+    const path = newCheckpoint();
+    writeFileSync(`${path}.lock`, content);
+    return runFlow(fromNdjson<number>(input, { checkpoint: fileCheckpoint(path) }), quiet).then((report) => {
+      expect(readFileSync(`${path}.lock`, 'utf8')).toBe(`${process.pid} ${hostname()}\n`);
+      return report;
+    });
+  };
+
+  test('is refused', async () => {
+    const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
+    try {
+      await expect(held(`${other.pid} ${hostname()}\n`)).rejects.toMatchObject({
+        code: 'CHECKPOINT',
+        message: expect.stringContaining(`process ${other.pid} has it`) as string,
+      });
+    } finally {
+      other.kill('SIGKILL');
+      await once(other, 'exit');
+    }
+    expect(await held(`${other.pid} ${hostname()}\n`)).toMatchObject({ delivered: 100 }); // it is gone
+  });
+
+  test.each(['', 'nonsense', '1 elsewhere\n'])(
+    'is taken over where nobody here has it: %j',
+    async (content) => {
+      expect(await held(content)).toMatchObject({ delivered: 100 });
+    },
+  );
 });

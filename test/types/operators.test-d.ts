@@ -177,6 +177,8 @@ test('filterOr keeps the type, and asks for concurrency where the predicate is a
 });
 
 test('a rejected handler is a function or an Observer of the item', () => {
+  const log = (_value: unknown): void => undefined;
+  orders.pipe(filterOr((order) => order.value > 1, { rejected: log }));
   orders.pipe(filterOr(() => true, { rejected: (order) => expectTypeOf(order).toEqualTypeOf<Order>() }));
   orders.pipe(
     filterOr(() => true, { rejected: { next: (order) => expectTypeOf(order).toEqualTypeOf<Order>() } }),

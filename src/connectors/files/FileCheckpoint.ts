@@ -3,6 +3,7 @@ import { Progress } from '../../checkpoint/Progress.ts';
 import { CheckpointError, InvalidOptionError } from '../../errors.ts';
 import { atLeast, callable, nonEmpty } from '../../options.ts';
 import { readCheckpoint, writeCheckpoint, type OutputLength } from './checkpointFile.ts';
+import { holdFile } from './holdFile.ts';
 import type { FilePosition } from './LineReader.ts';
 
 export interface FileCheckpointOptions {
@@ -25,8 +26,9 @@ export interface FileCheckpointOptions {
  * damaged one is never a start from the beginning: the copy before is used, with a warning, or the flow fails with
  * `CheckpointError`. To begin anew, remove both.
  *
- * For one source at a time, and one process: two at once are not kept apart, and lose items. Nor is another file of the
- * same name always noticed: of CSV, and of what is compressed, only lines are counted.
+ * For one source at a time, and one process: `<path>.lock` names it until it ends, and a second one on the same machine is
+ * refused with `CheckpointError`. Another file of the same name is not always noticed: of CSV, and of what is compressed,
+ * only lines are counted.
  *
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
  */
@@ -134,12 +136,16 @@ export class FileCheckpoint {
   }
 
   #load(): Promise<void> {
-    this.#loading ??= readCheckpoint(this.path, this.#warn).then((state) => {
-      this.#source = state?.source;
-      this.#output = state?.output;
-      this.#progress = state ? new Progress(state) : atStart();
-    });
+    this.#loading ??= this.#read();
     return this.#loading;
+  }
+
+  async #read(): Promise<void> {
+    holdFile(this.path);
+    const state = await readCheckpoint(this.path, this.#warn);
+    this.#source = state?.source;
+    this.#output = state?.output;
+    this.#progress = state ? new Progress(state) : atStart();
   }
 
   #save(): Promise<void> {

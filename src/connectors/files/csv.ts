@@ -76,6 +76,8 @@ export class CsvRecords {
   readonly #after: number;
   readonly #known: readonly string[];
   #header: readonly string[] | undefined;
+  /** The last line of the last record. */
+  #last = 0;
 
   constructor(bytes: Bytes, { name, maxLineBytes, after }: ReaderSettings, settings: HeaderSettings) {
     const { header, delimiter = /\.tsv(\.\w+)?$/i.test(name) ? '\t' : ',', known } = settings;
@@ -88,14 +90,20 @@ export class CsvRecords {
 
   take(): HeadedRow | undefined {
     for (let row = this.#reader.take(); row !== undefined; row = this.#reader.take()) {
+      this.#last = row.number;
       if (!this.#header) this.#setHeader(row.fields.map((field) => field ?? ''));
       else if (row.number > this.#after) return { ...row, header: this.#header };
     }
     return undefined;
   }
 
-  fill(): Promise<boolean> {
-    return this.#reader.fill();
+  async fill(): Promise<boolean> {
+    if (await this.#reader.fill()) return true;
+    if (this.#last >= this.#after) return false;
+    throw new FileBrokenError(
+      this.#name,
+      `it ends at line ${this.#last}, and was read up to line ${this.#after} before: it is not the file that was read`,
+    );
   }
 
   close(): void {

@@ -1,0 +1,74 @@
+import { readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
+import { CheckpointError } from '../../errors.ts';
+
+/** What is held by this process, until it ends. */
+const held = new Set<string>();
+
+/**
+ * Takes `path` for this process alone, until it ends, with a file `<path>.lock` that names it. One that was left behind by
+ * a process that is gone, or by another machine, is taken over: a program that was killed can be started again at once.
+ *
+ * @throws `CheckpointError` where another process of this machine has it.
+ */
+export function holdFile(path: string): void {
+  const lock = `${resolve(path)}.lock`;
+  if (held.has(lock)) return;
+  const mine = `${process.pid} ${hostname()}\n`;
+  for (;;) {
+    try {
+      writeFileSync(lock, mine, { flag: 'wx' });
+      break;
+    } catch (error) {
+      if (codeOf(error) !== 'EEXIST') throw error;
+    }
+    const theirs = contentOf(lock);
+    const [pid, host] = theirs.trim().split(' ');
+    if (host === hostname() && pid !== String(process.pid) && isAlive(Number(pid))) {
+      throw new CheckpointError(
+        path,
+        `process ${pid} has it (${lock}), and two at once would lose items; ` +
+          'wait for it to end, or give this one a checkpoint of its own',
+      );
+    }
+    removeIf(lock, theirs);
+  }
+  if (held.size === 0) process.once('exit', () => held.forEach((file) => removeIf(file, mine)));
+  held.add(lock);
+}
+
+/** Another process may be taking it over as well: what is removed is what was read, or it is put back. */
+function removeIf(lock: string, content: string): void {
+  const aside = `${lock}.${process.pid}`;
+  try {
+    renameSync(lock, aside);
+    if (contentOf(aside) !== content) renameSync(aside, lock);
+    else unlinkSync(aside);
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error;
+  }
+}
+
+function contentOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return '';
+    throw error;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  if (!Number.isInteger(pid) || pid <= 0) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return codeOf(error) === 'EPERM'; // somebody else's
+  }
+}
+
+function codeOf(error: unknown): unknown {
+  return (error as { code?: unknown }).code;
+}
