@@ -6,6 +6,7 @@ export type {
   StoredDeadLetter,
   ToDeadLettersOptions,
 } from './LetterRecord.ts';
+export type { Progress } from '../checkpoint/Progress.ts';
 export { CheckpointError, FileBrokenError, FileRecordError, FileValueError } from '../errors.ts';
 export type { Compression, FileInput } from './files/Bytes.ts';
 export { fromCsv, type CsvType, type FromCsvOptions } from './files/csv.ts';
