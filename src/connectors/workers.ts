@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { extname } from 'node:path';
+import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ResourceLimits, Transferable } from 'node:worker_threads';
 import { callable, nonEmpty } from '../options.ts';
@@ -137,6 +137,8 @@ export class WorkerThreads<M = WorkerModule> {
 
 /** The file that threads run: beside this one, in the sources as in the package. */
 function threadFile(): string {
-  const kind = extname(import.meta.url) === '.ts' ? 'ts' : 'js';
-  return fileURLToPath(new URL(`./workers/thread.${kind}`, import.meta.url));
+  // CommonJS has the one, and ES modules have the other.
+  const here = typeof __filename === 'string' ? __filename : fileURLToPath(import.meta.url);
+  const kind = extname(here) === '.ts' ? 'ts' : 'js';
+  return join(dirname(here), 'workers', `thread.${kind}`);
 }

@@ -28,7 +28,7 @@ export interface LineReaderSettings {
 }
 
 const newline = 10;
-const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
+const byteOrderMark = /* @__PURE__ */ Buffer.from([0xef, 0xbb, 0xbf]);
 
 /** Cuts bytes into lines, a chunk at a time: `take` gives those that are there, `fill` reads on. */
 export class LineReader {

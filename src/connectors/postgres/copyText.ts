@@ -3,7 +3,8 @@ import pg from 'pg';
 /** pg's own conversion of a value, the same as for parameters. */
 type Prepare = (value: unknown) => Buffer | string | null;
 
-const prepare = (pg as { readonly utils?: { readonly prepareValue?: Prepare } }).utils?.prepareValue;
+const prepare = /* @__PURE__ */ (() =>
+  (pg as { readonly utils?: { readonly prepareValue?: Prepare } }).utils?.prepareValue)();
 
 /** Whether this pg tells how it writes values. */
 export const canCopy = prepare !== undefined;

@@ -22,7 +22,7 @@ import {
 } from './DeliveryTrial.ts';
 
 const BATCH = 5;
-const patience = delays(numbers(12).map(() => 1));
+const patience = /* @__PURE__ */ (() => delays(numbers(12).map(() => 1)))();
 const settings = { maxItems: BATCH, maxWaitMs: 5, retry: patience };
 const silent = { onWarning: () => undefined };
 /** Milliseconds in which a flow must have ended. */
