@@ -1,6 +1,7 @@
 /**
  * Rows of five columns into PostgreSQL through the whole pipeline, beside loops by hand with the same serialiser, batches
- * and connections. Contestants take turns; each ratio is of neighbours in time. `node postgres.mjs [rows] [rounds]`
+ * and connections. Contestants take turns; each ratio is of neighbours in time. `node postgres.mjs [rows] [rounds] [title]`:
+ * with a title, only the comparisons whose titles have that text.
  *
  * Exit code 1 if the pipeline is slower than the share of the loop that is given with each comparison.
  */
@@ -13,7 +14,11 @@ import { PostgresConnections, postgresTable } from '../dist/postgres.js';
 import { openDatabase } from '../examples/support/embeddedPostgres.ts';
 import { copyText } from '../src/connectors/postgres/copyText.ts';
 
-const [rows, rounds] = [Number(process.argv[2] ?? 1_000_000), Number(process.argv[3] ?? 3)];
+const [rows, rounds, only] = [
+  Number(process.argv[2] ?? 1_000_000),
+  Number(process.argv[3] ?? 3),
+  process.argv[4] ?? '',
+];
 const connections = 2;
 const names = ['id', 'customer', 'amount', 'paid', 'note'];
 const types = ['int', 'text', 'float8', 'boolean', 'text'];
@@ -120,7 +125,7 @@ const comparisons = [
 
 const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
 let tooSlow = false;
-for (const { title, least, key, hand, sluice } of comparisons) {
+for (const { title, least, key, hand, sluice } of comparisons.filter((each) => each.title.includes(only))) {
   const measure = async (run) => {
     await db.query('DROP TABLE IF EXISTS orders');
     await db.query(`CREATE UNLOGGED TABLE orders (${definition(key)})`);

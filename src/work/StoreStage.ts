@@ -22,19 +22,32 @@ export interface StoreSettings<T> {
   readonly onFailure: FailurePolicy<T>;
 }
 
-interface Entry<T> {
-  readonly value: T;
-  readonly ticket: Ticket | null;
-  state: 'held' | 'confirmed' | 'gone';
+const HELD = 0;
+const CONFIRMED = 1;
+const GONE = 2;
+
+/** Items that are stored together: columns, since an object for each item would have to outlive its batch. */
+class Batch<T> {
+  readonly values: T[] = [];
+  readonly tickets: (Ticket | null)[] = [];
+  readonly states: (typeof HELD | typeof CONFIRMED | typeof GONE)[] = [];
+  context: ItemContext | undefined;
+  startedAt = 0;
+  /** The most attempts that any of them needed. */
+  attempts = 1;
+
+  add(value: T, ticket: Ticket | null): void {
+    this.values.push(value);
+    this.tickets.push(ticket);
+    this.states.push(HELD);
+  }
 }
 
-/** Items that are stored together. */
-interface Batch<T> {
-  readonly entries: readonly Entry<T>[];
-  readonly context: ItemContext;
-  readonly startedAt: number;
-  /** The most attempts that any of them needed. */
-  attempts: number;
+/** Some of a batch, from one index to before another. */
+interface Part<T> {
+  readonly batch: Batch<T>;
+  from: number;
+  readonly to: number;
 }
 
 /** The stage behind `storeTo`: gathers batches, stores them, and delivers what is confirmed, one item at a time. */
@@ -44,13 +57,17 @@ export class StoreStage<T> extends Stage<T, T> {
   /** One attempt at a batch. */
   readonly #store: Sink<T>['store'];
   #concurrency: number;
-  readonly #gathered = new RingQueue<Entry<T>>();
-  readonly #confirmed = new RingQueue<Entry<T>>();
+  /** Batches that wait to be stored; the last may still grow. */
+  readonly #gathered = new RingQueue<Batch<T>>();
+  #last = new Batch<T>();
+  /** Items in them. */
+  #waiting = 0;
   /** The batches being stored, by worker number. */
   readonly #storing = new Map<number, Batch<T>>();
+  /** What is to be delivered; those of it that were handed back meanwhile are passed over. */
+  readonly #confirmed = new RingQueue<Part<T>>();
   #timer: Subscription | undefined;
   #due = false;
-  #emitting: Entry<T> | undefined;
   #batches = 0;
 
   constructor(identity: StageIdentity, subscriber: Subscriber<T>, sink: Sink<T>, settings: StoreSettings<T>) {
@@ -71,7 +88,7 @@ export class StoreStage<T> extends Stage<T, T> {
   }
 
   override get waiting(): number {
-    return this.#gathered.size;
+    return this.#waiting;
   }
 
   /** Sets another number of batches at once. A lowered one lets those that are being stored finish. */
@@ -83,9 +100,15 @@ export class StoreStage<T> extends Stage<T, T> {
   }
 
   protected override accept(value: T, ticket: Ticket | null): void {
-    this.#gathered.push({ value, ticket, state: 'held' });
+    const { maxItems } = this.#settings;
+    if (this.#gathered.size === 0 || this.#last.values.length === maxItems) {
+      this.#last = new Batch();
+      this.#gathered.push(this.#last);
+    }
+    this.#last.add(value, ticket);
+    this.#waiting++;
     if (this.letsGo) this.#due = true;
-    this.#storeNext();
+    if (this.#due || this.#waiting >= maxItems || this.#waiting === 1) this.#storeNext();
   }
 
   /** Nobody below has to know: a stored item needs no outcome there, though a stage below that takes it in delays its own. */
@@ -99,48 +122,53 @@ export class StoreStage<T> extends Stage<T, T> {
   }
 
   protected override emitNext(): boolean {
-    if (this.#confirmed.size === 0 || !this.out.ready()) return false;
-    const entry = this.#confirmed.take();
-    this.#emitting = entry;
+    if (this.#confirmed.size === 0) return false;
+    const part = this.#confirmed.peek();
+    const { batch, from } = part;
+    const confirmed = batch.states[from] === CONFIRMED;
+    if (confirmed && !this.out.ready()) return false;
+    part.from++;
+    if (part.from === part.to) this.#confirmed.take();
+    if (!confirmed) return true;
     this.meter.emitted++;
-    this.out.emit(entry.value, entry.ticket);
-    this.#emitting = undefined;
-    this.#leaves(entry, 'out');
+    this.out.emit(batch.values[from] as T, batch.tickets[from] as Ticket | null);
+    this.#leaves(batch, from, 'out');
     return true;
   }
 
   protected override idle(): boolean {
-    return this.#gathered.size + this.#confirmed.size + this.#storing.size === 0;
+    return this.#waiting + this.#confirmed.size + this.#storing.size === 0;
   }
 
   protected override abandon(reason: unknown, keepFinished: boolean): void {
     this.#timer?.unsubscribe();
     while (this.#gathered.size > 0) this.#handBack(this.#gathered.take(), reason);
-    for (const { entries, context } of this.#storing.values()) {
-      context.abort(reason);
-      for (const entry of entries) if (entry.state === 'held') this.#handBack(entry, reason);
+    this.#waiting = 0;
+    for (const batch of this.#storing.values()) {
+      batch.context?.abort(reason);
+      this.#handBack(batch, reason);
     }
     this.#storing.clear();
     if (keepFinished) return;
-    // Stored, but nobody below will hear of it: settled as stored.
+    // Stored, but nobody below will hear of it: settled as stored. The one that is being emitted is not among them.
     while (this.#confirmed.size > 0) {
-      const entry = this.#confirmed.take();
-      if (entry !== this.#emitting) this.#leaves(entry, 'out');
+      const { batch, from, to } = this.#confirmed.take();
+      for (let i = from; i < to; i++) if (batch.states[i] === CONFIRMED) this.#leaves(batch, i, 'out');
     }
   }
 
   /** Starts as many batches as are full, or due, and have a worker. */
   #storeNext(): void {
     const { maxItems } = this.#settings;
-    while (!this.dead && this.#gathered.size > 0 && this.#storing.size < this.#concurrency) {
-      if (this.#gathered.size < maxItems && !this.#due && !this.inputDone) break;
-      const entries: Entry<T>[] = [];
-      while (entries.length < maxItems && this.#gathered.size > 0) entries.push(this.#gathered.take());
+    while (!this.dead && this.#waiting > 0 && this.#storing.size < this.#concurrency) {
+      const { length } = this.#gathered.peek().values;
+      if (length < maxItems && !this.#due && !this.inputDone) break;
+      this.#waiting -= length;
       this.#timer?.unsubscribe();
       this.#timer = undefined;
-      void this.#storeBatch(entries);
+      void this.#storeBatch(this.#gathered.take());
     }
-    if (this.#gathered.size === 0) this.#due = false;
+    if (this.#waiting === 0) this.#due = false;
     else if (!this.#timer && this.#settings.maxWaitMs !== Infinity) this.#startTimer();
   }
 
@@ -151,19 +179,23 @@ export class StoreStage<T> extends Stage<T, T> {
     });
   }
 
-  async #storeBatch(entries: readonly Entry<T>[]): Promise<void> {
+  async #storeBatch(batch: Batch<T>): Promise<void> {
     let worker = 0;
     while (this.#storing.has(worker)) worker++;
     const index = this.#batches++;
     const startedAt = now();
     const slot = { demand: this.demand, index, abandoned: undefined, context: undefined, startedAt };
     const context = new ItemContext(index, worker, slot);
-    const batch: Batch<T> = { entries, context, startedAt, attempts: 1 };
+    batch.context = context;
+    batch.startedAt = startedAt;
     this.#storing.set(worker, batch);
     try {
-      await this.#storeOrSplit(entries, batch);
+      await this.#storeOrSplit({ batch, from: 0, to: batch.values.length }, context);
     } catch (error) {
-      if (!this.dead) this.#giveUp(entries, error);
+      if (!this.dead) {
+        this.#handBack(batch, error);
+        this.fail(error);
+      }
       return;
     } finally {
       this.meter.busyMs += now() - startedAt;
@@ -175,36 +207,44 @@ export class StoreStage<T> extends Stage<T, T> {
   }
 
   /** Stores these, or finds those that cannot be; throws only what ends the flow. */
-  async #storeOrSplit(entries: readonly Entry<T>[], batch: Batch<T>): Promise<void> {
-    if (entries.every((entry) => this.#gone(entry))) return;
+  async #storeOrSplit(part: Part<T>, context: ItemContext): Promise<void> {
+    if (this.#gone(part)) return;
     try {
-      await this.#attempts(entries, batch);
+      await this.#attempts(part, context);
     } catch (error) {
-      if (entries.every((entry) => this.#gone(entry))) return;
+      if (this.#gone(part)) return;
+      const { batch, from, to } = part;
       const kind = this.#sink.classify?.(error) ?? 'retry';
       if (kind === 'fatal') throw error;
-      if (kind === 'data' && entries.length > 1) {
-        const middle = entries.length >> 1;
-        await this.#storeOrSplit(entries.slice(0, middle), batch);
-        await this.#storeOrSplit(entries.slice(middle), batch);
+      if (kind === 'data' && to - from > 1) {
+        const middle = from + ((to - from) >> 1);
+        await this.#storeOrSplit({ batch, from, to: middle }, context);
+        await this.#storeOrSplit({ batch, from: middle, to }, context);
         return;
       }
-      await this.#failed(entries, error, batch);
+      await this.#failed(part, error, context);
       return;
     }
-    for (const entry of entries) this.#confirm(entry);
+    this.#confirm(part);
     this.deliver();
   }
 
-  /** Stopped, or handed back. */
-  #gone(entry: Entry<T>): boolean {
-    return this.dead || entry.state !== 'held';
+  /** All of them are stopped, or handed back. */
+  #gone(part: Part<T>): boolean {
+    const { batch, from } = part;
+    return batch.states[from] !== HELD ? this.#held(part).length === 0 : this.dead;
   }
 
-  async #attempts(entries: readonly Entry<T>[], batch: Batch<T>): Promise<void> {
-    const { context } = batch;
-    const values = entries.map((entry) => entry.value);
-    const origins = originsOf(entries.map((entry) => entry.ticket));
+  /** The indices of those that are neither stopped nor handed back. */
+  #held({ batch, from, to }: Part<T>): number[] {
+    const held: number[] = [];
+    if (!this.dead) for (let i = from; i < to; i++) if (batch.states[i] === HELD) held.push(i);
+    return held;
+  }
+
+  async #attempts({ batch, from, to }: Part<T>, context: ItemContext): Promise<void> {
+    const values = batch.values.slice(from, to);
+    const origins = originsOf(batch.tickets.slice(from, to));
     const clock = this.#settings.retry && new RetryClock(this.#settings.retry, now());
     for (let attempt = 1; ; attempt++) {
       const forked = context.fork(attempt);
@@ -221,64 +261,69 @@ export class StoreStage<T> extends Stage<T, T> {
             reject(error);
           });
         });
-        this.meter.retried += entries.length;
+        this.meter.retried += values.length;
         if (this.run?.trace)
-          for (const { value } of entries) this.tell('retried', value, context.worker, attempt + 1);
+          for (const value of values) this.tell('retried', value, context.worker, attempt + 1);
       }
     }
   }
 
-  #confirm(entry: Entry<T>): void {
-    if (this.dead || entry.state !== 'held') return;
-    entry.state = 'confirmed';
-    this.meter.stored++;
-    if (this.run?.trace) this.tell('stored', entry.value);
-    this.#confirmed.push(entry);
+  #confirm(part: Part<T>): void {
+    const { batch } = part;
+    if (this.dead) return;
+    for (let i = part.from; i < part.to; i++) {
+      if (batch.states[i] !== HELD) continue;
+      batch.states[i] = CONFIRMED;
+      this.meter.stored++;
+      if (this.run?.trace) this.tell('stored', batch.values[i]);
+    }
+    this.#confirmed.push(part);
   }
 
   /** These cannot be stored, and the flow goes on. */
-  async #failed(entries: readonly Entry<T>[], error: unknown, batch: Batch<T>): Promise<void> {
+  async #failed(part: Part<T>, error: unknown, context: ItemContext): Promise<void> {
     const { onFailure } = this.#settings;
     if (onFailure === 'fail') throw error;
+    const { batch } = part;
     if (onFailure === 'drop') {
-      this.#leaveWithout(entries, 'dropped');
+      this.#leaveWithout(batch, this.#held(part), 'dropped');
       return;
     }
     const { attempts, startedAt } = batch;
     const facts = { error, attempts, stage: this.name, elapsedMs: now() - startedAt };
-    for (const portion of onFailure.portions(entries)) {
-      const held = portion.filter((entry) => !this.#gone(entry));
+    for (const portion of onFailure.portions(this.#held(part))) {
+      const held = portion.filter((i) => !this.dead && batch.states[i] === HELD);
       if (held.length === 0) return; // handed back while others were taken
-      const letters: DeadLetter<T>[] = held.map(({ value }) => ({ value, ...facts }));
-      await onFailure.put(letters, batch.context.fork());
-      this.#leaveWithout(held, 'dead');
+      const letters: DeadLetter<T>[] = held.map((i) => ({ value: batch.values[i] as T, ...facts }));
+      await onFailure.put(letters, context.fork());
+      this.#leaveWithout(batch, held, 'dead');
     }
   }
 
-  #leaveWithout(entries: readonly Entry<T>[], outcome: 'dropped' | 'dead'): void {
-    for (const entry of entries) {
-      if (this.#gone(entry)) continue;
-      if (this.run?.trace) this.tell(outcome, entry.value);
-      this.#leaves(entry, outcome);
+  #leaveWithout(batch: Batch<T>, indices: readonly number[], outcome: 'dropped' | 'dead'): void {
+    for (const i of indices) {
+      if (this.dead || batch.states[i] !== HELD) continue;
+      if (this.run?.trace) this.tell(outcome, batch.values[i]);
+      this.#leaves(batch, i, outcome);
     }
-  }
-
-  #giveUp(entries: readonly Entry<T>[], error: unknown): void {
-    for (const entry of entries) if (entry.state === 'held') this.#handBack(entry, error);
-    this.fail(error);
   }
 
   /** The item has its outcome and its place is free. */
-  #leaves(entry: Entry<T>, outcome: 'out' | 'dropped' | 'dead'): void {
-    entry.state = 'gone';
+  #leaves(batch: Batch<T>, index: number, outcome: 'out' | 'dropped' | 'dead'): void {
+    const ticket = batch.tickets[index] as Ticket | null;
+    batch.states[index] = GONE;
     this.meter[outcome]++;
-    if (entry.ticket !== null) entry.ticket.release();
+    if (ticket !== null) ticket.release();
     if (!this.dead) this.demand.release();
   }
 
-  #handBack(entry: Entry<T>, reason: unknown): void {
-    entry.state = 'gone';
-    this.leave(entry.value, entry.ticket, reason);
+  /** Hands back what is held of a batch. */
+  #handBack(batch: Batch<T>, reason: unknown): void {
+    for (const [i, value] of batch.values.entries()) {
+      if (batch.states[i] !== HELD) continue;
+      batch.states[i] = GONE;
+      this.leave(value, batch.tickets[i] as Ticket | null, reason);
+    }
   }
 }
 

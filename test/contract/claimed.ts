@@ -79,7 +79,7 @@ export const claimedLaws: readonly Law[] = [
     sabotage: [
       without(FILTER_OR, 'current.ticket?.drop();'),
       without('operators/drops.ts', 'ticket?.drop();'),
-      without(STORE, 'this.#leaves(entry, outcome);'),
+      without(STORE, 'this.#leaves(batch, i, outcome);'),
       without(
         POOL,
         "    if (onFailure === 'drop') {\n      this.#done(job);\n      return;",

@@ -151,12 +151,8 @@ export const endingsLaws: readonly Law[] = [
       assertSettledOnce(log, items(settled(log, 'ack').length + settled(log, 'nak').length));
     },
     sabotage: [
-      without(STORE, "if (entry !== this.#emitting) this.#leaves(entry, 'out');"),
-      without(
-        STORE,
-        "for (const entry of entries) if (entry.state === 'held') this.#handBack(entry, reason);",
-        '',
-      ),
+      without(STORE, "if (batch.states[i] === CONFIRMED) this.#leaves(batch, i, 'out');", ';'),
+      without(STORE, '      this.#handBack(batch, reason);\n'),
     ],
   },
   {

@@ -383,7 +383,7 @@ export const operatorLaws: readonly Law[] = [
     sabotage: [
       without(POOL, '    job.context?.abort(reason);\n'),
       without(POOL, 'if (job.inner) this.#leaveInner(job.inner);'),
-      without('src/work/StoreStage.ts', '      context.abort(reason);\n'),
+      without('src/work/StoreStage.ts', '      batch.context?.abort(reason);\n'),
     ],
   },
   {

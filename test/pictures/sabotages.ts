@@ -453,8 +453,8 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
     {
       says: 'bad data is not cut in halves',
       file: 'src/work/StoreStage.ts',
-      find: "if (kind === 'data' && entries.length > 1) {",
-      replace: 'if (entries.length > 99) {',
+      find: "if (kind === 'data' && to - from > 1) {",
+      replace: 'if (to - from > 99) {',
     },
     {
       says: 'time is never up',
