@@ -1,4 +1,4 @@
-import { after, LoopBudget } from '../clock.ts';
+import { LoopBudget, nextTurn } from '../clock.ts';
 import type { Run } from '../flow/Run.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
 import type { Outlet } from './Outlet.ts';
@@ -148,7 +148,7 @@ export class Demand {
 
   /** Goes on when the event loop has turned. Apart, since a closure would cost its caller a context a call. */
   #pause(): void {
-    after(0, () => {
+    nextTurn(() => {
       this.pump();
     });
   }

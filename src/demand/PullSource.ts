@@ -1,5 +1,5 @@
 import type { Subscriber } from 'rxjs';
-import { after, LoopBudget } from '../clock.ts';
+import { LoopBudget, nextTurn } from '../clock.ts';
 import { HandedBackError, reasonOf, TicketPathError, UnclaimedError } from '../errors.ts';
 import { waitForClosing, type Run } from '../flow/Run.ts';
 import { endOfChain } from '../rx/chain.ts';
@@ -208,7 +208,7 @@ export class PullSource<T> implements Emitter {
 
   /** Goes on when the event loop has turned. Apart, since a closure would cost its caller a context a call. */
   #pause(): void {
-    after(0, () => {
+    nextTurn(() => {
       this.#step();
     });
   }

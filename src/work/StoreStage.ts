@@ -29,7 +29,8 @@ const GONE = 2;
 /** Items that are stored together: columns, since an object for each item would have to outlive its batch. */
 class Batch<T> {
   readonly values: T[] = [];
-  readonly tickets: (Ticket | null)[] = [];
+  /** By index, where any of them has one. */
+  tickets: (Ticket | null)[] | undefined;
   readonly states: (typeof HELD | typeof CONFIRMED | typeof GONE)[] = [];
   context: ItemContext | undefined;
   startedAt = 0;
@@ -37,9 +38,14 @@ class Batch<T> {
   attempts = 1;
 
   add(value: T, ticket: Ticket | null): void {
+    if (ticket !== null) this.tickets ??= this.values.map(() => null);
     this.values.push(value);
-    this.tickets.push(ticket);
+    if (this.tickets !== undefined) this.tickets.push(ticket);
     this.states.push(HELD);
+  }
+
+  ticket(index: number): Ticket | null {
+    return this.tickets === undefined ? null : (this.tickets[index] as Ticket | null);
   }
 }
 
@@ -131,7 +137,7 @@ export class StoreStage<T> extends Stage<T, T> {
     if (part.from === part.to) this.#confirmed.take();
     if (!confirmed) return true;
     this.meter.emitted++;
-    this.out.emit(batch.values[from] as T, batch.tickets[from] as Ticket | null);
+    this.out.emit(batch.values[from] as T, batch.ticket(from));
     this.#leaves(batch, from, 'out');
     return true;
   }
@@ -244,7 +250,7 @@ export class StoreStage<T> extends Stage<T, T> {
 
   async #attempts({ batch, from, to }: Part<T>, context: ItemContext): Promise<void> {
     const values = batch.values.slice(from, to);
-    const origins = originsOf(batch.tickets.slice(from, to));
+    const origins = batch.tickets && originsOf(batch.tickets.slice(from, to));
     const clock = this.#settings.retry && new RetryClock(this.#settings.retry, now());
     for (let attempt = 1; ; attempt++) {
       const forked = context.fork(attempt);
@@ -310,7 +316,7 @@ export class StoreStage<T> extends Stage<T, T> {
 
   /** The item has its outcome and its place is free. */
   #leaves(batch: Batch<T>, index: number, outcome: 'out' | 'dropped' | 'dead'): void {
-    const ticket = batch.tickets[index] as Ticket | null;
+    const ticket = batch.ticket(index);
     batch.states[index] = GONE;
     this.meter[outcome]++;
     if (ticket !== null) ticket.release();
@@ -322,7 +328,7 @@ export class StoreStage<T> extends Stage<T, T> {
     for (const [i, value] of batch.values.entries()) {
       if (batch.states[i] !== HELD) continue;
       batch.states[i] = GONE;
-      this.leave(value, batch.tickets[i] as Ticket | null, reason);
+      this.leave(value, batch.ticket(i), reason);
     }
   }
 }

@@ -1,4 +1,3 @@
-import type { Dirent } from 'node:fs';
 import { glob, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Observable } from 'rxjs';
@@ -50,13 +49,12 @@ async function* filesOf(
 ): AsyncGenerator<string> {
   for await (const entry of glob([...patterns], { cwd, exclude: [...exclude], withFileTypes: true })) {
     const path = join(entry.parentPath, entry.name);
-    if (await isFile(entry, path)) yield path;
+    if (entry.isSymbolicLink() ? await linksToFile(path) : entry.isFile()) yield path;
   }
 }
 
-/** A link to a file is one, a link to nothing is not. */
-async function isFile(entry: Dirent, path: string): Promise<boolean> {
-  if (!entry.isSymbolicLink()) return entry.isFile();
+/** A link to a file counts as one, a link to nothing does not. */
+async function linksToFile(path: string): Promise<boolean> {
   const target = await stat(path).catch(() => undefined);
   return target?.isFile() ?? false;
 }
@@ -64,5 +62,6 @@ async function isFile(entry: Dirent, path: string): Promise<boolean> {
 async function* sorted(paths: AsyncIterable<string>): AsyncGenerator<string> {
   const all: string[] = [];
   for await (const path of paths) all.push(path);
-  yield* all.sort((a, b) => (a < b ? -1 : 1));
+  all.sort();
+  for (const path of all) yield path;
 }

@@ -24,7 +24,7 @@ function keyPart(value: unknown): string {
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'invalid' : value.toISOString();
   if (value instanceof Uint8Array) return Buffer.from(value).toString('hex');
   if (typeof value === 'string') return value;
-  return typeof value === 'bigint' ? value.toString() : JSON.stringify(value);
+  return typeof value === 'number' || typeof value === 'bigint' ? String(value) : JSON.stringify(value);
 }
 
 function mustBeObject(row: Row, { table }: RowRules): void {
@@ -34,13 +34,13 @@ function mustBeObject(row: Row, { table }: RowRules): void {
 }
 
 function keyOf(row: Row, { key, table }: RowRules): string {
-  const parts = key.map((property) => {
+  const part = (property: string): string => {
     const value = row[property];
     if (value === undefined || value === null)
       throw new PostgresRowError(table, property, 'is part of the key and missing');
     return keyPart(value);
-  });
-  return parts.length === 1 ? parts[0]! : JSON.stringify(parts);
+  };
+  return key.length === 1 ? part(key[0]!) : JSON.stringify(key.map(part));
 }
 
 function propertiesOf(row: Row, columns: readonly string[] | undefined): readonly string[] {
@@ -58,35 +58,49 @@ function merged(earlier: Row, later: Row, columns: readonly string[] | undefined
   return both;
 }
 
+/** A row, with its key as text, and as a number where it is a whole one; NaN where it is not. */
+interface Keyed {
+  readonly key: string;
+  readonly number: number;
+  row: Row;
+}
+
+const wholeNumber = /^-?\d{1,15}$/;
+
+/** Whole numbers first, by size, as an index has them; all else by its text. */
+function order(a: Keyed, b: Keyed): number {
+  if (a.number < b.number) return -1;
+  if (a.number > b.number) return 1;
+  const whole = Number(Number.isNaN(a.number)) - Number(Number.isNaN(b.number));
+  return whole !== 0 ? whole : a.key < b.key ? -1 : 1;
+}
+
 /**
- * One row for each key, in the order of the keys. Without a key: the rows as they are.
+ * One row for each key, in the order of the keys.
  *
  * The server refuses a statement that updates the same row twice (21000). And two statements that lock the same rows in
  * different orders block each other until one is killed (40P01): every writer sorts by the same text, so they never do.
  */
 function oneForEachKey(items: readonly Row[], rules: RowRules): readonly Row[] {
-  for (const row of items) mustBeObject(row, rules);
-  if (rules.key.length === 0) return items;
-  const byKey = new Map<string, Row>();
-  let [sorted, last] = [true, ''];
-  for (const row of items) {
+  const all = items.map((row): Keyed => {
     const key = keyOf(row, rules);
-    const earlier = byKey.get(key);
-    if (earlier !== undefined) {
-      if (rules.onConflict === 'update') byKey.set(key, merged(earlier, row, rules.columns));
-      continue;
-    }
-    byKey.set(key, row);
-    sorted &&= last <= key;
-    last = key;
+    return { key, number: wholeNumber.test(key) ? Number(key) : NaN, row };
+  });
+  if (all.every((keyed, i) => i === 0 || order(all[i - 1]!, keyed) < 0)) return items;
+  const byKey = new Map<string, Keyed>();
+  for (const keyed of all) {
+    const earlier = byKey.get(keyed.key);
+    if (earlier === undefined) byKey.set(keyed.key, keyed);
+    else if (rules.onConflict === 'update') earlier.row = merged(earlier.row, keyed.row, rules.columns);
   }
-  if (sorted) return [...byKey.values()];
-  return [...byKey].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
+  return [...byKey.values()].sort(order).map(({ row }) => row);
 }
 
 /** The rows to write, grouped by the properties that they have. */
 export function arrange(items: readonly Row[], rules: RowRules): RowGroup[] {
-  const rows = oneForEachKey(rules.nul === 'strip' ? items.map(withoutNul) : items, rules);
+  for (const row of items) mustBeObject(row, rules);
+  const given = rules.nul === 'strip' ? items.map(withoutNul) : items;
+  const rows = rules.key.length === 0 ? given : oneForEachKey(given, rules);
   if (rows.length === 0) return [];
   const written = propertiesOf(rows[0]!, rules.columns);
   const alike = rows.every((row) => hasExactly(row, written, rules.columns));
@@ -124,7 +138,6 @@ function hasExactly(row: Row, names: readonly string[], columns: readonly string
 
 /** The row, or where a text in it holds a NUL, a copy without. */
 function withoutNul(row: Row): Row {
-  if (typeof row !== 'object' || (row as unknown) === null) return row;
   let copy: Record<string, unknown> | undefined;
   for (const [property, value] of Object.entries(row)) {
     if (typeof value === 'string' && value.includes('\0'))
