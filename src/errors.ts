@@ -157,9 +157,9 @@ export type HttpPhase = 'acquire' | 'dns' | 'connect' | 'tls' | 'headers' | 'bod
 /** What HTTP errors say of their request. The address is without credentials, query and fragment. */
 export interface HttpRequestFacts {
   readonly method: string;
-  /** Scheme, host and port: the part of the address that messages show. */
+  /** Scheme, host and port. */
   readonly origin: string;
-  /** Origin and path. A path may hold an item's id; therefore it is a field and not in the message. */
+  /** Origin and path, as messages show them: what must not be in a log belongs in a header or in the query. */
   readonly url: string;
 }
 
@@ -181,6 +181,7 @@ export class ConnectionsClosedError extends SluiceError {
 export class HttpStatusError extends SluiceError implements HttpRequestFacts {
   override readonly name = 'HttpStatusError';
   readonly code = 'HTTP_STATUS';
+  readonly phase: HttpPhase = 'headers';
   readonly retryable: boolean;
   readonly status: number;
   /**
@@ -202,7 +203,7 @@ export class HttpStatusError extends SluiceError implements HttpRequestFacts {
       detail,
     }: { retryable: boolean; retryAfterMs: number | undefined; detail: string },
   ) {
-    super(`${request.method} ${request.origin}: status ${status}`);
+    super(`${request.method} ${request.url}: status ${status}`);
     this.status = status;
     this.retryable = retryable;
     this.retryAfterMs = retryAfterMs;
@@ -217,6 +218,7 @@ export class HttpStatusError extends SluiceError implements HttpRequestFacts {
 export class HttpPausedError extends SluiceError implements HttpRequestFacts {
   override readonly name = 'HttpPausedError';
   readonly code = 'HTTP_PAUSED';
+  readonly phase: HttpPhase = 'acquire';
   readonly retryable = false;
   /** How long it still is to be left alone, in milliseconds. */
   readonly retryAfterMs: number;
@@ -226,7 +228,7 @@ export class HttpPausedError extends SluiceError implements HttpRequestFacts {
   constructor(request: HttpRequestFacts, retryAfterMs: number, maxPauseMs: number) {
     const wait = Math.ceil(retryAfterMs);
     super(
-      `${request.method} ${request.origin}: not sent, the host asks for a pause of ${wait} ms more (maxPauseMs: ${maxPauseMs})`,
+      `${request.method} ${request.url}: not sent, the host asks for a pause of ${wait} ms more (maxPauseMs: ${maxPauseMs})`,
     );
     this.retryAfterMs = wait;
     this.method = request.method;
@@ -250,7 +252,7 @@ export class HttpConnectionError extends SluiceError implements HttpRequestFacts
   constructor(request: HttpRequestFacts, phase: HttpPhase, retryable: boolean, cause: unknown) {
     const code = (cause as { code?: unknown } | undefined)?.code;
     const reason = typeof code === 'string' ? `${phase}, ${code}` : phase;
-    super(`${request.method} ${request.origin}: connection failed (${reason})`, { cause });
+    super(`${request.method} ${request.url}: connection failed (${reason})`, { cause });
     this.phase = phase;
     this.retryable = retryable;
     this.method = request.method;
@@ -267,7 +269,7 @@ export class HttpTimeoutError extends TimeoutError implements HttpRequestFacts {
   readonly origin: string;
   readonly url: string;
   constructor(request: HttpRequestFacts, phase: HttpPhase, retryable: boolean, timeoutMs: number) {
-    super(`${request.method} ${request.origin} (${phase})`, timeoutMs);
+    super(`${request.method} ${request.url} (${phase})`, timeoutMs);
     this.phase = phase;
     this.retryable = retryable;
     this.method = request.method;
@@ -285,6 +287,7 @@ export class HttpTimeoutError extends TimeoutError implements HttpRequestFacts {
 export class HttpBodyError extends SluiceError implements HttpRequestFacts {
   override readonly name = 'HttpBodyError';
   readonly code = 'HTTP_BODY';
+  readonly phase: HttpPhase = 'body';
   readonly reason: 'truncated' | 'json' | 'charset' | 'encoding' | 'tooLarge' | 'type';
   readonly retryable: boolean;
   readonly method: string;
@@ -306,10 +309,7 @@ export class HttpBodyError extends SluiceError implements HttpRequestFacts {
       type: 'the body is of another type than was asked for',
     }[reason];
     const where = line === undefined ? '' : ` (line ${line})`;
-    super(
-      `${request.method} ${request.origin}: ${what}${where}`,
-      cause === undefined ? undefined : { cause },
-    );
+    super(`${request.method} ${request.url}: ${what}${where}`, cause === undefined ? undefined : { cause });
     this.reason = reason;
     this.retryable = retryable;
     this.line = line;

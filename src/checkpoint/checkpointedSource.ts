@@ -12,6 +12,11 @@ export interface CheckpointedSourceOptions<T, C> {
    * Any value that JSON can hold. @defaultValue nothing: `position` alone says where to go on
    */
   readonly cursor?: (item: T) => C;
+  /**
+   * Whether an item that is done is the one that comes in its place now, by what `cursor` said of it then and says now. To
+   * skip another one would lose it. @defaultValue equal as JSON
+   */
+  readonly isSame?: (known: C, found: C) => boolean;
   /** Items without an outcome at any time. Whole number, 1 or more. @defaultValue 10_000 */
   readonly maxPending?: number;
   /** Name in messages. @defaultValue 'checkpoint' */
@@ -23,6 +28,14 @@ export interface CheckpointedSourceOptions<T, C> {
  * order. The signal is aborted when the source is closed.
  */
 export type OpenAt<T, C> = (point: ResumePoint<C>, signal: AbortSignal) => Pullable<T>;
+
+/** A checkpoint, for sources that know themselves how they go on after an item. */
+export interface SourceCheckpoint {
+  source<T, C = never>(open: OpenAt<T, C>, options?: CheckpointedSourceOptions<T, C>): Observable<T>;
+}
+
+const equalAsJson = (known: unknown, found: unknown): boolean =>
+  JSON.stringify(known) === JSON.stringify(found);
 
 /** What a source needs of the checkpoint that keeps its progress. */
 export interface ProgressKeeper {
@@ -37,18 +50,19 @@ export interface ProgressKeeper {
 export function checkpointedSource<T, C>(
   keeper: ProgressKeeper,
   open: OpenAt<T, C>,
-  { cursor, maxPending = 10_000, name = 'checkpoint' }: CheckpointedSourceOptions<T, C>,
+  { cursor, isSame = equalAsJson, maxPending = 10_000, name = 'checkpoint' }: CheckpointedSourceOptions<T, C>,
 ): Observable<T> {
   callable('checkpoint.source: open', open);
   if (cursor !== undefined) callable('checkpoint.source: cursor', cursor);
+  callable('checkpoint.source: isSame', isSame);
   wholeNumber('checkpoint.source: maxPending', maxPending, 1);
   nonEmpty('checkpoint.source: name', name);
   const progress = keeper.progress as Progress<C>;
 
   /** To skip another item than the one that is done would lose it. */
   const mustBeTheSame = (position: number, value: T): void => {
-    const known = cursor && progress.cursorOf(position);
-    if (known === undefined || JSON.stringify(known) === JSON.stringify(cursor?.(value))) return;
+    const known = progress.cursorOf(position);
+    if (cursor === undefined || known === undefined || isSame(known, cursor(value))) return;
     throw new CheckpointMismatchError(name, position);
   };
   const number = (position: number, value: T): Numbered<T> | undefined => {

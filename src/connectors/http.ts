@@ -27,7 +27,6 @@ export {
   type Page,
   type PagedItem,
   type PagePlan,
-  type PagePosition,
   type ReadPagesOptions,
 } from './http/fromPages.ts';
 export {
@@ -43,6 +42,7 @@ export {
   type LinkPagesOptions,
   type NumberedPagesOptions,
 } from './http/pages.ts';
+export type { PageKey, PagePosition } from './http/PagePosition.ts';
 export type { HttpPause } from './http/sockets.ts';
 export type { HttpRequest, HttpTarget } from './http/target.ts';
 export { toHttp, type ToHttpOptions } from './http/toHttp.ts';

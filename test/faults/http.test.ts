@@ -22,6 +22,7 @@ import {
   twin,
   type Http,
 } from './http/twin.ts';
+import { inVirtualTime } from './http/virtualTime.ts';
 
 afterAll(removeMutants);
 
@@ -32,10 +33,11 @@ describe('F31: the connection is reset in the middle of a body, one in ten', () 
   const textOf = (path: string): string => `${path} `.repeat(3_000);
 
   async function check({ HttpConnections }: Http): Promise<void> {
-    let requests = 0;
+    let [requests, resets] = [0, 0];
     await using server = await startRawServer((socket, request) => {
       const text = textOf(pathOf(request));
       if (++requests % 10 !== 0) return void socket.write(ok(text));
+      resets += 1;
       const half = head('200 OK', `content-length: ${text.length}`) + text.slice(0, text.length / 2);
       // Once it is on its way: a reset overtakes what is not.
       return void socket.write(half, () => setTimeout(() => socket.resetAndDestroy(), 5));
@@ -48,7 +50,8 @@ describe('F31: the connection is reset in the middle of a body, one in ten', () 
     const flow = fromPull(ids(300)).pipe(poolMap(fetch, { concurrency: 10, ordered: true }), toArray());
     const texts = await lastValueFrom(flow);
     expect(texts.filter((text, id) => text !== textOf(`/${id}`))).toEqual([]);
-    expect([texts.length, requests >= 330]).toEqual([300, true]);
+    // Each that was reset was asked for once more, and no other one.
+    expect([texts.length, resets, requests]).toEqual([300, 33, 333]);
   }
 
   test('it is asked for again as a whole, and no half is delivered', () => check(sound));
@@ -63,6 +66,15 @@ describe('F32: bodies that are cut short, and one that is no JSON', () => {
     '/length': (socket) => socket.end(head('200 OK', 'content-length: 100') + body),
     '/chunked': (socket) => socket.end(`${chunked}${body.length.toString(16)}\r\n${body}\r\n`),
     '/gzip': (socket) => socket.end(Buffer.concat([Buffer.from(cutGzip), gzip.subarray(0, -9)])),
+  };
+  /** The same with a whole line before the one that is cut. */
+  const lineCuts: typeof cuts = {
+    ...cuts,
+    '/lines': (socket) => socket.end(`${head('200 OK', 'content-length: 100')}${body}\n${body}`),
+    '/reset': (socket) =>
+      socket.write(`${head('200 OK', 'content-length: 100')}${body}\n${body}`, () =>
+        setTimeout(() => socket.resetAndDestroy(), 5),
+      ),
   };
 
   async function check({ HttpConnections }: Http): Promise<void> {
@@ -92,13 +104,20 @@ describe('F32: bodies that are cut short, and one that is no JSON', () => {
   }
 
   async function checkStream({ HttpConnections }: Http): Promise<void> {
-    await using server = await startRawServer((socket, request) => cuts[pathOf(request)]!(socket));
+    await using server = await startRawServer((socket, request) => lineCuts[pathOf(request)]!(socket));
     await using http = new HttpConnections();
-    for (const path of Object.keys(cuts)) {
+    for (const path of Object.keys(lineCuts)) {
+      const lines: string[] = [];
       const read = async (): Promise<void> => {
-        for await (const _line of http.lines(server.origin + path)); // to the end
+        for await (const line of http.lines(server.origin + path)) lines.push(line);
       };
-      expect(await outcome(read(), 5_000)).toMatchObject({ reason: 'truncated', retryable: true });
+      expect(await outcome(read(), 5_000), path).toMatchObject({
+        code: path === '/reset' ? 'HTTP_CONNECTION' : 'HTTP_BODY',
+        phase: 'body',
+        retryable: true,
+      });
+      // What is cut off is no line, though it reads like one.
+      expect(lines, path).toEqual(['/lines', '/reset'].includes(path) ? [body] : []);
     }
   }
 
@@ -115,96 +134,139 @@ describe('F32: bodies that are cut short, and one that is no JSON', () => {
     mustFail(checkStream(await twin(streamForgives))));
 });
 
-describe.concurrent(
-  'F36: headers that never come, one byte a second, a body that stalls after 64 KiB',
-  () => {
-    const trickle = (socket: Socket): void => {
-      socket.write(head('200 OK', 'content-length: 100'));
-      const timer = setInterval(() => socket.write('x'), 1_000);
-      socket.on('close', () => clearInterval(timer));
-    };
-    const answers: [phase: string, answer: (socket: Socket) => unknown][] = [
-      ['headers', () => undefined],
-      ['body', trickle],
-      ['body', (socket) => socket.write(head('200 OK', 'content-length: 100000') + 'x'.repeat(65_536))],
-    ];
+describe('F36: headers that never come, one byte a second, a body that stalls after 64 KiB', () => {
+  type Answer = readonly [phase: string, answer: (socket: Socket) => unknown];
+  const answers = (byteMs: number): Answer[] => [
+    ['headers', () => undefined],
+    [
+      'body',
+      (socket) => {
+        socket.write(head('200 OK', 'content-length: 100'));
+        const timer = setInterval(() => socket.write('x'), byteMs);
+        socket.on('close', () => clearInterval(timer));
+      },
+    ],
+    ['body', (socket) => socket.write(head('200 OK', 'content-length: 100000') + 'x'.repeat(65_536))],
+  ];
 
-    async function check({ HttpConnections }: Http): Promise<void> {
-      const checkOne = async ([phase, answer]: (typeof answers)[number]): Promise<void> => {
-        await using server = await startRawServer(answer);
-        await using http = new HttpConnections({ timeoutMs: 1_500, closeTimeoutMs: 0 });
-        const result = await outcome(http.text(() => server.origin)(0), 6_000);
-        expect(result).toMatchObject({ code: 'TIMEOUT', timeoutMs: 1_500, phase, retryable: true });
-        expect(await outcome(server.empty(), 5_000)).toBe('success');
-        expect(http.stats).toEqual({ open: 0, busy: 0, waiting: 0 });
-      };
-      await Promise.all(answers.map(checkOne));
+  /** How long the attempt takes. */
+  async function attempt(
+    { HttpConnections }: Http,
+    [phase, answer]: Answer,
+    timeoutMs: number,
+  ): Promise<number> {
+    await using server = await startRawServer(answer);
+    await using http = new HttpConnections({ timeoutMs, closeTimeoutMs: 0 });
+    const start = performance.now();
+    const error = await outcome(http.text(() => server.origin)(0), 4 * timeoutMs);
+    const tookMs = performance.now() - start;
+    expect(error).toMatchObject({ code: 'TIMEOUT', timeoutMs, phase, retryable: true });
+    expect((error as Error).message).toContain(`(${phase})`);
+    expect(await outcome(server.empty(), 4 * timeoutMs)).toBe('success');
+    expect(http.stats).toEqual({ open: 0, busy: 0, waiting: 0 });
+    return tookMs;
+  }
+
+  /** In virtual time: to the millisecond. */
+  async function check(lib: Http): Promise<void> {
+    for (const answer of answers(1_000)) {
+      const tookMs = await inVirtualTime(() => attempt(lib, answer, 10_000));
+      expect(Math.round(tookMs)).toBe(10_000);
     }
+  }
 
-    const noDeadline: Sabotage = {
-      file: 'src/connectors/http/exchange.ts',
-      find: 'setTimeout(this.#onDeadline, this.#timeoutMs)',
-      replace: 'setTimeout(() => undefined, this.#timeoutMs)',
-    };
+  const noDeadline: Sabotage = {
+    file: 'src/connectors/http/exchange.ts',
+    find: 'setTimeout(this.#onDeadline, this.#timeoutMs)',
+    replace: 'setTimeout(() => undefined, this.#timeoutMs)',
+  };
+  test('it ends by the deadline of the attempt, names the phase, and the socket is destroyed', () =>
+    check(sound));
+  test('twin: nobody looks at the deadline', async () => mustFail(check(await twin(noDeadline))));
 
-    test('it ends by the deadline of the attempt, names the phase, and the socket is destroyed', () =>
-      check(sound));
-    test('twin: nobody looks at the deadline', async () => mustFail(check(await twin(noDeadline))));
-  },
-);
+  test('in real time: not before, and not 50 ms later; the best of five counts, as the machine may be busy', async () => {
+    for (const answer of answers(50)) {
+      const took: number[] = [];
+      for (let round = 0; round < 5 && Math.min(...took) >= 250; round++) {
+        took.push(await attempt(sound, answer, 200));
+      }
+      // A timer of Node may be early by a part of a millisecond.
+      expect(Math.min(...took)).toBeGreaterThanOrEqual(199);
+      expect(Math.min(...took)).toBeLessThan(250);
+    }
+  });
+});
 
 describe('F37: 1,000 bodies that nobody reads', () => {
   interface Client {
-    /** Asks, and does not read the body. */
-    ignore(path: string): Promise<unknown>;
+    /** Asks, and does not read the body, or not all of it. */
+    ignore(id: number): Promise<unknown>;
     text(path: string): Promise<unknown>;
     close(): Promise<unknown>;
   }
+  type Found = { readonly nextMs: number; readonly closeMs: number };
 
-  async function check(client: (origin: string) => Client): Promise<void> {
-    const body = 'x'.repeat(200_000);
-    await using server = await startRawServer((socket, request) => {
-      const path = pathOf(request);
-      if (path === '/fine') socket.write(ok('fine'));
-      else if (path === '/missing')
-        socket.write(head('404 Not Found', `content-length: ${body.length}`) + body);
-      else socket.write(head('404 Not Found', 'content-length: 3') + '404');
-    });
+  const large = 'a line\n'.repeat(30_000);
+  const answers: Record<string, string> = {
+    '/fine': ok('fine'),
+    '/large': ok(large),
+    '/missing': head('404 Not Found', `content-length: ${large.length}`) + large,
+    '/small': head('404 Not Found', 'content-length: 3') + '404',
+  };
+
+  async function measure(client: (origin: string) => Client): Promise<Found> {
+    await using server = await startRawServer((socket, request) => socket.write(answers[pathOf(request)]!));
     const { ignore, text, close } = client(server.origin);
-    const all = Promise.allSettled(ids(1_000).map((id) => ignore(id % 2 ? '/missing' : '/small')));
-    expect(await outcome(all, 30_000)).toBe('success');
+    const all = Promise.all(ids(1_000).map(ignore));
+    expect(await outcome(all, 60_000)).toBe('success');
     const asked = performance.now();
-    const next = await outcome(text('/fine'), 3_000);
+    const next = await outcome(text('/fine'), 2_000);
     const nextMs = performance.now() - asked;
     const closed = performance.now();
-    const end = await outcome(close(), 3_000);
+    const end = await outcome(close(), 2_000);
     const closeMs = performance.now() - closed;
     expect([next, end]).toEqual(['success', 'success']);
-    // 100 ms and 1 s on a machine that has nothing else to do.
-    expect([nextMs < 1_000, closeMs < 2_000]).toEqual([true, true]);
+    return { nextMs, closeMs };
+  }
+
+  /** The best of up to five: others may be using the machine. */
+  async function check(client: (origin: string) => Client): Promise<void> {
+    let best: Found = { nextMs: Infinity, closeMs: Infinity };
+    for (let round = 0; round < 5 && (best.nextMs >= 100 || best.closeMs >= 1_000); round++) {
+      const { nextMs, closeMs } = await measure(client);
+      best = { nextMs: Math.min(best.nextMs, nextMs), closeMs: Math.min(best.closeMs, closeMs) };
+    }
+    expect(best.nextMs).toBeLessThan(100);
+    expect(best.closeMs).toBeLessThan(1_000);
   }
 
   const ours = (origin: string): Client => {
     const http = new sound.HttpConnections({ maxPerHost: 2 });
-    return {
-      ignore: http.text((path: string) => origin + path),
-      text: http.text((path: string) => origin + path),
-      close: () => http.close(),
-    };
+    const text = http.text((path: string) => origin + path);
+    const unlucky = new Error('thrown before all of it was read');
+    const ways: (() => Promise<unknown>)[] = [
+      () => expect(text('/missing')).rejects.toMatchObject({ status: 404 }),
+      () => expect(text('/small')).rejects.toMatchObject({ status: 404 }),
+      async () => {
+        const read = async (): Promise<void> => {
+          for await (const _line of http.lines(`${origin}/large`)) throw unlucky;
+        };
+        await expect(read()).rejects.toBe(unlucky);
+      },
+      // A body that is asked for when it is read, which it is not.
+      async () => void http.lines(`${origin}/large`),
+    ];
+    return { ignore: (id) => ways[id % ways.length]!(), text, close: () => http.close() };
   };
   const stock = (origin: string): Client => {
     const pool = new Pool(origin, { connections: 2 });
-    const request = (path: string): Promise<unknown> => pool.request({ path, method: 'GET' });
+    const text = (path: string): Promise<unknown> => pool.request({ path, method: 'GET' });
     // To ignore all of them at once would already take for ever.
-    let ignored = 0;
-    return {
-      ignore: async (path) => (++ignored <= 2 ? request(path) : undefined),
-      text: request,
-      close: () => pool.close(),
-    };
+    return { ignore: async (id) => (id < 2 ? text('/missing') : undefined), text, close: () => pool.close() };
   };
 
-  test('no socket is held: the next request is served, and close() ends', () => check(ours));
+  test('no socket is held: the next request takes less than 100 ms, and close() less than 1 s', () =>
+    check(ours));
   test('twin: a stock pool, of two connections, after two', () => mustFail(check(stock)));
 });
 

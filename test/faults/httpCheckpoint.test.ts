@@ -1,4 +1,7 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import type { Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
 import { tap } from 'rxjs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { poolMap, runFlow, storeTo } from 'sluice';
@@ -6,8 +9,10 @@ import * as sound from 'sluice/http';
 import { postgresCheckpoint, PostgresConnections, postgresTable } from 'sluice/postgres';
 import { openTestDatabase, type TestDatabase } from '../integration/servers/postgres.ts';
 import { startRawServer } from '../integration/servers/rawServer.ts';
-import { removeMutants } from '../support/mutant.ts';
-import { head, mustFail, pathOf, sleep, twin, type Http } from './http/twin.ts';
+import { removeMutants, type Sabotage } from '../support/mutant.ts';
+import { answerTo, askedOf, numberPages, total, type Kind } from './http/numberPages.ts';
+import { head, mustFail, pathOf, twin, type Http } from './http/twin.ts';
+import { unevenly } from './http/unevenly.ts';
 
 let database: TestDatabase;
 let db: PostgresConnections;
@@ -21,36 +26,9 @@ afterAll(async () => {
   await removeMutants();
 });
 
-const total = 400;
+const importer = fileURLToPath(new URL('http/pageImporter.ts', import.meta.url));
+const kinds: readonly Kind[] = ['numbered', 'cursor', 'link'];
 const numbers = Array.from({ length: total }, (_, n) => n);
-
-interface Answer {
-  readonly items: number[];
-  readonly after: number | null;
-}
-
-/** A place of any kind of pages. */
-type Place = number | string;
-
-const plans: Record<
-  string,
-  (lib: Http, http: sound.HttpConnections, origin: string, size: number) => unknown
-> = {
-  numbered: ({ numberedPages }, http, origin, size) =>
-    numberedPages<number, Answer>(http, {
-      target: (page, asked) => `${origin}/?from=${(page - 1) * asked}&size=${asked}`,
-      items: ({ items }) => items,
-      size,
-    }),
-  cursor: ({ cursorPages }, http, origin, size) =>
-    cursorPages<number, Answer>(http, {
-      target: (cursor = '0') => `${origin}/?from=${cursor}&size=${size}`,
-      items: ({ items }) => items,
-      next: ({ after }) => after,
-    }),
-  link: ({ linkPages }, http, origin, size) =>
-    linkPages<number, Answer>(http, `${origin}/?from=0&size=${size}`, { items: ({ items }) => items }),
-};
 
 /** What a page that has the item 60 does the first three times. */
 const faults: ((socket: Socket) => unknown)[] = [
@@ -60,53 +38,44 @@ const faults: ((socket: Socket) => unknown)[] = [
   (socket) => socket.end(`${head('200 OK', 'content-length: 1000')}{"items":[60,61,`),
 ];
 
-/** Out of order: every seventh item takes longer. */
-const uneven = poolMap(
-  async ({ value: id }: sound.PagedItem<number, Place>): Promise<{ id: number }> => {
-    await sleep(id % 7 === 0 ? 10 : 0);
-    return { id };
-  },
-  { concurrency: 8 },
-);
-
 let names = 0;
 
 describe('F42: pages into a table without a key, its checkpoint in the same transaction, over restarts', () => {
   interface Restarts {
-    readonly kind: string;
+    readonly kind: Kind;
     readonly sizeOf: (run: number) => number;
-    readonly stop?: 'abort' | 'drain';
+    readonly keyed?: boolean;
   }
 
-  async function check(lib: Http, { kind, sizeOf, stop = 'abort' }: Restarts): Promise<void> {
+  async function check(lib: Http, { kind, sizeOf, keyed = false }: Restarts): Promise<void> {
     const name = `pages_${++names}`;
     await database.admin.query(`CREATE TABLE ${name} (id int)`);
     let failures = 0;
     await using server = await startRawServer((socket, request) => {
-      const [, first = '', size = ''] = /from=(\d+)&size=(\d+)/.exec(pathOf(request)) ?? [];
-      const [from, to] = [Number(first), Number(first) + Number(size)];
+      const { from, to } = askedOf(pathOf(request));
       if (from <= 60 && to > 60 && failures < faults.length) return void faults[failures++]!(socket);
-      const body = JSON.stringify({ items: numbers.slice(from, to), after: to < total ? to : null });
-      const next = `link: </?from=${to}&size=${size}>; rel=next`;
-      const headers = [`content-length: ${body.length}`, ...(to < total ? [next] : [])];
-      return void socket.write(head('200 OK', ...headers) + body);
+      return void socket.write(answerTo(pathOf(request)));
     });
     await using http = new lib.HttpConnections();
     const ends: string[] = [];
     for (let run = 0; ends.at(-1) !== 'completed' && run < 50; run++) {
       // Nobody closes it, as nobody would after a crash: the next one takes over.
       const checkpoint = await postgresCheckpoint(db, name, { ifHeld: 'takeOver' });
-      const plan = plans[kind]!(lib, http, server.origin, sizeOf(run)) as sound.PagePlan<number, Place>;
+      const plan = numberPages(lib, http, server.origin, { kind, size: sizeOf(run), keyed });
       let delivered = 0;
-      const source = checkpoint.source<sound.PagedItem<number, Place>, sound.PagePosition<Place>>(
-        ({ cursor: from }, signal) => lib.readPages(plan, { ...(from && { from }), signal }),
-        { cursor: ({ resumeAt }) => resumeAt },
-      );
       const stopping = tap(() => {
-        if (++delivered === 40) void flow[stop]();
+        if (++delivered === 40) void flow.abort();
       });
       const sink = checkpoint.sink(postgresTable<{ id: number }>(db, name));
-      const flow = runFlow(source.pipe(uneven, storeTo(sink, { maxItems: 9, concurrency: 2 }), stopping));
+      const flow = runFlow(
+        lib
+          .fromPages(plan, { checkpoint })
+          .pipe(
+            poolMap(unevenly, { concurrency: 8 }),
+            storeTo(sink, { maxItems: 9, concurrency: 2 }),
+            stopping,
+          ),
+      );
       ends.push(
         await flow.then(
           ({ end }) => end,
@@ -119,31 +88,103 @@ describe('F42: pages into a table without a key, its checkpoint in the same tran
     expect(rows.map(({ id }) => id)).toEqual(numbers);
     expect(failures).toBe(faults.length);
     // A page may also fail while the flow is being stopped.
-    const stopped = stop === 'abort' ? 'aborted' : 'drained';
-    const others = ends.filter((end) => end !== stopped && !end.startsWith('HTTP_'));
+    const others = ends.filter((end) => end !== 'aborted' && !end.startsWith('HTTP_'));
     expect(others).toEqual(['completed']);
-    expect(ends.filter((end) => end === stopped).length).toBeGreaterThanOrEqual(4);
+    expect(ends.filter((end) => end === 'aborted').length).toBeGreaterThanOrEqual(4);
   }
 
   const same = (): number => 10;
   const another = (run: number): number => [10, 7, 13, 4][run % 4]!;
 
-  test.each(Object.keys(plans))('%s: nothing is skipped, nothing is stored twice', (kind) =>
+  test.each(kinds)('%s: nothing is skipped, nothing is stored twice', (kind) =>
     check(sound, { kind, sizeOf: same }),
   );
-  test('by numbers, with pages of another size each time: the same', () =>
+  test.each(kinds)('%s, with keys, and pages of another size each time: the same', (kind) =>
+    check(sound, { kind, sizeOf: another, keyed: true }),
+  );
+  test('by numbers, without keys, and pages of another size each time: the same', () =>
     check(sound, { kind: 'numbered', sizeOf: another }));
-  test('by cursors, with pages of another size each time, and drained: the same', () =>
-    check(sound, { kind: 'cursor', sizeOf: another, stop: 'drain' }));
 
-  test('twin: the place of an item is its page', async () => {
-    const find = 'after: (at, count) => at + count,';
-    const coarse = { file: 'src/connectors/http/pages.ts', find, replace: 'after: (at) => at,' };
-    await mustFail(check(await twin(coarse), { kind: 'numbered', sizeOf: same }));
-  });
-  test('twin: the place of an item depends on the size of pages', async () => {
-    const find = 'after: (at, count) => at + count,';
-    const paged = { file: 'src/connectors/http/pages.ts', find, replace: '' };
-    await mustFail(check(await twin(paged), { kind: 'numbered', sizeOf: another }));
+  const twins: Record<string, [Restarts, Sabotage]> = {
+    'the place of an item is its page': [
+      { kind: 'numbered', sizeOf: same },
+      {
+        file: 'src/connectors/http/pages.ts',
+        find: 'after: (at, count) => at + count,',
+        replace: 'after: (at) => at,',
+      },
+    ],
+    'the place of an item depends on the size of pages': [
+      { kind: 'numbered', sizeOf: another },
+      { file: 'src/connectors/http/pages.ts', find: 'after: (at, count) => at + count,', replace: '' },
+    ],
+    'keys are not compared': [
+      { kind: 'cursor', sizeOf: another, keyed: true },
+      { file: 'src/connectors/http/fromPages.ts', find: ', isSame: isSamePlace', replace: '' },
+    ],
+    'keys are not looked for': [
+      { kind: 'cursor', sizeOf: another, keyed: true },
+      {
+        file: 'src/connectors/http/PagePosition.ts',
+        find: 'place.key !== undefined && keyOf',
+        replace: 'false && keyOf',
+      },
+    ],
+  };
+  test.each(Object.entries(twins))('twin: %s', async (_what, [restarts, sabotage]) => {
+    await mustFail(check(await twin(sabotage), restarts));
   });
 });
+
+describe.concurrent(
+  'F42: a program that reads pages is killed, and started again with pages of another size',
+  () => {
+    interface Restart {
+      readonly kind: Kind;
+      readonly keyed: boolean;
+      /** Of each run; the last one is not killed. */
+      readonly sizes: readonly number[];
+    }
+    interface Ending {
+      readonly status: number | string | null;
+      readonly said: string;
+    }
+
+    /** Kills each run but the last, once it has stored one batch, or two: not a page, nor several. */
+    async function killed({ kind, keyed, sizes }: Restart): Promise<{ ids: number[]; endings: Ending[] }> {
+      const name = `killed_${++names}`;
+      await database.admin.query(`CREATE TABLE ${name} (id int)`);
+      await using server = await startRawServer((socket, request) => {
+        socket.write(answerTo(pathOf(request)));
+      });
+      const endings: Ending[] = [];
+      for (const [run, size] of sizes.entries()) {
+        const pages = JSON.stringify({ kind, keyed, size });
+        const stored = run < sizes.length - 1 ? '9' : '0';
+        const program = fork(importer, [database.connectionString, server.origin, name, pages, stored], {
+          execArgv: [],
+          silent: true,
+        });
+        let said = '';
+        program.stderr!.on('data', (chunk: Buffer) => (said += chunk.toString()));
+        const [code, signal] = (await once(program, 'close')) as [number | null, string | null];
+        endings.push({ status: signal ?? code, said });
+      }
+      const { rows } = await database.admin.query<{ id: number }>(`SELECT id FROM ${name} ORDER BY id`);
+      return { ids: rows.map(({ id }) => id), endings };
+    }
+
+    test.each(['cursor', 'link'] as const)('%s, with keys: it goes on after the very item', async (kind) => {
+      const { ids, endings } = await killed({ kind, keyed: true, sizes: [10, 7, 13] });
+      expect(endings.map(({ status }) => status)).toEqual(['SIGKILL', 'SIGKILL', 0]);
+      expect(ids).toEqual(numbers);
+    });
+
+    test('cursor, without keys: it says what to do, and with the size of before it goes on', async () => {
+      const { ids, endings } = await killed({ kind: 'cursor', keyed: false, sizes: [10, 7, 10] });
+      expect(endings.map(({ status }) => status)).toEqual(['SIGKILL', 1, 0]);
+      expect(endings[1]!.said).toMatch(/PageError: fromPages: .* go back to the size of pages that it had/);
+      expect(ids).toEqual(numbers);
+    });
+  },
+);

@@ -257,7 +257,7 @@ describe('status', () => {
       url.password = 'hunter2';
       const error = await failure(http.text(() => url)(0));
       expect(error).toMatchObject({ method: 'GET', url: at('/status/404')() });
-      expect(error.message).toBe(`GET ${server.origins[0]}: status 404`);
+      expect(error.message).toBe(`GET ${server.origins[0]}/status/404: status 404`);
       expect(error.detail).toBe('{"error":"as you asked"}');
       expect(JSON.stringify(error) + String(error.stack)).not.toMatch(/hunter2|as you asked/);
     });
@@ -461,6 +461,52 @@ describe('timeouts', () => {
         });
       },
     );
+  });
+});
+
+describe('errors say what was asked for, where it was, and nothing of the query', () => {
+  const body = head('200 OK', 'content-length: 1') + '{';
+  const busy = head('429 Too Many Requests', 'content-length: 0', 'retry-after: 9');
+  type Case = [code: string, phase: string, says: string, answer: (socket: Socket) => unknown];
+  const cases: Case[] = [
+    [
+      'HTTP_STATUS',
+      'headers',
+      ': status 503',
+      (socket) => socket.write(head('503 Busy', 'content-length: 0')),
+    ],
+    [
+      'HTTP_CONNECTION',
+      'headers',
+      ': connection failed (headers, ECONNRESET)',
+      (socket) => socket.resetAndDestroy(),
+    ],
+    ['TIMEOUT', 'headers', ' (headers): no result within 200 ms', () => undefined],
+    ['HTTP_BODY', 'body', ': the body is not JSON', (socket) => socket.write(body)],
+    [
+      'HTTP_PAUSED',
+      'acquire',
+      ': not sent, the host asks for a pause of 9000 ms more (maxPauseMs: 5)',
+      (socket) => socket.write(busy),
+    ],
+  ];
+
+  test.each(cases)('%s', async (code, phase, says, answer) => {
+    await using({ timeoutMs: 200, maxPauseMs: 5, random: () => 0 }, async (http) => {
+      await answering(answer, async (origin) => {
+        const method = 'PUT';
+        const url = `${origin.replace('//', '//ann:hunter2@')}/orders/7?api_key=hunter2#hunter2`;
+        const ask = http.json(() => ({ url, method, body: '{}', headers: { cookie: 'hunter2' } }));
+        // The second one is not sent where the first one has been told to wait.
+        if (code === 'HTTP_PAUSED') await failure(ask(0));
+        const error = await failure(ask(0));
+        expect(error).toMatchObject({ code, phase, method, origin, url: `${origin}/orders/7` });
+        expect(error.message.replace(/8\d{3} ms/, '9000 ms')).toBe(`PUT ${origin}/orders/7${says}`);
+        expect(JSON.stringify(error) + inspect(error, { depth: 9, showHidden: true })).not.toContain(
+          'hunter2',
+        );
+      });
+    });
   });
 });
 

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { lastValueFrom, take, toArray } from 'rxjs';
+import { lastValueFrom, NEVER, take, toArray } from 'rxjs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { delays, fromPull, poolMap, runFlow } from 'sluice';
 import {
@@ -63,19 +63,24 @@ interface Answer {
   readonly items: number[];
   readonly after: number | null;
 }
-const plans: Record<string, (total: number, size: number) => PagePlan<number, never>> = {
-  link: (total, size) => linkPages<number>(http, `${origin}/link?total=${total}&size=${size}`) as never,
-  cursor: (total, size) =>
+type Keys = { readonly keyOf?: (n: number) => number };
+const keyed: Keys = { keyOf: (n) => n };
+const plans: Record<string, (total: number, size: number, keys?: Keys) => PagePlan<number, never>> = {
+  link: (total, size, keys) =>
+    linkPages<number>(http, `${origin}/link?total=${total}&size=${size}`, { ...keys }) as never,
+  cursor: (total, size, keys) =>
     cursorPages<number, Answer>(http, {
       target: (cursor) =>
         `${origin}/cursor?total=${total}&size=${size}${cursor === undefined ? '' : `&after=${cursor}`}`,
       items: ({ items }) => items,
       next: ({ after }) => after,
+      ...keys,
     }) as never,
-  numbered: (total, size) =>
+  numbered: (total, size, keys) =>
     numberedPages<number>(http, {
       target: (page, asked) => `${origin}/pages?total=${total}&size=${asked}&page=${page}`,
       size,
+      ...keys,
     }) as never,
 };
 
@@ -92,13 +97,24 @@ describe.each(Object.entries(plans))('%s', (kind, plan) => {
     expect(requests.length).toBeLessThanOrEqual(Math.ceil(total / 10) + 1);
   });
 
-  test('from behind any item, as JSON keeps it, with pages of another size', async () => {
-    const read = await collect(readPages(plan(25, 10)));
+  test.each<[string, Keys]>([
+    ['by keys', keyed],
+    ['without', {}],
+  ])('from behind any item, as JSON keeps it, with pages of any size, %s', async (_how, keys) => {
+    const read = await collect(readPages(plan(25, 10, keys)));
     for (const [n, { resumeAt }] of read.entries()) {
       const from = JSON.parse(JSON.stringify(resumeAt)) as PagePosition<never>;
       for (const size of [10, 3, 25]) {
-        const rest = (await collect(readPages(plan(25, size), { from }))).map(({ value }) => value);
-        expect(rest, `after ${n}, pages of ${size}`).toEqual(numbers(25).slice(n + 1));
+        const rest = collect(readPages(plan(25, size, keys), { from })).then(
+          (items) => items.map(({ value }) => value),
+          (error: unknown) => (error as { code: string }).code,
+        );
+        // Without keys, a page of a cursor must have as many items as it had. (A link has the size of pages in it.)
+        const { at, skip, items } = from as PagePosition<unknown>;
+        const isCounted = kind === 'cursor' && !keys.keyOf && skip > 0;
+        const isLost = isCounted && items !== Math.min(size, 25 - Number(at));
+        const expected = isLost ? 'PAGE' : numbers(25).slice(n + 1);
+        expect(await rest, `after ${n}, pages of ${size}`).toEqual(expected);
       }
     }
   });
@@ -199,7 +215,11 @@ describe('what cannot go on is an error, and no end', () => {
     expect(() => fromPages({} as never)).toThrow(/fromPages: plan.read/);
     expect(() => fromPages(plan, { retry: {} as never })).toThrow(/fromPages: retry/);
     expect(() => fromPages({ ...plan, after: 1 as never })).toThrow(/fromPages: plan.after/);
+    expect(() => fromPages({ ...plan, keyOf: 1 as never })).toThrow(/fromPages: plan.keyOf/);
+    expect(() => linkPages(http, origin, { keyOf: 'id' as never })).toThrow(/linkPages: keyOf/);
     expect(() => readPages(plan, { from: { at: '' as never, skip: -1 } })).toThrow(/from.skip/);
+    const [from, checkpoint] = [{ at: '' as never, skip: 0 }, { source: () => NEVER }];
+    expect(() => fromPages(plan, { from, checkpoint })).toThrow(/fromPages: from/);
     expect(() => numberedPages(http, { target: () => '', size: 0 })).toThrow(/size/);
   });
 });
@@ -217,9 +237,110 @@ test('fromNdjson leaves the server alone where the flow is drained', async () =>
   await expect.poll(() => http.stats.busy).toBe(0);
 });
 
+describe('places, where pages are not what they were', () => {
+  /** Items that change between two readings, in pages whose cursors are page numbers, or the item before. */
+  let items: number[] = [];
+  const byNumber = (size: number, keys: Keys = {}): PagePlan<number, number> => ({
+    ...keys,
+    first: 0,
+    read: async (at) => ({
+      items: items.slice(at * size, (at + 1) * size),
+      next: (at + 1) * size < items.length ? at + 1 : undefined,
+    }),
+  });
+  const byItem = (size: number, keys: Keys = {}): PagePlan<number, number> => ({
+    ...keys,
+    first: -1,
+    read: async (at) => {
+      const rest = items.filter((n) => n > at);
+      const page = rest.slice(0, size);
+      return { items: page, next: rest.length > size ? page.at(-1)! : undefined };
+    },
+  });
+  const outcome = (reading: AsyncIterable<{ value: number }>): Promise<number[] | string> =>
+    collect(reading).then(
+      (read) => read.map(({ value }) => value),
+      (error: unknown) => (error as { code: string }).code,
+    );
+
+  test('page numbers for cursors, and another size: by keys exact, or an error, and never another item', async () => {
+    items = numbers(57);
+    const outcomes = new Set<string>();
+    for (const size of [1, 3, 9, 11, 20, 57, 60]) {
+      for (const [n, { resumeAt: from }] of (await collect(readPages(byNumber(10, keyed)))).entries()) {
+        const rest = await outcome(readPages(byNumber(size, keyed), { from }));
+        if (rest !== 'PAGE') expect(rest, `after ${n}, pages of ${size}`).toEqual(items.slice(n + 1));
+        outcomes.add(typeof rest === 'string' ? rest : 'exact');
+      }
+    }
+    expect(outcomes).toEqual(new Set(['exact', 'PAGE']));
+  });
+
+  test('page numbers for cursors, another size, and no keys: an error within any page but the last', async () => {
+    items = numbers(57);
+    for (const size of [3, 9, 11, 20]) {
+      for (const { value, resumeAt: from } of await collect(readPages(byNumber(10)))) {
+        if (from.skip === 0 || value >= 50) continue;
+        expect(await outcome(readPages(byNumber(size), { from })), `${value}, ${size}`).toBe('PAGE');
+      }
+    }
+  });
+
+  test('items inserted before: they do not come in place of others', async () => {
+    items = numbers(30).map((n) => n + 100);
+    const read = await collect(readPages(byNumber(10, keyed)));
+    items = [...numbers(13), ...items];
+    for (const { value, resumeAt: from } of read) {
+      const rest = await outcome(readPages(byNumber(10, keyed), { from }));
+      expect(rest).toEqual(items.slice(items.indexOf(value) + 1));
+    }
+  });
+
+  test('items removed before: by keys exact; where it is the item itself, an error', async () => {
+    items = numbers(30);
+    const { resumeAt: from } = (await collect(readPages(byItem(10, keyed))))[14]!;
+    items = numbers(30).filter((n) => n !== 12);
+    expect(await outcome(readPages(byItem(10, keyed), { from }))).toEqual(numbers(30).slice(15));
+    items = numbers(30).filter((n) => n !== 14);
+    expect(await outcome(readPages(byItem(10, keyed), { from }))).toBe('PAGE');
+  });
+
+  test('a last page may grow, and not shrink', async () => {
+    for (const keys of [keyed, {}]) {
+      items = numbers(25);
+      const { resumeAt: from } = (await collect(readPages(byItem(10, keys))))[22]!;
+      items = numbers(40);
+      expect(await outcome(readPages(byItem(10, keys), { from }))).toEqual(numbers(40).slice(23));
+      items = numbers(25).filter((n) => n !== 21);
+      const expected = keys.keyOf ? [23, 24] : 'PAGE';
+      expect(await outcome(readPages(byItem(10, keys), { from }))).toEqual(expected);
+    }
+  });
+
+  test('a key that is none is an error', async () => {
+    items = numbers(3);
+    for (const key of [undefined, null, NaN, {}]) {
+      expect(await outcome(readPages(byItem(10, { keyOf: () => key as never })))).toBe('PAGE');
+    }
+  });
+
+  test('a plan that has keys now and had none, or has them no more, counts', async () => {
+    items = numbers(25);
+    for (const [before, now] of [
+      [keyed, {}],
+      [{}, keyed],
+    ]) {
+      for (const [n, { resumeAt: from }] of (await collect(readPages(byItem(10, before)))).entries()) {
+        expect(await outcome(readPages(byItem(10, now), { from }))).toEqual(items.slice(n + 1));
+      }
+    }
+  });
+});
+
 test('fromPull reads places for a checkpoint', async () => {
   const last = fromPull((signal) => readPages(plans['cursor']!(25, 10), { signal }));
-  expect(await lastValueFrom(last)).toEqual({ value: 24, resumeAt: { at: '20', skip: 5 } });
+  const resumeAt = { at: '20', skip: 5, items: 5, isLast: true };
+  expect(await lastValueFrom(last)).toEqual({ value: 24, resumeAt });
 });
 
 test('by numbers, the place of an item is the same whatever the size of pages is', async () => {

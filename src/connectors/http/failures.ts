@@ -8,8 +8,12 @@ const truncated = new Set(['UND_ERR_SOCKET', 'UND_ERR_RES_CONTENT_LENGTH_MISMATC
  * What no further attempt will mend: certificates, and a server that does not speak TLS, or whose headers are larger than
  * we read. Nor one that speaks no HTTP.
  */
-const hopeless =
-  /^(UND_ERR_HEADERS_OVERFLOW|CERT_|ERR_TLS_|ERR_SSL_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_|HOSTNAME_MISMATCH|EPROTO)/;
+const hopeless = new RegExp(
+  [
+    '^(UND_ERR_HEADERS_OVERFLOW|EPROTO|ERR_TLS_|ERR_SSL_',
+    'CERT_|CRL_|ERROR_IN_C|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|INVALID_|PATH_LENGTH_|HOSTNAME_MISMATCH)',
+  ].join('|'),
+);
 
 /** In these, the server has not seen the request. */
 const beforeSending = new Set<HttpPhase>(['acquire', 'dns', 'connect', 'tls']);

@@ -1,10 +1,12 @@
-import type { Observable } from 'rxjs';
+import { map, type Observable } from 'rxjs';
+import type { SourceCheckpoint } from '../../checkpoint/checkpointedSource.ts';
 import { fromPull } from '../../demand/fromPull.ts';
-import { PageError } from '../../errors.ts';
+import { InvalidOptionError, PageError } from '../../errors.ts';
 import { callable, nonEmpty, wholeNumber } from '../../options.ts';
 import { checkPolicy, type RetryPolicy } from '../../retry/RetryPolicy.ts';
 import { withRetry } from '../../work/withRetry.ts';
 import type { WorkContext } from '../../work/Work.ts';
+import { isSamePlace, placeAfter, startIn, type PageKey, type PagePosition } from './PagePosition.ts';
 
 /** Some items, and where the others are. */
 export interface Page<T, P> {
@@ -24,14 +26,11 @@ export interface PagePlan<T, P> {
    * whatever the size of pages is. @defaultValue places are pages, and items in them are counted
    */
   readonly after?: (at: P, items: number) => P;
-}
-
-/** A place between two items, to go on from. It may be kept as JSON, where the place of a page may. */
-export interface PagePosition<P> {
-  /** Where the page is. */
-  readonly at: P;
-  /** Items from its beginning on that are before the place. */
-  readonly skip: number;
+  /**
+   * What tells an item from all others and stays the same. With it, reading goes on after that very item, on whatever page
+   * it has come to be. @defaultValue nothing: items are counted
+   */
+  readonly keyOf?: (item: T) => PageKey;
 }
 
 /** An item, and where to go on after it. */
@@ -45,11 +44,13 @@ export interface FromPagesOptions<P> {
   readonly retry?: RetryPolicy;
   /** Where to begin: the `resumeAt` of the last item that is done. @defaultValue at the first page */
   readonly from?: PagePosition<P>;
+  /** Keeps how far it has got, and where to go on after a restart. @defaultValue nothing does */
+  readonly checkpoint?: SourceCheckpoint;
   /** Name in messages. @defaultValue 'fromPages' */
   readonly name?: string;
 }
 
-export interface ReadPagesOptions<P> extends FromPagesOptions<P> {
+export interface ReadPagesOptions<P> extends Omit<FromPagesOptions<P>, 'checkpoint'> {
   /** Ends it, also while a page is being read. */
   readonly signal?: AbortSignal;
 }
@@ -67,23 +68,30 @@ export interface ReadPagesOptions<P> extends FromPagesOptions<P> {
  *   nothing lost: `from` goes on there. A plan that cannot go on without a gap is a `PageError`.
  * - **Unsubscribing** aborts the request that is under way. Each subscription begins anew.
  *
- * Its items carry no position. Where a flow is to go on after a restart, give `readPages` to a checkpoint, whose cursor
- * is the `resumeAt` of an item.
+ * With a `checkpoint` it goes on after a restart where it had come to. If the plan has `keyOf`, that is after the very item,
+ * whatever the size of pages is by then, and whatever was inserted before; if the item is gone, it is a `PageError`. Without
+ * it, items are counted from the beginning of their page, so keep the size of pages: a page that has not as many items as it
+ * had is a `PageError`. By `numberedPages` items are counted from the first, and the size may change.
  *
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
  */
 export function fromPages<T, P>(plan: PagePlan<T, P>, options: FromPagesOptions<P> = {}): Observable<T> {
   checkOptions('fromPages', plan, options);
-  const { name = 'fromPages' } = options;
-  return fromPull((signal) => valuesOf(readPages(plan, { ...options, signal })), { name });
+  const { checkpoint, name = 'fromPages', ...rest } = options;
+  if (checkpoint === undefined) {
+    return fromPull((signal) => valuesOf(readPages(plan, { ...rest, signal })), { name });
+  }
+  if (rest.from !== undefined) throw new InvalidOptionError('fromPages: from is what the checkpoint says');
+  const source = checkpoint.source<PagedItem<T, P>, PagePosition<P>>(
+    ({ cursor: from }, signal) => readPages(plan, { ...rest, ...(from && { from }), signal }),
+    { name, cursor: ({ resumeAt }) => resumeAt, isSame: isSamePlace },
+  );
+  return source.pipe(map(({ value }) => value));
 }
 
 /**
- * Reads the same, each item with the place after it. The place stays true where pages come to be of another size. A
- * checkpoint compares places as well: by `linkPages` and `cursorPages` the place of an item depends on the size, so drain
- * the flow before you change it, or the checkpoint may take it for another input (`CheckpointMismatchError`).
+ * Reads the same, each item with the place after it.
  *
- *     const { cursor: from } = point;
  *     for await (const { value, resumeAt } of readPages(plan, { from })) { … }
  *
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
@@ -101,23 +109,23 @@ async function* pagedItems<T, P>(
   { retry, from, signal = new AbortController().signal }: ReadPagesOptions<P>,
 ): AsyncGenerator<PagedItem<T, P>, undefined> {
   const read = retry === undefined ? plan.read : withRetry(plan.read, retry);
-  let { at, skip } = from ?? { at: plan.first, skip: 0 };
+  let at = from === undefined ? plan.first : from.at;
+  let place = from?.skip === 0 ? undefined : from;
   for (let index = 0; ; index++) {
-    const { items, next } = checked(await read(at, { index, worker: 0, attempt: 1, signal }), at);
-    for (let i = skip; i < items.length; i++) {
-      const isLast = i === items.length - 1 && next !== undefined;
-      yield { value: items[i]!, resumeAt: isLast ? { at: next, skip: 0 } : placeIn(plan, at, i + 1) };
+    const page = { ...checked(await read(at, { index, worker: 0, attempt: 1, signal }), at), at };
+    const { items, next } = page;
+    const start = place === undefined ? 0 : startIn(plan, page, place);
+    if (start !== undefined) place = undefined;
+    for (let i = start ?? items.length; i < items.length; i++) {
+      yield { value: items[i]!, resumeAt: placeAfter(plan, page, i) };
     }
-    if (next === undefined) return undefined;
-    // Where pages have become smaller, what is to be skipped goes on in the next one.
-    skip = Math.max(0, skip - items.length);
+    if (next === undefined) break;
     at = next;
   }
-}
-
-/** The place in a page, or at its end. */
-function placeIn<P>({ after }: Pick<PagePlan<unknown, P>, 'after'>, at: P, items: number): PagePosition<P> {
-  return after === undefined ? { at, skip: items } : { at: after(at, items), skip: 0 };
+  if (place !== undefined) {
+    throw new PageError('fromPages: the item to go on after is not there any more; say where else to begin');
+  }
+  return undefined;
 }
 
 async function* valuesOf<T, P>(items: AsyncIterable<PagedItem<T, P>>): AsyncGenerator<T> {
@@ -133,11 +141,12 @@ function checked<T, P>(page: Page<T, P>, at: P): Page<T, P> {
 
 function checkOptions(
   operator: string,
-  plan: { readonly read?: unknown; readonly after?: unknown } | undefined,
+  plan: { readonly read?: unknown; readonly after?: unknown; readonly keyOf?: unknown } | undefined,
   { retry, from, name = 'fromPages' }: FromPagesOptions<unknown>,
 ): void {
   callable(`${operator}: plan.read`, plan?.read);
   if (plan?.after !== undefined) callable(`${operator}: plan.after`, plan.after);
+  if (plan?.keyOf !== undefined) callable(`${operator}: plan.keyOf`, plan.keyOf);
   if (retry !== undefined) checkPolicy(`${operator}: retry`, retry);
   if (from !== undefined) wholeNumber(`${operator}: from.skip`, from.skip, 0);
   nonEmpty(`${operator}: name`, name);

@@ -2,9 +2,21 @@ import { PageError } from '../../errors.ts';
 import { callable, wholeNumber } from '../../options.ts';
 import type { HttpConnections } from './connections.ts';
 import type { PagePlan } from './fromPages.ts';
+import type { PageKey } from './PagePosition.ts';
 import type { HttpTarget } from './target.ts';
 
-export interface LinkPagesOptions<T, B> {
+interface KeyOptions<T> {
+  /** What tells an item from all others, so that reading goes on after that very item. @defaultValue items are counted */
+  readonly keyOf?: (item: T) => PageKey;
+}
+
+function keysBy<T>(plan: string, keyOf: KeyOptions<T>['keyOf']): KeyOptions<T> {
+  if (keyOf === undefined) return {};
+  callable(`${plan}: keyOf`, keyOf);
+  return { keyOf };
+}
+
+export interface LinkPagesOptions<T, B> extends KeyOptions<T> {
   /** The items of an answer. @defaultValue the answer itself, which is an array */
   readonly items?: (body: B) => readonly T[];
 }
@@ -17,12 +29,14 @@ export interface LinkPagesOptions<T, B> {
 export function linkPages<T, B = readonly T[]>(
   http: HttpConnections,
   target: HttpTarget,
-  { items = (body) => body as readonly T[] }: LinkPagesOptions<T, B> = {},
+  { items = (body) => body as readonly T[], keyOf }: LinkPagesOptions<T, B> = {},
 ): PagePlan<T, string> {
   callable('linkPages: items', items);
+  const keys = keysBy('linkPages', keyOf);
   const request = typeof target === 'string' || target instanceof URL ? { url: target } : target;
   const ask = http.answer<B, string>((url) => ({ ...request, url }));
   return {
+    ...keys,
     first: String(request.url),
     read: async (at, context) => {
       const { headers, body } = await ask(at, context);
@@ -51,7 +65,7 @@ function nextLink(header: string | string[] | undefined, base: string): string |
   return undefined;
 }
 
-export interface CursorPagesOptions<T, B> {
+export interface CursorPagesOptions<T, B> extends KeyOptions<T> {
   /** What to ask for; `undefined` is for the first page. */
   readonly target: (cursor: string | undefined) => HttpTarget;
   /** The items of an answer. */
@@ -60,16 +74,21 @@ export interface CursorPagesOptions<T, B> {
   readonly next: (body: B) => string | number | null | undefined;
 }
 
-/** Pages of which each has the cursor of the next one in its body. A place is a cursor; `''` is the first page. */
+/**
+ * Pages of which each has the cursor of the next one in its body. A place is a cursor; `''` is the first page. A cursor must
+ * mean the same whatever the size of pages is: where it is the number of a page, use `numberedPages`.
+ */
 export function cursorPages<T, B>(
   http: HttpConnections,
-  { target, items, next }: CursorPagesOptions<T, B>,
+  { target, items, next, keyOf }: CursorPagesOptions<T, B>,
 ): PagePlan<T, string> {
   callable('cursorPages: target', target);
   callable('cursorPages: items', items);
   callable('cursorPages: next', next);
+  const keys = keysBy('cursorPages', keyOf);
   const ask = http.json<B, string>((cursor) => target(cursor === '' ? undefined : cursor));
   return {
+    ...keys,
     first: '',
     read: async (at, context) => {
       const body = await ask(at, context);
@@ -79,7 +98,7 @@ export function cursorPages<T, B>(
   };
 }
 
-export interface NumberedPagesOptions<T, B> {
+export interface NumberedPagesOptions<T, B> extends KeyOptions<T> {
   /** What to ask for. */
   readonly target: (page: number, size: number) => HttpTarget;
   /** Items of a page: what is asked for, and what comes, but for the last page. Whole number, 1 or more. */
@@ -94,19 +113,21 @@ export interface NumberedPagesOptions<T, B> {
  * Pages by number. A place is how many items are before it: so it stays true where `size` is another one after a restart.
  *
  * The end is the page after which there is an empty one; a server that gives smaller pages than it is asked for is a
- * `PageError`, and no end. Where items before a place are removed or inserted meanwhile, page numbers cannot tell: use
- * cursors.
+ * `PageError`, and no end. Where items before a place are removed or inserted while pages are read, page numbers cannot
+ * tell: use cursors.
  */
 export function numberedPages<T, B = readonly T[]>(
   http: HttpConnections,
-  { target, size, firstPage = 1, items = (body) => body as readonly T[] }: NumberedPagesOptions<T, B>,
+  { target, size, firstPage = 1, items = (body) => body as readonly T[], keyOf }: NumberedPagesOptions<T, B>,
 ): PagePlan<T, number> {
   callable('numberedPages: target', target);
   wholeNumber('numberedPages: size', size, 1);
   wholeNumber('numberedPages: firstPage', firstPage, 0);
   callable('numberedPages: items', items);
+  const keys = keysBy('numberedPages', keyOf);
   const ask = http.json<B, number>((page) => target(firstPage + page, size));
   return {
+    ...keys,
     first: 0,
     read: async (at, context) => {
       const page = Math.floor(at / size);
