@@ -1,7 +1,7 @@
 import type { Subscriber } from 'rxjs';
 import { after, LoopBudget } from '../clock.ts';
 import { HandedBackError, reasonOf, TicketPathError, UnclaimedError } from '../errors.ts';
-import { waitForClosing, type Run } from '../flow/Run.ts';
+import { whenClosed, type Run } from '../flow/Run.ts';
 import { endOfChain } from '../rx/chain.ts';
 import { current, under } from '../tickets/current.ts';
 import { Ticket, type TicketBook } from '../tickets/Ticket.ts';
@@ -358,7 +358,7 @@ export class PullSource<T> implements Emitter {
       return;
     }
     this.#closed = true;
-    waitForClosing(this.#out.demand.owner?.run, () => pull.close(), this.#name);
+    void whenClosed(this.#out.demand.owner?.run, () => pull.close(), this.#name);
   }
 
   /** Has the run wait until the last item has its outcome. */
@@ -367,7 +367,7 @@ export class PullSource<T> implements Emitter {
     const settled = new Promise<void>((resolve) => {
       this.#allSettled = resolve;
     });
-    waitForClosing(this.#run, () => settled, this.#name);
+    void whenClosed(this.#run, () => settled, this.#name);
   }
 
   /** A source subscribed under a ticket works on that item: it keeps the ticket until its own end. */

@@ -7,7 +7,7 @@ import {
   TicketPathError,
   UnclaimedError,
 } from '../errors.ts';
-import { leaveQuietly, type ItemEvent, type Run } from '../flow/Run.ts';
+import { whenClosed, type ItemEvent, type Run } from '../flow/Run.ts';
 import { StageMeter, type StageIdentity } from '../metrics/StageMeter.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
 import { current, under } from '../tickets/current.ts';
@@ -260,7 +260,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   }
 
   #leaveInput(): void {
-    leaveQuietly(this.run, () => this.#inlet?.unsubscribe(), this.name);
+    void whenClosed(this.run, () => this.#inlet?.unsubscribe(), this.name);
   }
 
   #end(): void {

@@ -135,12 +135,10 @@ export class Run {
   }
 }
 
-/** Closes something; the end of the run, if there is one, waits for it. That it fails or throws is a warning. */
-export function waitForClosing(run: Run | undefined, close: () => unknown, what: string): void {
-  void whenClosed(run, close, what);
-}
-
-/** The same; the result never rejects, and is undefined where closing takes no time. */
+/**
+ * Closes, or leaves, something of the user's; the end of the run, if there is one, waits for it. That it fails or throws
+ * is a warning, and stops nobody else. The result never rejects, and is undefined where closing takes no time.
+ */
 export function whenClosed(
   run: Run | undefined,
   close: () => unknown,
@@ -172,17 +170,8 @@ export function closeAtEnd(
   if (stage.run) stage.run.sinks.set(sink, stage.name);
   else
     subscriber.add(() => {
-      waitForClosing(undefined, () => sink.close?.(stage.ending), stage.name);
+      void whenClosed(undefined, () => sink.close?.(stage.ending), stage.name);
     });
-}
-
-/** Leaves what is above or inside; a teardown of the user's that throws is a warning, and stops nobody else. */
-export function leaveQuietly(run: Run | undefined, leave: () => void, what: string): void {
-  try {
-    leave();
-  } catch (error) {
-    warnOf(run, what, 'a teardown', error);
-  }
 }
 
 function warnOf(run: Run | undefined, what: string, step: string, error: unknown): void {

@@ -18,7 +18,7 @@ import { Inlet, type Receiver } from '../rx/Inlet.ts';
 import { current, under } from '../tickets/current.ts';
 import { explain, statsOf, type FlowReport, type FlowStats } from './report.ts';
 import type { Sink, SinkEnding } from '../work/Sink.ts';
-import { leaveQuietly, Run, waitForClosing, type ItemEvent } from './Run.ts';
+import { Run, whenClosed, type ItemEvent } from './Run.ts';
 import { debugTracer } from './debug.ts';
 import { toldOf } from '../work/toldOf.ts';
 
@@ -211,7 +211,7 @@ export class FlowRun implements PromiseLike<FlowReport> {
     const closed = (async () => {
       await Promise.resolve(); // `take` completes first, and unsubscribes from what is above after that
       for (const [sink, name] of this.#run.sinks)
-        if (sink.close) waitForClosing(this.#run, () => this.#closeSink(sink), name);
+        if (sink.close) void whenClosed(this.#run, () => this.#closeSink(sink), name);
       const { closing, scopes } = this.#run;
       while (closing.size + scopes.size > 0) await Promise.all([...closing, ...scopes]);
     })();
@@ -337,7 +337,7 @@ class FlowEnd implements DemandOwner, Receiver<unknown> {
   }
 
   #leave(): void {
-    leaveQuietly(this.run, () => this.#inlet?.unsubscribe(), this.name);
+    void whenClosed(this.run, () => this.#inlet?.unsubscribe(), this.name);
   }
 
   #finish(how: { readonly error: unknown } | undefined): void {
