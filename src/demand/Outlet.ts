@@ -213,8 +213,8 @@ export class Outlet<T> {
       'unclaimed',
       () =>
         new UnclaimedError(
-          `${stage}: ${this.#row} items in a row were emitted towards this stage and did not arrive; ` +
-            `a native operator drops or holds them${this.#between()}; wrap it: drops(operator), or stage(name, operator)`,
+          `${stage}: ${this.#row} items in a row did not arrive: a native operator drops or holds them${this.#between()}; ` +
+            'say that it is meant: drops(operator) or stage(name, operator)',
         ),
     );
   }
@@ -237,8 +237,8 @@ export class Outlet<T> {
       'ticket',
       () =>
         new TicketUnclaimedError(
-          `${stage}: an acknowledged item did not reach this stage within its call${this.#between()}; it is settled ` +
-            'with the next item that does; say filterOr or drops(filter(…)) for a filter, batch for a buffer',
+          `${stage}: an acknowledged item did not arrive within its call${this.#between()}, and is settled with the next ` +
+            'that does; use filterOr or drops(operator) for a filter, batch for a buffer',
         ),
     );
   }

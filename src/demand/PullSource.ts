@@ -395,8 +395,8 @@ export class PullSource<T> implements Emitter {
     if (this.#onSettled) {
       this.fail(
         new TicketPathError(
-          `${this.#name}: an acknowledged source needs a stage of sluice or runFlow below it, and found none: ` +
-            `the chain ends at ${cutBy}`,
+          this.#name,
+          `it needs a stage of sluice or runFlow below it, and the chain ends at ${cutBy}`,
         ),
       );
       return;
@@ -406,8 +406,8 @@ export class PullSource<T> implements Emitter {
       'cut',
       () =>
         new UnclaimedError(
-          `${demand.owner?.name ?? ''}: the chain above this stage is cut by ${cutBy}, so ${this.#name} cannot see its demand and will ` +
-            'not wait; use link in operators written by hand, and no share between a source and its stages',
+          `${demand.owner?.name ?? ''}: the chain above this stage is cut by ${cutBy} (share, connect, an operator written by hand), ` +
+            `so ${this.#name} does not wait for it; use link`,
         ),
     );
   }

@@ -192,12 +192,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   announced(): void {
     this.out.demand.announce();
     if (!this.#cut) return;
-    this.fail(
-      new TicketPathError(
-        `${this.name}: the chain to the stage below is cut (share, connect, a Subject, an operator written by hand), ` +
-          'and the tickets of an acknowledged flow cannot pass it; use link, or poolMap and filterOr without share',
-      ),
-    );
+    this.fail(new TicketPathError(this.name, 'the chain to the stage below is cut'));
   }
 
   urge(by: number): void {
@@ -305,12 +300,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   #claim(ticket: Ticket | undefined): Ticket | null | undefined {
     if (ticket) return ticket.claim();
     if (!this.demand.ticketed) return null;
-    this.fail(
-      new TicketLostError(
-        `${this.name}: an item of an acknowledged flow arrived outside its call, held by a native asynchronous operator ` +
-          '(delay, mergeMap of promises, …) or pushed by another source; use poolMap, or fromPush for that source',
-      ),
-    );
+    this.fail(new TicketLostError(this.name));
     return undefined;
   }
 
@@ -324,8 +314,8 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
       'late',
       () =>
         new UnclaimedError(
-          `${this.name}: items arrive later than they were emitted: a native operator above holds them and hides the ` +
-            'bound; use poolMap, batch or boundedQueue, or say that it is meant: stage(name, operator)',
+          `${this.name}: items arrive later than they were emitted: a native operator holds them; use poolMap, batch or ` +
+            'boundedQueue, or say that it is meant: stage(name, operator)',
         ),
     );
   }
@@ -340,8 +330,8 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
       'overrun',
       () =>
         new OverrunError(
-          `${this.name}: items arrive although ${demand.limit} are held, with ${source} above, so the line grows; ` +
-            'use fromPull or intake, boundedQueue with an overflow policy, or fromPush to say that it is meant',
+          `${this.name}: items arrive although ${demand.limit} are held, with ${source} above; use fromPull, intake or ` +
+            'boundedQueue, or say that it is meant: fromPush(source)',
         ),
     );
   }

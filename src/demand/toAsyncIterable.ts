@@ -76,11 +76,7 @@ class Loop<T> implements AsyncIterator<T, undefined>, DemandOwner, Receiver<T> {
     this.demand.claims++;
     if (current.ticket === undefined && this.demand.ticketed) {
       this.#inlet?.unsubscribe();
-      this.inputFailed(
-        new TicketLostError(
-          `${this.name}: an item of an acknowledged flow came outside its call, held by a native operator`,
-        ),
-      );
+      this.inputFailed(new TicketLostError(this.name));
       return;
     }
     this.demand.held++;

@@ -294,11 +294,7 @@ class FlowEnd implements DemandOwner, Receiver<unknown> {
     if (ticket === null) return;
     if (ticket) ticket.claims++;
     else if (this.demand.ticketed) {
-      this.fail(
-        new TicketLostError(
-          'runFlow: an item of an acknowledged flow came out outside its call, held by a native operator',
-        ),
-      );
+      this.fail(new TicketLostError(this.name));
     }
   }
 
