@@ -237,8 +237,8 @@ export const endingLaws: readonly Law[] = [
     sabotage: [
       without(
         'src/flow/runFlow.ts',
-        'if (this.#stopped === undefined) this.#end.connect(flow);',
-        "if (this.#stopped !== 'aborted') this.#end.connect(flow);",
+        'if (this.#stopped === undefined) this.#run.connect(flow);',
+        "if (this.#stopped !== 'aborted') this.#run.connect(flow);",
       ),
     ],
   },

@@ -90,10 +90,10 @@ export const reentrancy: readonly Scenario[] = [
       {
         says: 'each call of drain has a promise of its own',
         file: 'src/flow/runFlow.ts',
-        find: `      this.#end.demand.drain();
+        find: `      this.#run.demand.drain();
     }
     return this.#promise;`,
-        replace: `      this.#end.demand.drain();
+        replace: `      this.#run.demand.drain();
     }
     return this.#promise.then();`,
       },
