@@ -128,10 +128,6 @@ export class PullSource<T> implements Emitter {
     this.#out.pass();
   }
 
-  urged(): void {
-    // It gathers nothing.
-  }
-
   stop(): void {
     if (this.#done) return;
     if (this.#onDrain) {

@@ -176,7 +176,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     const again = (): void => {
       this.drained();
     };
-    if (this.demand.neverFed && this.lingers(again)) return;
+    if (!this.demand.fed && this.lingers(again)) return;
     this.run?.note(
       `${this.name}: draining ended what is above this stage, which does not complete by itself`,
     );
@@ -307,7 +307,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   /** An item arrives outside any emitter's call. */
   #fromNowhere(): void {
     const { demand } = this;
-    if (demand.neverFed || demand.subscribing || demand.pushed) return;
+    if (!demand.fed || demand.subscribing || demand.pushed) return;
     demand.late++;
     if (demand.declared || demand.unclaimed - demand.late <= 0) return;
     demand.complain(
@@ -325,7 +325,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     const { demand } = this;
     this.meter.overruns++;
     if (demand.pushed || demand.declared || demand.emitting > 0) return;
-    const source = demand.neverFed ? 'no source that can wait' : 'a source that waits';
+    const source = demand.fed ? 'a source that waits' : 'no source that can wait';
     demand.complain(
       'overrun',
       () =>

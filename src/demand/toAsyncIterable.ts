@@ -98,14 +98,6 @@ class Loop<T> implements AsyncIterator<T, undefined>, DemandOwner, Receiver<T> {
     this.#settle();
   }
 
-  announced(): void {
-    // The loop is the end of the chain.
-  }
-
-  urge(): void {
-    // It gathers nothing that it could let go of: the loop takes what is there.
-  }
-
   drained(): void {
     this.inputEnded();
   }

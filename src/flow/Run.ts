@@ -173,14 +173,6 @@ export class Run implements DemandOwner, Receiver<unknown> {
     this.inputEnded();
   }
 
-  announced(): void {
-    // Nothing is below.
-  }
-
-  urge(): void {
-    // It gathers nothing.
-  }
-
   complain(error: Error, fatal: boolean): void {
     if (fatal && this.strict) this.fail(error);
     else this.warn(error.message);

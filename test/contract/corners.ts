@@ -231,7 +231,7 @@ export const cornerLaws: readonly Law[] = [
       assert.deepEqual(sizes, [3, 3, 3], 'once the window is open, batches fill again');
     },
     sabotage: [
-      without(DEMAND, 'for (const outlet of [...this.outlets]) outlet.urged();', ';'),
+      without(DEMAND, 'for (const outlet of [...this.outlets]) outlet.emitter.urged?.();', ';'),
       without(STAGE, ' || this.demand.urges > 0 || this.out.demand.urges > 0'),
       without(PULL, 'if (this.#pending < this.#window) this.#urge(-1);', ''),
     ],

@@ -81,7 +81,7 @@ export const countedLaws: readonly Law[] = [
       without(STAGE, 'if (demand.held >= demand.limit) this.overrun();', ''),
       without(
         STAGE,
-        "demand.neverFed ? 'no source that can wait' : 'a source that waits'",
+        "demand.fed ? 'a source that waits' : 'no source that can wait'",
         "'no source that can wait'",
       ),
       without(STAGE, '    if (fatal && this.run?.strict) this.fail(error);\n    else if', '    if'),

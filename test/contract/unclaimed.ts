@@ -79,7 +79,7 @@ export const unclaimedLaws: readonly Law[] = [
       without(OUTLET, 'else if (ticket.drops === drops && this.demand.ticketed) this.wait(ticket);'),
       without(
         OUTLET,
-        'if (this.#subscriber.closed) {\n      ticket.hold().release(this.#left());',
+        'if (this.closed) {\n      ticket.hold().release(this.#left());',
         'if (this.#subscriber.closed) {',
       ),
     ],

@@ -84,7 +84,7 @@ export const reentrancy: readonly Scenario[] = [
       {
         says: 'draining does not reach the source',
         file: 'src/demand/Demand.ts',
-        find: 'if (!outlet.inner) outlet.stop();',
+        find: 'if (!outlet.inner) outlet.emitter.stop();',
         replace: '',
       },
       {

@@ -473,7 +473,7 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
     {
       says: 'draining does not reach the source',
       file: 'src/demand/Demand.ts',
-      find: 'if (!outlet.inner) outlet.stop();',
+      find: 'if (!outlet.inner) outlet.emitter.stop();',
       replace: '',
     },
   ],
