@@ -67,6 +67,8 @@ export class Demand {
   readonly #whenDraining = new Set<() => void>();
   #completedOnce: WeakSet<object> | undefined;
   #parked = 0;
+  /** Outlets of stages that wait for the others here to end, with what to do then. */
+  readonly #lingering = new Map<Outlet<never>, () => void>();
   #pumping = false;
   #first: Outlet<never> | undefined;
   #last: Outlet<never> | undefined;
@@ -185,7 +187,8 @@ export class Demand {
     if (this.emitter === outlet && this.emitting === 0) this.emitter = undefined;
     if (!this.outlets.delete(outlet)) return;
     if (outlet.parked) this.#parked--;
-    for (const other of [...this.outlets]) other.lingers?.();
+    this.#lingering.delete(outlet);
+    for (const again of [...this.#lingering.values()]) again();
     this.#endIfDrained();
   }
 
@@ -231,9 +234,9 @@ export class Demand {
    * when one of them has ended.
    */
   lingers(outlet: Outlet<never>, again: () => void): boolean {
-    outlet.lingers = again;
-    const alive = [...this.outlets].some((other) => !other.lingers && !other.parked);
-    if (!alive) outlet.lingers = undefined;
+    this.#lingering.set(outlet, again);
+    const alive = [...this.outlets].some((other) => !this.#lingering.has(other) && !other.parked);
+    if (!alive) this.#lingering.delete(outlet);
     return alive;
   }
 

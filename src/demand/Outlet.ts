@@ -40,8 +40,6 @@ export class Outlet<T> {
   waits = false;
   /** Subscribed again while draining: neither pulls nor completes. */
   parked = false;
-  /** Of a stage that waits for the others here to end: what it does when one has. */
-  lingers: (() => void) | undefined = undefined;
   readonly emitter: Emitter;
   readonly demand: Demand;
   /** Works on an item that was accepted already, so does not obey `draining`. */
