@@ -6,7 +6,7 @@ import { callable, nonEmpty, oneOf, wholeNumber } from '../src/options.ts';
 import { RingQueue } from '../src/queue/RingQueue.ts';
 import { under } from '../src/tickets/current.ts';
 import type { Ticket } from '../src/tickets/Ticket.ts';
-import { toldOf } from '../src/work/toldOf.ts';
+import { toldOnly } from '../src/work/toldOf.ts';
 
 export interface DroppedItem<T> {
   readonly value: T;
@@ -130,11 +130,7 @@ class QueueStage<T> extends Stage<T, T> {
     this.demand.held--;
     if (droppedTicket !== null) droppedTicket.release();
     if (this.run?.trace) this.tell('dropped', dropped);
-    try {
-      const onDrop = this.#onDrop;
-      if (onDrop) under(null, () => toldOf(onDrop, { value: dropped, reason }, (error) => this.fail(error)));
-    } catch (error) {
-      this.fail(error);
-    }
+    const onDrop = this.#onDrop;
+    if (onDrop) under(null, () => toldOnly(onDrop, { value: dropped, reason }, (error) => this.fail(error)));
   }
 }

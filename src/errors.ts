@@ -98,6 +98,12 @@ export class TicketPathError extends SluiceError {
   override readonly name = 'TicketPathError';
   readonly code = 'TICKET_PATH';
   readonly retryable = false;
+  constructor(where: string, cut: string) {
+    super(
+      `${where}: ${cut} (share, connect, an operator written by hand), and no ticket of an acknowledged flow passes; ` +
+        'use link',
+    );
+  }
 }
 
 /** An item of an acknowledged flow reached a stage outside the call that carries its ticket. */
@@ -105,6 +111,12 @@ export class TicketLostError extends SluiceError {
   override readonly name = 'TicketLostError';
   readonly code = 'TICKET_LOST';
   readonly retryable = false;
+  constructor(where: string) {
+    super(
+      `${where}: an item of an acknowledged flow arrived outside its call: a native operator held it (delay, mergeMap of ` +
+        'promises, …), or a source pushed it; use poolMap, or fromPush(source)',
+    );
+  }
 }
 
 /** Too many items of an acknowledged flow neither reached a stage nor were dropped by a sluice operator. */
@@ -116,8 +128,7 @@ export class TicketHeldError extends SluiceError {
   readonly waiting: number;
   constructor(stage: string, waiting: number) {
     super(
-      `${stage}: ${waiting} acknowledged items in a row neither reached a stage nor were dropped by a sluice operator; ` +
-        'use filterOr, or drops(filter(…)), for filters, and batch for native buffers',
+      `${stage}: ${waiting} acknowledged items did not arrive; use filterOr or drops(operator) for a filter, batch for a buffer`,
     );
     this.waiting = waiting;
   }

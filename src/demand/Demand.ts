@@ -9,9 +9,9 @@ export interface DemandOwner {
   /** The flow it belongs to, if `runFlow` runs it. */
   readonly run: Run | undefined;
   /** An acknowledged source stands above. */
-  announced(): void;
+  announced?(): void;
   /** `by` more sources above wait for their window: let go of what is only being gathered. */
-  urge(by: number): void;
+  urge?(by: number): void;
   /** Draining, and nothing above will complete by itself: go on as if it had. */
   drained(): void;
   /** Told, once a kind, what is wrong in the chain above: a warning, or, `fatal` under `strict`, the end of the flow. */
@@ -56,6 +56,8 @@ export class Demand {
   unclaimed = 0;
   /** Items that arrived outside any emitter's call: held by a native operator meanwhile. */
   late = 0;
+  /** A source that can be waited for has emitted towards it, or may. */
+  fed = false;
   limit: number;
   /** Undefined: nobody below says how much; unlimited, as in classic RxJS, and nothing is counted. */
   readonly owner: DemandOwner | undefined;
@@ -64,7 +66,6 @@ export class Demand {
   readonly #budget = new LoopBudget();
   readonly #whenDraining = new Set<() => void>();
   #completedOnce: WeakSet<object> | undefined;
-  #hadOuter = false;
   #parked = 0;
   /** Outlets of stages that wait for the others here to end, with what to do then. */
   readonly #lingering = new Map<Outlet<never>, () => void>();
@@ -99,8 +100,8 @@ export class Demand {
   /** `by` more (or fewer) acknowledged sources above wait for their window, so nothing may only be gathered. */
   urge(by: number): void {
     this.urges += by;
-    if (by > 0) for (const outlet of [...this.outlets]) outlet.urged();
-    this.owner?.urge(by);
+    if (by > 0) for (const outlet of [...this.outlets]) outlet.emitter.urged?.();
+    this.owner?.urge?.(by);
   }
 
   /** Nobody but `outlet` waits. */
@@ -178,7 +179,7 @@ export class Demand {
 
   attach(outlet: Outlet<never>): void {
     this.outlets.add(outlet);
-    if (!outlet.inner) this.#hadOuter = true;
+    if (!outlet.inner) this.fed = true;
   }
 
   detach(outlet: Outlet<never>): void {
@@ -195,7 +196,7 @@ export class Demand {
   drain(): void {
     if (this.draining) return;
     this.draining = true;
-    for (const outlet of [...this.outlets]) if (!outlet.inner) outlet.stop();
+    for (const outlet of [...this.outlets]) if (!outlet.inner) outlet.emitter.stop();
     for (const stop of [...this.#whenDraining]) stop();
     this.#endIfDrained();
   }
@@ -228,11 +229,6 @@ export class Demand {
     return false;
   }
 
-  /** No source that can be waited for has ever emitted towards it. */
-  get neverFed(): boolean {
-    return !this.#hadOuter;
-  }
-
   /**
    * While draining: whether others still emit towards it, but for those that ask the same. If so, `again` is called
    * when one of them has ended.
@@ -255,7 +251,7 @@ export class Demand {
   announce(): void {
     if (this.ticketed) return;
     this.ticketed = true;
-    this.owner?.announced();
+    this.owner?.announced?.();
   }
 
   /** Keeps the ticket of those that an emitter's end did not hand to a stage, until the owner sees the end. */
@@ -290,6 +286,6 @@ export class Demand {
   /** Draining waits for emitters to complete; not for parked ones, nor where there never was one. */
   #endIfDrained(): void {
     if (!this.draining || this.ended || this.subscribing || this.outlets.size !== this.#parked) return;
-    if (this.#parked > 0 || !this.#hadOuter) this.owner?.drained();
+    if (this.#parked > 0 || !this.fed) this.owner?.drained();
   }
 }

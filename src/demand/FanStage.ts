@@ -184,12 +184,7 @@ export abstract class FanStage<T, R> extends Stage<T, R> {
   #announceTo(way: Outlet<T>): void {
     way.demand.announce();
     if (way.linked) return;
-    this.fail(
-      new TicketPathError(
-        `${this.name}: a branch cuts the chain (share, connect, a Subject, an operator written by hand), and the ` +
-          'tickets of an acknowledged flow cannot pass it; use link',
-      ),
-    );
+    this.fail(new TicketPathError(this.name, 'a branch cuts the chain'));
   }
 
   #give(parcel: Parcel<T>, way: Outlet<T>): void {

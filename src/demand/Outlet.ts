@@ -19,7 +19,7 @@ export interface Emitter {
   /** Draining begins. */
   stop(): void;
   /** An acknowledged source beside it waits for its window: let go of what is only being gathered. */
-  urged(): void;
+  urged?(): void;
   /** Ends the emitter with an error. */
   fail(error: unknown): void;
 }
@@ -40,6 +40,7 @@ export class Outlet<T> {
   waits = false;
   /** Subscribed again while draining: neither pulls nor completes. */
   parked = false;
+  readonly emitter: Emitter;
   readonly demand: Demand;
   /** Works on an item that was accepted already, so does not obey `draining`. */
   readonly inner: boolean;
@@ -47,7 +48,6 @@ export class Outlet<T> {
   readonly linked: boolean;
   readonly waiting = new WaitingTickets();
   readonly #subscriber: Subscriber<T>;
-  readonly #emitter: Emitter;
   /** Read once, where it is needed: which native operators stand between. */
   readonly #subscribedAt: Error | undefined;
   #turn = false;
@@ -57,7 +57,7 @@ export class Outlet<T> {
 
   constructor(subscriber: Subscriber<T>, emitter: Emitter) {
     this.#subscriber = subscriber;
-    this.#emitter = emitter;
+    this.emitter = emitter;
     const below = demandBelow(subscriber);
     this.linked = below !== undefined;
     this.demand = below ?? new Demand(UNLIMITED);
@@ -88,16 +88,8 @@ export class Outlet<T> {
   /** Its turn has come. Called by Demand. */
   called(): void {
     this.#turn = true;
-    this.#emitter.resume();
+    this.emitter.resume();
     this.#turn = false;
-  }
-
-  stop(): void {
-    this.#emitter.stop();
-  }
-
-  urged(): void {
-    this.#emitter.urged();
   }
 
   /** Emits one item under its ticket, of which the caller keeps its reference; then looks what became of it. */
@@ -136,20 +128,15 @@ export class Outlet<T> {
   /** Completes, under a ticket that carries those still waiting: `reduce` and its like emit inside this call. */
   complete(): void {
     const { demand } = this;
-    if (this.#subscriber.closed) {
+    if (this.closed) {
       this.detach();
       return;
     }
-    if (this.waiting.size === 0) {
-      this.#end(null, () => {
-        this.#subscriber.complete();
-      });
-      return;
-    }
-    const tail = Ticket.group(this.waiting.take());
+    const tail = this.waiting.size > 0 ? Ticket.group(this.waiting.take()) : null;
     this.#end(tail, () => {
       this.#subscriber.complete();
     });
+    if (tail === null) return;
     if (tail.claims > 0 || !demand.owner) tail.release();
     else demand.addTail(tail);
   }
@@ -213,8 +200,8 @@ export class Outlet<T> {
       'unclaimed',
       () =>
         new UnclaimedError(
-          `${stage}: ${this.#row} items in a row were emitted towards this stage and did not arrive; ` +
-            `a native operator drops or holds them${this.#between()}; wrap it: drops(operator), or stage(name, operator)`,
+          `${stage}: ${this.#row} items in a row did not arrive: a native operator drops or holds them${this.#between()}; ` +
+            'say that it is meant: drops(operator) or stage(name, operator)',
         ),
     );
   }
@@ -223,22 +210,22 @@ export class Outlet<T> {
   wait(ticket: Ticket): void {
     const { demand } = this;
     const stage = demand.owner?.name ?? '';
-    if (this.#subscriber.closed) {
+    if (this.closed) {
       ticket.hold().release(this.#left());
       return;
     }
     if (this.waiting.add(ticket)) {
       const error = new TicketHeldError(stage, ticket.book?.waiting ?? this.waiting.size);
       this.handBack(error);
-      this.#emitter.fail(error);
+      this.emitter.fail(error);
       return;
     }
     demand.complain(
       'ticket',
       () =>
         new TicketUnclaimedError(
-          `${stage}: an acknowledged item did not reach this stage within its call${this.#between()}; it is settled ` +
-            'with the next item that does; say filterOr or drops(filter(…)) for a filter, batch for a buffer',
+          `${stage}: an acknowledged item did not arrive within its call${this.#between()}, and is settled with the next ` +
+            'that does; use filterOr or drops(operator) for a filter, batch for a buffer',
         ),
     );
   }

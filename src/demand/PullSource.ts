@@ -1,7 +1,7 @@
 import type { Subscriber } from 'rxjs';
 import { LoopBudget, nextTurn } from '../clock.ts';
 import { HandedBackError, reasonOf, TicketPathError, UnclaimedError } from '../errors.ts';
-import { waitForClosing, type Run } from '../flow/Run.ts';
+import { whenClosed, type Run } from '../flow/Run.ts';
 import { endOfChain } from '../rx/chain.ts';
 import { current, under } from '../tickets/current.ts';
 import { Ticket, type TicketBook } from '../tickets/Ticket.ts';
@@ -126,10 +126,6 @@ export class PullSource<T> implements Emitter {
   #step(): void {
     this.resume();
     this.#out.pass();
-  }
-
-  urged(): void {
-    // It gathers nothing.
   }
 
   stop(): void {
@@ -358,7 +354,7 @@ export class PullSource<T> implements Emitter {
       return;
     }
     this.#closed = true;
-    waitForClosing(this.#out.demand.owner?.run, () => pull.close(), this.#name);
+    void whenClosed(this.#out.demand.owner?.run, () => pull.close(), this.#name);
   }
 
   /** Has the run wait until the last item has its outcome. */
@@ -367,7 +363,7 @@ export class PullSource<T> implements Emitter {
     const settled = new Promise<void>((resolve) => {
       this.#allSettled = resolve;
     });
-    waitForClosing(this.#run, () => settled, this.#name);
+    void whenClosed(this.#run, () => settled, this.#name);
   }
 
   /** A source subscribed under a ticket works on that item: it keeps the ticket until its own end. */
@@ -395,8 +391,8 @@ export class PullSource<T> implements Emitter {
     if (this.#onSettled) {
       this.fail(
         new TicketPathError(
-          `${this.#name}: an acknowledged source needs a stage of sluice or runFlow below it, and found none: ` +
-            `the chain ends at ${cutBy}`,
+          this.#name,
+          `it needs a stage of sluice or runFlow below it, and the chain ends at ${cutBy}`,
         ),
       );
       return;
@@ -406,8 +402,8 @@ export class PullSource<T> implements Emitter {
       'cut',
       () =>
         new UnclaimedError(
-          `${demand.owner?.name ?? ''}: the chain above this stage is cut by ${cutBy}, so ${this.#name} cannot see its demand and will ` +
-            'not wait; use link in operators written by hand, and no share between a source and its stages',
+          `${demand.owner?.name ?? ''}: the chain above this stage is cut by ${cutBy} (share, connect, an operator written by hand), ` +
+            `so ${this.#name} does not wait for it; use link`,
         ),
     );
   }

@@ -7,7 +7,7 @@ import {
   TicketPathError,
   UnclaimedError,
 } from '../errors.ts';
-import { leaveQuietly, type ItemEvent, type Run } from '../flow/Run.ts';
+import { whenClosed, type ItemEvent, type Run } from '../flow/Run.ts';
 import { StageMeter, type StageIdentity } from '../metrics/StageMeter.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
 import { current, under } from '../tickets/current.ts';
@@ -176,7 +176,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     const again = (): void => {
       this.drained();
     };
-    if (this.demand.neverFed && this.lingers(again)) return;
+    if (!this.demand.fed && this.lingers(again)) return;
     this.run?.note(
       `${this.name}: draining ended what is above this stage, which does not complete by itself`,
     );
@@ -192,12 +192,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   announced(): void {
     this.out.demand.announce();
     if (!this.#cut) return;
-    this.fail(
-      new TicketPathError(
-        `${this.name}: the chain to the stage below is cut (share, connect, a Subject, an operator written by hand), ` +
-          'and the tickets of an acknowledged flow cannot pass it; use link, or poolMap and filterOr without share',
-      ),
-    );
+    this.fail(new TicketPathError(this.name, 'the chain to the stage below is cut'));
   }
 
   urge(by: number): void {
@@ -260,7 +255,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   }
 
   #leaveInput(): void {
-    leaveQuietly(this.run, () => this.#inlet?.unsubscribe(), this.name);
+    void whenClosed(this.run, () => this.#inlet?.unsubscribe(), this.name);
   }
 
   #end(): void {
@@ -305,27 +300,22 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   #claim(ticket: Ticket | undefined): Ticket | null | undefined {
     if (ticket) return ticket.claim();
     if (!this.demand.ticketed) return null;
-    this.fail(
-      new TicketLostError(
-        `${this.name}: an item of an acknowledged flow arrived outside its call, held by a native asynchronous operator ` +
-          '(delay, mergeMap of promises, …) or pushed by another source; use poolMap, or fromPush for that source',
-      ),
-    );
+    this.fail(new TicketLostError(this.name));
     return undefined;
   }
 
   /** An item arrives outside any emitter's call. */
   #fromNowhere(): void {
     const { demand } = this;
-    if (demand.neverFed || demand.subscribing || demand.pushed) return;
+    if (!demand.fed || demand.subscribing || demand.pushed) return;
     demand.late++;
     if (demand.declared || demand.unclaimed - demand.late <= 0) return;
     demand.complain(
       'late',
       () =>
         new UnclaimedError(
-          `${this.name}: items arrive later than they were emitted: a native operator above holds them and hides the ` +
-            'bound; use poolMap, batch or boundedQueue, or say that it is meant: stage(name, operator)',
+          `${this.name}: items arrive later than they were emitted: a native operator holds them; use poolMap, batch or ` +
+            'boundedQueue, or say that it is meant: stage(name, operator)',
         ),
     );
   }
@@ -335,13 +325,13 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     const { demand } = this;
     this.meter.overruns++;
     if (demand.pushed || demand.declared || demand.emitting > 0) return;
-    const source = demand.neverFed ? 'no source that can wait' : 'a source that waits';
+    const source = demand.fed ? 'a source that waits' : 'no source that can wait';
     demand.complain(
       'overrun',
       () =>
         new OverrunError(
-          `${this.name}: items arrive although ${demand.limit} are held, with ${source} above, so the line grows; ` +
-            'use fromPull or intake, boundedQueue with an overflow policy, or fromPush to say that it is meant',
+          `${this.name}: items arrive although ${demand.limit} are held, with ${source} above; use fromPull, intake or ` +
+            'boundedQueue, or say that it is meant: fromPush(source)',
         ),
     );
   }

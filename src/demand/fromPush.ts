@@ -69,10 +69,6 @@ class PushSource<T> implements Emitter {
     // It never waits for its turn.
   }
 
-  urged(): void {
-    // It gathers nothing.
-  }
-
   stop(): void {
     this.#out.complete();
   }

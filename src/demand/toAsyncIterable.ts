@@ -76,11 +76,7 @@ class Loop<T> implements AsyncIterator<T, undefined>, DemandOwner, Receiver<T> {
     this.demand.claims++;
     if (current.ticket === undefined && this.demand.ticketed) {
       this.#inlet?.unsubscribe();
-      this.inputFailed(
-        new TicketLostError(
-          `${this.name}: an item of an acknowledged flow came outside its call, held by a native operator`,
-        ),
-      );
+      this.inputFailed(new TicketLostError(this.name));
       return;
     }
     this.demand.held++;
@@ -100,14 +96,6 @@ class Loop<T> implements AsyncIterator<T, undefined>, DemandOwner, Receiver<T> {
     this.#end ??= { error };
     this.demand.end(reasonOf(error));
     this.#settle();
-  }
-
-  announced(): void {
-    // The loop is the end of the chain.
-  }
-
-  urge(): void {
-    // It gathers nothing that it could let go of: the loop takes what is there.
   }
 
   drained(): void {

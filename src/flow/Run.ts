@@ -1,9 +1,12 @@
-import type { Subscriber } from 'rxjs';
+import type { Observable, Subscriber } from 'rxjs';
 import { now } from '../clock.ts';
-import type { StageIdentity } from '../metrics/StageMeter.ts';
-import { StageMeter } from '../metrics/StageMeter.ts';
-import { toldOf } from '../work/toldOf.ts';
+import { Demand, UNLIMITED, type DemandOwner } from '../demand/Demand.ts';
+import { HandedBackError, reasonOf, TicketLostError } from '../errors.ts';
+import { StageMeter, type StageIdentity } from '../metrics/StageMeter.ts';
+import { Inlet, type Receiver } from '../rx/Inlet.ts';
+import { current, under } from '../tickets/current.ts';
 import type { Sink, SinkEnding } from '../work/Sink.ts';
+import { toldOnly } from '../work/toldOf.ts';
 
 /** One step in the life of an item, as the debug mode tells it. */
 export interface ItemEvent {
@@ -30,28 +33,39 @@ export interface LeftItem {
   readonly value: unknown;
 }
 
-/** What the stages of one `runFlow` share: they find it down the chain, as they find their Demand. */
-export class Run {
+/** How a flow has failed. */
+export interface Failure {
+  readonly error: unknown;
+}
+
+export interface RunSettings {
+  readonly strict: boolean;
+  /** An error in one stage stops all at once. */
+  readonly abortsOnError: boolean;
+  readonly onWarning: (message: string) => unknown;
+  readonly debug: ((event: ItemEvent) => unknown) | undefined;
+}
+
+/**
+ * What the stages of one `runFlow` share: they find it down the chain, as they find their Demand. It is the end of that
+ * chain, and takes everything.
+ */
+export class Run implements DemandOwner, Receiver<unknown> {
+  readonly name = 'runFlow';
+  readonly run: Run = this;
+  readonly demand: Demand = new Demand(UNLIMITED, this);
   readonly startedAt = now();
   /** Items that the sources have delivered into the flow. */
   itemsIn = 0;
   /** Items that came out at the end. */
   delivered = 0;
   readonly strict: boolean;
-  /** An error in one stage stops all at once. */
   readonly abortsOnError: boolean;
-  /** Ends the whole run with an error. */
-  fail: (error: unknown) => void = () => undefined;
-  readonly warn: (message: string) => void;
-  /** Puts a line into the report, without a warning. */
-  readonly note: (message: string) => void;
+  readonly warnings: string[] = [];
   /** Present in debug mode only. */
   readonly trace: ((event: ItemEvent) => void) | undefined;
   /** From the bottom of the chain to the top, in the order of first subscription. */
   readonly meters = new Map<StageIdentity, StageMeter>();
-  /** The stages inside items, by operator and name: each item may make new ones. */
-  readonly #inner = new Map<string, StageMeter>();
-  readonly #whenOver = new Set<() => void>();
   readonly left: LeftItem[] = [];
   /** Sinks to close at the end, each once, however often its stage was subscribed to. */
   readonly sinks = new Map<Pick<Sink<never>, 'close'>, string>();
@@ -65,19 +79,18 @@ export class Run {
   readonly scopes = new Set<Promise<unknown>>();
   /** How long the end of the run waits for what is closing, in milliseconds. */
   closeWithinMs = 1_000;
+  readonly #onWarning: (message: string) => unknown;
+  /** The stages inside items, by operator and name: each item may make new ones. */
+  readonly #inner = new Map<string, StageMeter>();
+  readonly #whenOver = new Set<(failure: Failure | undefined) => void>();
+  #inlet: Inlet<unknown> | undefined;
+  #over = false;
 
-  constructor(
-    strict: boolean,
-    abortsOnError: boolean,
-    warn: (message: string) => void,
-    note: (message: string) => void,
-    trace: ((event: ItemEvent) => void) | undefined,
-  ) {
+  constructor({ strict, abortsOnError, onWarning, debug }: RunSettings) {
     this.strict = strict;
     this.abortsOnError = abortsOnError;
-    this.warn = warn;
-    this.note = note;
-    this.trace = trace && this.#harmless(trace);
+    this.#onWarning = onWarning;
+    this.trace = debug && this.#harmless(debug);
   }
 
   /** `inner`: the stage works inside an item; stages of one name there are counted as one. */
@@ -101,9 +114,9 @@ export class Run {
     this.left.push({ stage, value });
   }
 
-  /** Calls `run` when the run is over, however it ends. */
-  whenOver(run: () => void): void {
-    this.#whenOver.add(run);
+  /** Calls `tell` when the run is over, however it ends. */
+  whenOver(tell: (failure: Failure | undefined) => void): void {
+    this.#whenOver.add(tell);
   }
 
   /** The end of the run waits for something that takes `ms` to close at most, and may tell of it when it takes longer. */
@@ -111,36 +124,93 @@ export class Run {
     this.closeWithinMs = Math.max(this.closeWithinMs, ms + 100);
   }
 
-  over(): void {
-    for (const run of this.#whenOver) run();
-    this.#whenOver.clear();
+  /** Puts a line into the report, without a warning. */
+  note(message: string): void {
+    this.warnings.push(message);
+  }
+
+  warn(message: string): void {
+    this.note(message);
+    toldOnly(this.#onWarning, message, (error) => {
+      this.note(`runFlow: onWarning failed: ${String(error)}`); // a hook changes nothing
+    });
+  }
+
+  connect(flow: Observable<unknown>): void {
+    const inlet = new Inlet<unknown>(undefined, this);
+    this.#inlet = inlet;
+    this.demand.subscribing = true;
+    try {
+      under(null, () => flow.subscribe(inlet));
+    } finally {
+      this.demand.subscribed();
+    }
+  }
+
+  abort(reason: unknown): void {
+    this.aborted = true;
+    this.#end(new HandedBackError(this.name, 'the flow was aborted', reason));
+  }
+
+  receive(): void {
+    this.demand.claims++;
+    this.delivered++;
+    const { ticket } = current;
+    if (ticket === null) return;
+    if (ticket) ticket.claims++;
+    else if (this.demand.ticketed) this.fail(new TicketLostError(this.name));
+  }
+
+  inputEnded(): void {
+    this.#end(undefined);
+  }
+
+  inputFailed(error: unknown): void {
+    this.fail(error);
+  }
+
+  drained(): void {
+    this.inputEnded();
+  }
+
+  complain(error: Error, fatal: boolean): void {
+    if (fatal && this.strict) this.fail(error);
+    else this.warn(error.message);
+  }
+
+  /** Ends the whole run with an error. */
+  fail(error: unknown): void {
+    this.#end(reasonOf(error), { error });
+  }
+
+  /** `reason`: why what is on its way is handed back. */
+  #end(reason: unknown, failure?: Failure): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.demand.end(reason);
+    void whenClosed(this, () => this.#inlet?.unsubscribe(), this.name);
+    for (const tell of this.#whenOver) tell(failure);
   }
 
   /** A debug hook that throws or rejects changes nothing. The first time is a warning, and the others are counted. */
-  #harmless(trace: (event: ItemEvent) => unknown): (event: ItemEvent) => void {
+  #harmless(debug: (event: ItemEvent) => unknown): (event: ItemEvent) => void {
     let failures = 0;
     this.whenOver(() => {
       if (failures > 1) this.note(`runFlow: debug failed ${failures} times`);
     });
     const failed = (error: unknown): void => {
-      if (++failures === 1) warnOf(this, 'runFlow', 'debug', error);
+      if (++failures === 1) warnOf(this, this.name, 'debug', error);
     };
     return (event) => {
-      try {
-        toldOf(trace, event, failed);
-      } catch (error) {
-        failed(error);
-      }
+      toldOnly(debug, event, failed);
     };
   }
 }
 
-/** Closes something; the end of the run, if there is one, waits for it. That it fails or throws is a warning. */
-export function waitForClosing(run: Run | undefined, close: () => unknown, what: string): void {
-  void whenClosed(run, close, what);
-}
-
-/** The same; the result never rejects, and is undefined where closing takes no time. */
+/**
+ * Closes, or leaves, something of the user's; the end of the run, if there is one, waits for it. That it fails or throws
+ * is a warning, and stops nobody else. The result never rejects, and is undefined where closing takes no time.
+ */
 export function whenClosed(
   run: Run | undefined,
   close: () => unknown,
@@ -172,17 +242,8 @@ export function closeAtEnd(
   if (stage.run) stage.run.sinks.set(sink, stage.name);
   else
     subscriber.add(() => {
-      waitForClosing(undefined, () => sink.close?.(stage.ending), stage.name);
+      void whenClosed(undefined, () => sink.close?.(stage.ending), stage.name);
     });
-}
-
-/** Leaves what is above or inside; a teardown of the user's that throws is a warning, and stops nobody else. */
-export function leaveQuietly(run: Run | undefined, leave: () => void, what: string): void {
-  try {
-    leave();
-  } catch (error) {
-    warnOf(run, what, 'a teardown', error);
-  }
 }
 
 function warnOf(run: Run | undefined, what: string, step: string, error: unknown): void {

@@ -11,16 +11,12 @@ import {
   type Subscription,
 } from 'rxjs';
 import { after, now } from '../clock.ts';
-import { Demand, UNLIMITED, type DemandOwner } from '../demand/Demand.ts';
-import { HandedBackError, InvalidOptionError, reasonOf, TicketLostError } from '../errors.ts';
+import { InvalidOptionError } from '../errors.ts';
 import { atLeast, callable, oneOf } from '../options.ts';
-import { Inlet, type Receiver } from '../rx/Inlet.ts';
-import { current, under } from '../tickets/current.ts';
-import { explain, statsOf, type FlowReport, type FlowStats } from './report.ts';
 import type { Sink, SinkEnding } from '../work/Sink.ts';
-import { leaveQuietly, Run, waitForClosing, type ItemEvent } from './Run.ts';
 import { debugTracer } from './debug.ts';
-import { toldOf } from '../work/toldOf.ts';
+import { explain, statsOf, type FlowReport, type FlowStats } from './report.ts';
+import { Run, whenClosed, type Failure, type ItemEvent } from './Run.ts';
 
 export interface RunFlowOptions {
   /** Drains when it is aborted: takes in no more, finishes what is inside. */
@@ -65,22 +61,17 @@ export class FlowRun implements PromiseLike<FlowReport> {
   /** Figures of the run, the first at once, then at an interval and at the end. Never errors. */
   readonly stats$: Observable<FlowStats>;
   readonly #run: Run;
-  readonly #end: FlowEnd;
-  readonly #warnings: string[] = [];
   /** Emits when the flow has ended; what is closing may still take its time. */
   readonly #flowEnded = new Subject<void>();
   readonly #ended = new Subject<never>();
-  readonly #startedAt = now();
   readonly #drainTimeoutMs: number;
   readonly #promise: Promise<FlowReport>;
   readonly #forget: (() => void)[] = [];
   #elapsedMs: number | undefined;
-  #failed = false;
-  /** Why a sink could not be closed. */
-  #notClosed: { readonly error: unknown } | undefined;
+  /** Of the flow, or of a sink that could not be closed. */
+  #failure: Failure | undefined;
   #stopped: 'drained' | 'aborted' | undefined;
   #deadline: Subscription | undefined;
-  #finish!: (how: { readonly error: unknown } | undefined) => void;
 
   constructor(flow: Observable<unknown>, options: RunFlowOptions) {
     const { drainTimeoutMs = 30_000, onError = 'drain', strict = false, statsEveryMs = 250 } = options;
@@ -100,30 +91,14 @@ export class FlowRun implements PromiseLike<FlowReport> {
     if (debug !== undefined) callable('runFlow: debug', debug);
 
     this.#drainTimeoutMs = drainTimeoutMs;
-    const warn = (message: string): void => {
-      this.#warnings.push(message);
-      const failed = (error: unknown): void => {
-        this.#warnings.push(`runFlow: onWarning failed: ${String(error)}`); // a hook changes nothing
-      };
-      try {
-        toldOf(onWarning, message, failed);
-      } catch (error) {
-        failed(error);
-      }
-    };
-    this.#run = new Run(strict, onError === 'abort', warn, (message) => this.#warnings.push(message), debug);
-    this.#promise = new Promise((resolve, reject) => {
-      this.#finish = (how) => {
-        void this.#close().then(() => {
-          const failure = how ?? this.#notClosed;
-          if (failure) reject(failure.error);
-          else resolve(this.report());
-        });
-      };
+    this.#run = new Run({ strict, abortsOnError: onError === 'abort', onWarning, debug });
+    const over = new Promise<void>((resolve) => {
+      this.#run.whenOver((failure) => {
+        this.#over(failure);
+        resolve();
+      });
     });
-    this.#end = new FlowEnd(this.#run, (how) => {
-      this.#over(how);
-    });
+    this.#promise = over.then(() => this.#close());
     const live = timer(0, statsEveryMs).pipe(
       map(() => this.#stats()),
       takeUntil(this.#flowEnded), // at once: in virtual time nothing waits for a promise
@@ -133,7 +108,7 @@ export class FlowRun implements PromiseLike<FlowReport> {
     this.stats$ = defer(() => concat(last, this.#elapsedMs === undefined ? rest : EMPTY));
     this.#listen(options.signal, (reason) => void this.abort(reason));
     this.#listen(options.drainSignal, () => void this.drain());
-    if (this.#stopped === undefined) this.#end.connect(flow); // drained before it began: nothing is in it
+    if (this.#stopped === undefined) this.#run.connect(flow); // drained before it began: nothing is in it
   }
 
   then<A = FlowReport, B = never>(
@@ -161,7 +136,7 @@ export class FlowRun implements PromiseLike<FlowReport> {
     if (this.#stopped === undefined && this.#elapsedMs === undefined) {
       this.#stopped = 'drained';
       this.#deadline = after(this.#drainTimeoutMs, () => void this.abort());
-      this.#end.demand.drain();
+      this.#run.demand.drain();
     }
     return this.#promise;
   }
@@ -170,8 +145,7 @@ export class FlowRun implements PromiseLike<FlowReport> {
   abort(reason?: unknown): Promise<FlowReport> {
     if (this.#stopped !== 'aborted' && this.#elapsedMs === undefined) {
       this.#stopped = 'aborted';
-      this.#run.aborted = true;
-      this.#end.abort(reason);
+      this.#run.abort(reason);
     }
     return this.#promise;
   }
@@ -183,42 +157,40 @@ export class FlowRun implements PromiseLike<FlowReport> {
       ...stats,
       end: this.#ending(),
       left: [...this.#run.left],
-      warnings: [...this.#warnings],
+      warnings: [...this.#run.warnings],
       explain: () => explain(stats),
     };
   }
 
   #stats(): FlowStats {
-    return statsOf(this.#run, this.#elapsedMs ?? now() - this.#startedAt);
+    return statsOf(this.#run, this.#elapsedMs ?? now() - this.#run.startedAt);
   }
 
-  #over(how: { readonly error: unknown } | undefined): void {
-    if (this.#elapsedMs !== undefined) return;
-    this.#elapsedMs = now() - this.#startedAt;
-    this.#failed = how !== undefined;
+  #over(failure: Failure | undefined): void {
+    this.#elapsedMs = now() - this.#run.startedAt;
+    this.#failure = failure;
     for (const forget of this.#forget) forget();
     this.#flowEnded.next();
-    this.#run.over();
-    this.#finish(how);
   }
 
   /** Waits for what closes, and for the last settlements, for a bounded time. */
-  async #close(): Promise<void> {
+  async #close(): Promise<FlowReport> {
+    // A turn after the end: `take` completes first, and unsubscribes from what is above after that.
+    const { sinks, closing, scopes, closeWithinMs } = this.#run;
     let timeout: Subscription | undefined;
     const late = new Promise<void>((resolve) => {
-      timeout = after(this.#run.closeWithinMs, resolve);
+      timeout = after(closeWithinMs, resolve);
     });
-    const closed = (async () => {
-      await Promise.resolve(); // `take` completes first, and unsubscribes from what is above after that
-      for (const [sink, name] of this.#run.sinks)
-        if (sink.close) waitForClosing(this.#run, () => this.#closeSink(sink), name);
-      const { closing, scopes } = this.#run;
+    for (const [sink, name] of sinks) void whenClosed(this.#run, () => this.#closeSink(sink), name);
+    const closed = async (): Promise<void> => {
       while (closing.size + scopes.size > 0) await Promise.all([...closing, ...scopes]);
-    })();
-    await Promise.race([closed, late]);
+    };
+    await Promise.race([closed(), late]);
     timeout?.unsubscribe();
     this.#deadline?.unsubscribe();
     this.#ended.complete();
+    if (this.#failure) throw this.#failure.error;
+    return this.report();
   }
 
   /** What a sink says at its end decides on the run: a file may become visible only then. */
@@ -226,14 +198,13 @@ export class FlowRun implements PromiseLike<FlowReport> {
     try {
       await sink.close?.(this.#ending());
     } catch (error) {
-      this.#notClosed ??= { error };
-      this.#failed = true;
+      this.#failure ??= { error };
       throw error;
     }
   }
 
   #ending(): SinkEnding {
-    return this.#failed ? 'failed' : (this.#stopped ?? 'completed');
+    return this.#failure ? 'failed' : (this.#stopped ?? 'completed');
   }
 
   #listen(signal: AbortSignal | undefined, stop: (reason: unknown) => void): void {
@@ -249,100 +220,5 @@ export class FlowRun implements PromiseLike<FlowReport> {
     this.#forget.push(() => {
       signal.removeEventListener('abort', listener);
     });
-  }
-}
-
-/** The end of a chain: takes everything, and carries the run. */
-class FlowEnd implements DemandOwner, Receiver<unknown> {
-  readonly name = 'runFlow';
-  readonly run: Run;
-  readonly demand: Demand;
-  readonly #over: (how: { readonly error: unknown } | undefined) => void;
-  #inlet: Inlet<unknown> | undefined;
-  #done = false;
-
-  constructor(run: Run, over: (how: { readonly error: unknown } | undefined) => void) {
-    this.run = run;
-    this.#over = over;
-    this.demand = new Demand(UNLIMITED, this);
-    run.fail = (error) => {
-      this.fail(error);
-    };
-  }
-
-  connect(flow: Observable<unknown>): void {
-    const inlet = new Inlet<unknown>(undefined, this);
-    this.#inlet = inlet;
-    this.demand.subscribing = true;
-    try {
-      under(null, () => flow.subscribe(inlet));
-    } finally {
-      this.demand.subscribed();
-    }
-  }
-
-  abort(reason: unknown): void {
-    this.demand.end(new HandedBackError(this.name, 'the flow was aborted', reason));
-    this.#leave();
-    this.#finish(undefined);
-  }
-
-  receive(): void {
-    this.demand.claims++;
-    this.run.delivered++;
-    const { ticket } = current;
-    if (ticket === null) return;
-    if (ticket) ticket.claims++;
-    else if (this.demand.ticketed) {
-      this.fail(
-        new TicketLostError(
-          'runFlow: an item of an acknowledged flow came out outside its call, held by a native operator',
-        ),
-      );
-    }
-  }
-
-  inputEnded(): void {
-    this.demand.end();
-    this.#finish(undefined);
-  }
-
-  inputFailed(error: unknown): void {
-    this.demand.end(reasonOf(error));
-    this.#finish({ error });
-  }
-
-  drained(): void {
-    this.#leave();
-    this.inputEnded();
-  }
-
-  announced(): void {
-    // Nothing is below.
-  }
-
-  urge(): void {
-    // It gathers nothing.
-  }
-
-  complain(error: Error, fatal: boolean): void {
-    if (fatal && this.run.strict) this.fail(error);
-    else this.run.warn(error.message);
-  }
-
-  fail(error: unknown): void {
-    this.demand.end(reasonOf(error));
-    this.#leave();
-    this.#finish({ error });
-  }
-
-  #leave(): void {
-    leaveQuietly(this.run, () => this.#inlet?.unsubscribe(), this.name);
-  }
-
-  #finish(how: { readonly error: unknown } | undefined): void {
-    if (this.#done) return;
-    this.#done = true;
-    this.#over(how);
   }
 }

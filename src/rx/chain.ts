@@ -35,8 +35,7 @@ export function endOfChain(subscriber: Subscriber<never>): string {
   while (isLink(link.destination)) link = link.destination;
   const last = link.destination as { readonly partialObserver?: object } | null | undefined;
   const observer = last?.partialObserver;
-  if (observer && 'observers' in observer) return 'a Subject (as share and connect use)';
-  return 'a plain observer (as share uses, and operators written by hand)';
+  return observer && 'observers' in observer ? 'a Subject' : 'a plain observer';
 }
 
 const OPERATOR_FILE = /internal[\\/](?:operators|observable)[\\/](\w+)\.js/g;

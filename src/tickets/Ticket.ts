@@ -26,13 +26,15 @@ export class Ticket {
   readonly origin: unknown;
   /** Tickets of other items that are given back one reference when this one settles. */
   readonly members: readonly Ticket[] | undefined;
+  /** Not given back yet. */
+  references = 1;
+  /** Tickets of earlier items that settle right after it, with the same outcome. */
+  riders: Ticket[] | undefined;
+  /** Those that were merged into this one. */
+  absorbed: Ticket[] | undefined;
   #settle: (failure: unknown) => void;
-  #references = 1;
-  #riders: Ticket[] | undefined;
   /** The ticket that this one was merged into: they count and settle as one. */
   #merged: Ticket | undefined;
-  /** Those that were merged into this one. */
-  #absorbed: Ticket[] | undefined;
 
   constructor(
     size: number,
@@ -60,7 +62,7 @@ export class Ticket {
 
   /** Keeps it unsettled, without saying that the item has arrived anywhere. */
   hold(): this {
-    this.#lead().#references++;
+    this.lead.references++;
     return this;
   }
 
@@ -77,76 +79,41 @@ export class Ticket {
 
   /** These share the outcome of this ticket; each comes with a reference that is released then. */
   carry(riders: readonly Ticket[]): void {
-    const lead = this.#lead();
+    const lead = this.lead;
     for (const each of riders) {
-      const rider = each.#lead();
+      const rider = each.lead;
       if (rider !== lead && !rider.#carries(lead)) {
-        (lead.#riders ??= []).push(rider);
+        (lead.riders ??= []).push(rider);
         continue;
       }
       // Itself (an earlier part of the same item waited), or one that it rides on: neither could settle first.
       if (rider !== lead) lead.#merge(rider);
-      lead.#references--;
+      lead.references--;
     }
   }
 
   /** Gives one reference back; a `failure` makes the item one that is handed back. */
   release(failure?: unknown): void {
-    const lead = this.#lead();
+    const lead = this.lead;
     if (failure !== undefined && lead.failure === undefined) lead.failure = failure;
-    lead.#references--;
-    if (lead.#references > 0) return;
-    if (lead.#references < 0) throw new Error('sluice: a ticket was released twice');
+    lead.references--;
+    if (lead.references > 0) return;
+    if (lead.references < 0) throw new Error('sluice: a ticket was released twice');
     lead.#settle(lead.failure);
-    const riders = lead.#riders;
-    lead.#riders = undefined;
+    const riders = lead.riders;
+    lead.riders = undefined;
     if (riders) for (const rider of riders) rider.release(lead.failure);
   }
 
-  /** What the sources pulled whose outcome hangs on this ticket. */
-  origins(): unknown[] {
-    const seen = new Set<Ticket>();
-    const origins: unknown[] = [];
-    const look = (each: Ticket): void => {
-      const ticket = each.#lead();
-      if (seen.has(ticket)) return;
-      seen.add(ticket);
-      ticket.#giveTo(origins, look);
-    };
-    look(this);
-    return origins;
-  }
-
-  /** What the sources pulled that is acknowledged once each of these has given one reference back. Changes nothing. */
-  static originsSettledBy(tickets: readonly Ticket[]): unknown[] {
-    const left = new Map<Ticket, number>();
-    const origins: unknown[] = [];
-    const release = (each: Ticket): void => {
-      const ticket = each.#lead();
-      const references = (left.get(ticket) ?? ticket.#references) - 1;
-      left.set(ticket, references);
-      if (references === 0 && ticket.failure === undefined) ticket.#giveTo(origins, release);
-    };
-    for (const ticket of tickets) release(ticket);
-    return origins;
-  }
-
-  /** Adds its origins, and goes on with the tickets that hang on it. */
-  #giveTo(origins: unknown[], next: (ticket: Ticket) => void): void {
-    if (this.origin !== undefined) origins.push(this.origin);
-    if (this.members) for (const member of this.members) next(member);
-    if (this.#riders) for (const rider of this.#riders) next(rider);
-    if (this.#absorbed) for (const other of this.#absorbed) other.#giveTo(origins, next);
-  }
-
-  #lead(): Ticket {
-    return this.#merged === undefined ? this : this.#merged.#lead();
+  /** Itself, or the ticket that it was merged into. */
+  get lead(): Ticket {
+    return this.#merged === undefined ? this : this.#merged.lead;
   }
 
   #carries(ticket: Ticket): boolean {
-    if (this.#riders === undefined) return false;
-    return this.#riders.some((each) => {
-      const rider = each.#lead();
+    if (this.riders === undefined) return false;
+    return this.riders.some((each) => {
+      const rider = each.lead;
       return rider === ticket || rider.#carries(ticket);
     });
   }
@@ -154,11 +121,11 @@ export class Ticket {
   /** Makes one of this ticket and `other`, which carries it. */
   #merge(other: Ticket): void {
     const settleThis = this.#settle;
-    const riders = other.#riders ?? [];
+    const riders = other.riders ?? [];
     other.#merged = this;
-    (this.#absorbed ??= []).push(other);
-    other.#riders = undefined;
-    this.#references += other.#references;
+    (this.absorbed ??= []).push(other);
+    other.riders = undefined;
+    this.references += other.references;
     this.failure ??= other.failure;
     this.#settle = (failure) => {
       settleThis(failure);

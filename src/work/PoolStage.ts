@@ -2,7 +2,7 @@ import { from, type Observable, type ObservableInput, type Subscriber } from 'rx
 import { now } from '../clock.ts';
 import { HandedBackError } from '../errors.ts';
 import { fromPull } from '../demand/fromPull.ts';
-import { leaveQuietly, type Run } from '../flow/Run.ts';
+import { whenClosed, type Run } from '../flow/Run.ts';
 import type { Demand } from '../demand/Demand.ts';
 import { Stage } from '../demand/Stage.ts';
 import { StageMeter, type StageIdentity } from '../metrics/StageMeter.ts';
@@ -489,13 +489,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
   }
 
   #leaveInner(inner: InnerInlet<R>): void {
-    leaveQuietly(
-      this.run,
-      () => {
-        inner.unsubscribe();
-      },
-      this.name,
-    );
+    void whenClosed(this.run, () => inner.unsubscribe(), this.name);
   }
 
   #traceWork(job: Job<T, R>, context: ItemContext): void {

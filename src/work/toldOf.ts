@@ -5,3 +5,12 @@ export function toldOf<T>(told: (value: T) => unknown, value: T, failed: (error:
   const answer = told(value);
   if (isPromiseLike(answer)) Promise.resolve(answer).catch(failed);
 }
+
+/** The same where nobody stands behind it: what it throws is not lost either. */
+export function toldOnly<T>(told: (value: T) => unknown, value: T, failed: (error: unknown) => void): void {
+  try {
+    toldOf(told, value, failed);
+  } catch (error) {
+    failed(error);
+  }
+}

@@ -122,7 +122,7 @@ export const chainLaws: readonly Law[] = [
       without(PULL, "demand?.complain(\n      'cut',", "((..._: unknown[]) => undefined)(\n      'cut',"),
       without(DEMAND, '    if (this.#complained.has(kind)) return;\n'),
       without(DEMAND, "kind !== 'cut'", 'true'),
-      without(CHAIN, "if (observer && 'observers' in observer)", 'if (!observer)'),
+      without(CHAIN, "observer && 'observers' in observer ?", '!observer ?'),
     ],
   },
   {

@@ -147,7 +147,7 @@ export const claimedLaws: readonly Law[] = [
       without(
         TICKET,
         'if (failure !== undefined && lead.failure === undefined) lead.failure = failure;',
-        'lead.failure = lead.#references > 2 ? failure : undefined;',
+        'lead.failure = lead.references > 2 ? failure : undefined;',
       ),
     ],
   },
@@ -164,7 +164,7 @@ export const claimedLaws: readonly Law[] = [
       assert.equal(outcomes, 1);
     },
     sabotage: [
-      without(TICKET, "if (lead.#references < 0) throw new Error('sluice: a ticket was released twice');"),
+      without(TICKET, "if (lead.references < 0) throw new Error('sluice: a ticket was released twice');"),
     ],
   },
 ];

@@ -231,7 +231,7 @@ export const cornerLaws: readonly Law[] = [
       assert.deepEqual(sizes, [3, 3, 3], 'once the window is open, batches fill again');
     },
     sabotage: [
-      without(DEMAND, 'for (const outlet of [...this.outlets]) outlet.urged();', ';'),
+      without(DEMAND, 'for (const outlet of [...this.outlets]) outlet.emitter.urged?.();', ';'),
       without(STAGE, ' || this.demand.urges > 0 || this.out.demand.urges > 0'),
       without(PULL, 'if (this.#pending < this.#window) this.#urge(-1);', ''),
     ],
@@ -326,7 +326,7 @@ export const cornerLaws: readonly Law[] = [
       assert.equal(report.delivered, 2);
       assert.match(warned[0] ?? '', /debug failed: hook/);
     },
-    sabotage: [without(RUN, 'trace && this.#harmless(trace)', 'trace')],
+    sabotage: [without(RUN, 'debug && this.#harmless(debug)', 'debug')],
   },
   {
     rule: 'D4',
@@ -403,7 +403,11 @@ export const cornerLaws: readonly Law[] = [
     sabotage: [
       without(INTAKE, "    stopped = true;\n    refuseAll('the flow was stopped');"),
       without(INTAKE, '    stopped = false;\n'),
-      without('src/flow/runFlow.ts', 'this.#run.over();'),
+      without(
+        RUN,
+        'for (const tell of this.#whenOver) tell(',
+        'for (const tell of [...this.#whenOver].slice(0, 1)) tell(',
+      ),
     ],
   },
   {

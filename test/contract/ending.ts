@@ -172,7 +172,11 @@ export const endingLaws: readonly Law[] = [
       assert.deepEqual(done, upTo(before));
     },
     sabotage: [
-      without(DEMAND, 'if (!outlet.inner) outlet.stop();', 'if (outlet.inner) outlet.stop();'),
+      without(
+        DEMAND,
+        'if (!outlet.inner) outlet.emitter.stop();',
+        'if (outlet.inner) outlet.emitter.stop();',
+      ),
       without(STAGE, '  stop(): void {\n    this.demand.drain();', '  stop(): void {'),
     ],
   },
@@ -219,7 +223,7 @@ export const endingLaws: readonly Law[] = [
       const report = await within(run.drain());
       assert.deepEqual([report.end, report.delivered, input.observed], ['drained', 1, false]);
     },
-    sabotage: [without(DEMAND, 'if (this.#parked > 0 || !this.#hadOuter)', 'if (this.#parked > 0)')],
+    sabotage: [without(DEMAND, 'if (this.#parked > 0 || !this.fed)', 'if (this.#parked > 0)')],
   },
   {
     rule: 'D10',
@@ -237,8 +241,8 @@ export const endingLaws: readonly Law[] = [
     sabotage: [
       without(
         'src/flow/runFlow.ts',
-        'if (this.#stopped === undefined) this.#end.connect(flow);',
-        "if (this.#stopped !== 'aborted') this.#end.connect(flow);",
+        'if (this.#stopped === undefined) this.#run.connect(flow);',
+        "if (this.#stopped !== 'aborted') this.#run.connect(flow);",
       ),
     ],
   },

@@ -208,7 +208,7 @@ export const endingsLaws: readonly Law[] = [
     },
     sabotage: [
       without(STAGE, 'if (!this.demand.ticketed) return null;', 'return null;'),
-      without('src/flow/runFlow.ts', 'else if (this.demand.ticketed) {', 'else if (false) {'),
+      without('src/flow/Run.ts', 'else if (this.demand.ticketed) this.fail', 'else if (false) this.fail'),
       without('src/demand/fromPush.ts', 'this.#out.emit(value, null);', 'this.#subscriber.next(value);'),
     ],
   },

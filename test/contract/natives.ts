@@ -326,7 +326,7 @@ const breaks: Record<string, Law['sabotage']> = {
   failing: [
     without(
       'src/demand/Outlet.ts',
-      'if (this.#subscriber.closed) {\n      ticket.hold().release(this.#left());',
+      'if (this.closed) {\n      ticket.hold().release(this.#left());',
       'if (this.#subscriber.closed) {',
     ),
   ],

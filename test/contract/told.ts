@@ -33,7 +33,7 @@ export const toldLaws: readonly Law[] = [
     sabotage: [
       without(
         STAGE,
-        'if (demand.neverFed || demand.subscribing',
+        'if (!demand.fed || demand.subscribing',
         'if (demand.outlets.size === 0 || demand.subscribing',
       ),
     ],

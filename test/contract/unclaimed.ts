@@ -79,7 +79,7 @@ export const unclaimedLaws: readonly Law[] = [
       without(OUTLET, 'else if (ticket.drops === drops && this.demand.ticketed) this.wait(ticket);'),
       without(
         OUTLET,
-        'if (this.#subscriber.closed) {\n      ticket.hold().release(this.#left());',
+        'if (this.closed) {\n      ticket.hold().release(this.#left());',
         'if (this.#subscriber.closed) {',
       ),
     ],
@@ -210,7 +210,7 @@ export const unclaimedLaws: readonly Law[] = [
       assert.equal(warnings.length, 1);
       assert.match(
         warnings[0] ?? '',
-        /^store: an acknowledged item did not reach this stage .*between them: filter.*filterOr or drops/,
+        /^store: an acknowledged item did not arrive .*between them: filter.*filterOr or drops/,
       );
       log.length = 0;
       assert.equal((await run(sluice, flow(), { strict: true })).end, 'TICKET_UNCLAIMED');
@@ -218,7 +218,7 @@ export const unclaimedLaws: readonly Law[] = [
     },
     sabotage: [
       without('src/demand/Demand.ts', '    if (this.#complained.has(kind)) return;\n'),
-      without(OUTLET, 'within its call${this.#between()}; it is settled', 'within its call; it is settled'),
+      without(OUTLET, 'within its call${this.#between()}, and', 'within its call, and'),
       without(STAGE, '    if (fatal && this.run?.strict) this.fail(error);\n    else if', '    if'),
     ],
   },

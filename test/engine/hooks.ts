@@ -94,8 +94,8 @@ export const hooks: readonly Scenario[] = [
       {
         says: 'the hook is called unguarded',
         file: 'src/flow/Run.ts',
-        find: 'this.trace = trace && this.#harmless(trace);',
-        replace: 'this.trace = trace;',
+        find: 'this.trace = debug && this.#harmless(debug);',
+        replace: 'this.trace = debug;',
       },
       {
         says: 'each failure is a warning of its own',
@@ -113,8 +113,8 @@ export const hooks: readonly Scenario[] = [
     twins: [
       {
         says: 'what fails is not told',
-        file: 'src/flow/runFlow.ts',
-        find: 'this.#warnings.push(`runFlow: onWarning failed: ${String(error)}`);',
+        file: 'src/flow/Run.ts',
+        find: 'this.note(`runFlow: onWarning failed: ${String(error)}`);',
         replace: 'void error;',
       },
     ],

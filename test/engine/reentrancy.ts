@@ -84,16 +84,16 @@ export const reentrancy: readonly Scenario[] = [
       {
         says: 'draining does not reach the source',
         file: 'src/demand/Demand.ts',
-        find: 'if (!outlet.inner) outlet.stop();',
+        find: 'if (!outlet.inner) outlet.emitter.stop();',
         replace: '',
       },
       {
         says: 'each call of drain has a promise of its own',
         file: 'src/flow/runFlow.ts',
-        find: `      this.#end.demand.drain();
+        find: `      this.#run.demand.drain();
     }
     return this.#promise;`,
-        replace: `      this.#end.demand.drain();
+        replace: `      this.#run.demand.drain();
     }
     return this.#promise.then();`,
       },

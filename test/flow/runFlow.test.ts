@@ -663,7 +663,9 @@ describe('warnings and strict', () => {
     await settle(10);
     await run;
     expect(onWarning).toHaveBeenCalledExactlyOnceWith(
-      expect.stringMatching(/^poolMap: 1001 items in a row .* \(between them: filter\); wrap it/),
+      expect.stringMatching(
+        /^poolMap: 1001 items in a row .* \(between them: filter\); say that it is meant/,
+      ),
     );
   });
 

@@ -53,7 +53,7 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
       replace: 'return this.#queue.takeLast();',
     },
     { says: 'a worker is never freed', file: pool, find: 'this.#working--;', replace: '' },
-    { says: 'works on after unsubscription', file: pool, find: 'inner.unsubscribe();', replace: '' },
+    { says: 'works on after unsubscription', file: pool, find: 'inner.unsubscribe()', replace: 'undefined' },
     {
       says: 'demand is opened too early',
       file: pool,
@@ -473,7 +473,7 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
     {
       says: 'draining does not reach the source',
       file: 'src/demand/Demand.ts',
-      find: 'if (!outlet.inner) outlet.stop();',
+      find: 'if (!outlet.inner) outlet.emitter.stop();',
       replace: '',
     },
   ],

@@ -3,7 +3,7 @@ import { Numbered } from '../../checkpoint/Numbered.ts';
 import type { Progress } from '../../checkpoint/Progress.ts';
 import { fromPull } from '../../demand/fromPull.ts';
 import type { Settlement } from '../../demand/PullSource.ts';
-import { waitForClosing } from '../../flow/Run.ts';
+import { whenClosed } from '../../flow/Run.ts';
 import { demandBelow } from '../../rx/chain.ts';
 import type { FileCheckpoint } from './FileCheckpoint.ts';
 import type { FilePosition } from './LineReader.ts';
@@ -28,7 +28,7 @@ export function resumed<R extends Placed, T>(
   return new Observable<T>((subscriber) => {
     const session = new Session<R, T>(file, checkpoint, read);
     const { run } = demandBelow(subscriber)?.owner ?? {};
-    waitForClosing(run, () => session.saved, settings.name);
+    void whenClosed(run, () => session.saved, settings.name);
     subscriber.add(() => session.ended());
     const records = fromPull<Numbered<T>>(() => session, {
       ...settings,
