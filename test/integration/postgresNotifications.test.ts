@@ -263,7 +263,9 @@ describe('catchUp', () => {
 
   test('begins when LISTEN has begun: what is told of meanwhile is not lost', async () => {
     const seen = new Set<number>();
+    let listened: number | undefined;
     const catchUp = async (): Promise<Job[]> => {
+      listened = await listeners();
       const { rows } = await db.query<Job>('SELECT id FROM jobs');
       await insert(2, 2); // after the query, and before its end
       return rows;
@@ -273,6 +275,7 @@ describe('catchUp', () => {
     const run = runFlow(flow.pipe(poolMap(async ({ id }) => void seen.add(id), { concurrency: 1 })));
     runs.push(run);
     await expect.poll(() => [...seen]).toEqual([1, 2]);
+    expect(listened).toBe(1);
   });
 
   test('sabotaged twin: read before LISTEN, a row is lost', async () => {
