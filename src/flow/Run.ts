@@ -1,5 +1,6 @@
 import type { Subscriber } from 'rxjs';
 import { now } from '../clock.ts';
+import { ConnectionUse, type CountedConnections } from '../metrics/connections.ts';
 import type { StageIdentity } from '../metrics/StageMeter.ts';
 import { StageMeter } from '../metrics/StageMeter.ts';
 import { toldOf } from '../work/toldOf.ts';
@@ -49,6 +50,8 @@ export class Run {
   readonly trace: ((event: ItemEvent) => void) | undefined;
   /** From the bottom of the chain to the top, in the order of first subscription. */
   readonly meters = new Map<StageIdentity, StageMeter>();
+  /** What its stages take connections from. */
+  readonly connections = new Map<CountedConnections, ConnectionUse>();
   /** The stages inside items, by operator and name: each item may make new ones. */
   readonly #inner = new Map<string, StageMeter>();
   readonly #whenOver = new Set<() => void>();
@@ -91,7 +94,14 @@ export class Run {
     const meter = new StageMeter(identity, name, this.startedAt);
     this.meters.set(identity, meter);
     if (inner) this.#inner.set(label, meter);
+    if (identity.connections) this.#uses(identity.connections, meter);
     return meter;
+  }
+
+  #uses(connections: CountedConnections, meter: StageMeter): void {
+    const use = this.connections.get(connections) ?? new ConnectionUse(connections);
+    use.meters.push(meter);
+    this.connections.set(connections, use);
   }
 
   /** An item was emitted towards a stage, and did not arrive because the run was aborted in between. */
@@ -113,6 +123,7 @@ export class Run {
 
   over(): void {
     for (const run of this.#whenOver) run();
+    for (const use of this.connections.values()) use.over();
     this.#whenOver.clear();
   }
 

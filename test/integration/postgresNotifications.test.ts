@@ -9,6 +9,7 @@ import {
   type DroppedNotification,
   type FromNotificationsOptions,
 } from 'sluice/postgres';
+import { sourceLaws } from '../../src/testing/laws/index.ts';
 import { openTestDatabase, type TestDatabase } from './servers/postgres.ts';
 
 let database: TestDatabase;
@@ -79,6 +80,8 @@ test('gives what decode makes of payloads; that it throws is an error, after wha
   const seen: Job[] = [];
   const flow = fromNotifications(db, 'jobs', { decode: (payload) => JSON.parse(payload) as Job });
   expectTypeOf(flow).toEqualTypeOf<Observable<Job>>();
+  // @ts-expect-error -- Payloads are texts, and catchUp gives others.
+  fromNotifications(db, 'jobs', { catchUp: undone });
   const run = runFlow(flow.pipe(poolMap(async (job) => void seen.push(job), { concurrency: 1 })));
   await listening();
   await notify('jobs', '{"id":1}', '{"id":2}', 'oops', '{"id":3}');
@@ -347,6 +350,22 @@ test('asks whether it still listens, and listens anew where its session does not
   await run.drain();
   expect(seen).toEqual(['1', '2', '3']);
   expect(String(losses[0])).toContain('this session does not listen');
+});
+
+describe('the laws of sources', () => {
+  const from = (catchUp: () => Iterable<Job>, count: number): Observable<Job> =>
+    fromNotifications(db, 'jobs', { decode, catchUp }).pipe(take(count));
+  function* broken(): Generator<Job> {
+    yield* upTo(2).map((id) => ({ id }));
+    throw new Error('broken');
+  }
+  const make = (count: number): Observable<Job> => from(() => upTo(count).map((id) => ({ id })), count);
+  const laws = sourceLaws('fromNotifications', make, {
+    failing: () => from(broken, 3),
+    maxItems: 2_000,
+    time: 'real',
+  });
+  for (const { name, check } of laws) test(name, check);
 });
 
 test('what cannot be mended is an error at once; what can, when the policy gives up', async () => {

@@ -203,6 +203,7 @@ describe.each(Object.entries(faults))('a source of notifications. %s', (_, fault
     await fault(told);
     expect(await told.lost()).toBe(0);
     expect(told.losses.length).toBeGreaterThan(0);
+    expect(told.losses.length).toBeLessThan(30); // no storm
     await expect.poll(async () => (await told.listeners()).length, { timeout: 5_000 }).toBe(1);
     await told.run.drain();
     await expect.poll(async () => (await told.listeners()).length, { timeout: 5_000 }).toBe(0);
