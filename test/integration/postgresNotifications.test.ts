@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { firstValueFrom, take, toArray, type Observable } from 'rxjs';
-import { afterAll, afterEach, beforeAll, describe, expect, expectTypeOf, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, expectTypeOf, test, vi } from 'vitest';
 import { delays, poolMap, runFlow, type FlowRun } from 'sluice';
 import {
   fromNotifications,
@@ -58,6 +58,9 @@ const listening = async (): Promise<void> => {
 };
 const insert = async (from: number, to: number): Promise<void> => {
   await database.admin.query('INSERT INTO jobs SELECT generate_series($1::int, $2::int)', [from, to]);
+};
+const raise = (): never => {
+  throw new Error('mine');
 };
 const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1);
 const undone = () => fromTable<Job>(db, 'jobs', { key: ['id'], where: 'NOT done', pageSize: 10 });
@@ -193,6 +196,16 @@ describe('a slow consumer', () => {
     await expect.poll(() => one.seen).toEqual(['1', ...kept]);
     expect(one.seen.length + dropped.length).toBe(10);
     expect(new Set(dropped.map(({ reason }) => reason))).toEqual(new Set([policy]));
+  });
+
+  test('an onDrop that throws, or rejects, is an error of the source', async () => {
+    for (const onDrop of [() => raise(), () => Promise.reject(new Error('mine'))]) {
+      const one = held({ capacity: 1, overflow: 'dropNewest', onDrop });
+      await overflow(one, 5);
+      one.go();
+      await expect(Promise.resolve(one.run)).rejects.toThrow('mine');
+      await expect.poll(listeners).toBe(0);
+    }
   });
 
   test('with a catchUp, forgets and reads the table: all comes, and no more than the bound is held', async () => {
@@ -382,6 +395,52 @@ test('what cannot be mended is an error at once; what can, when the policy gives
   });
   await expect(firstValueFrom(tried)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   expect(waits).toEqual([1, 2]);
+});
+
+test('an onLost that throws, or rejects, is a warning, and changes nothing', async () => {
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+  await using nobody = new PostgresConnections({ connectionString: 'postgres://127.0.0.1:1/none' });
+  for (const onLost of [() => raise(), () => Promise.reject(new Error('mine'))]) {
+    const tried = fromNotifications(nobody, 'jobs', { retry: delays([1]), onLost });
+    await expect(firstValueFrom(tried)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  }
+  expect(warn.mock.calls).toEqual([1, 2].map(() => ['fromNotifications: onLost failed: mine']));
+  warn.mockRestore();
+});
+
+test('each subscription has a connection, and waits for one where there is none', async () => {
+  const flow = fromNotifications(db, 'jobs');
+  const seen: string[][] = [[], []];
+  const subscriptions = seen.map((into) => flow.subscribe((payload) => into.push(payload)));
+  await expect.poll(listeners).toBe(2);
+  expect(busy()).toBe(2);
+  await notify('jobs', 'a');
+  await expect.poll(() => seen).toEqual([['a'], ['a']]);
+  subscriptions[0]!.unsubscribe();
+  await expect.poll(listeners).toBe(1);
+  await notify('jobs', 'b');
+  await expect.poll(() => seen).toEqual([['a'], ['a', 'b']]);
+  subscriptions[1]!.unsubscribe();
+
+  await using small = new PostgresConnections({
+    connectionString: database.connectionString,
+    max: 1,
+    acquireTimeoutMs: 50,
+  });
+  const other = small.query('SELECT pg_sleep(0.3)');
+  const losses: unknown[] = [];
+  const first = firstValueFrom(
+    fromNotifications(small, 'jobs', {
+      retry: delays(Array.from({ length: 20 }, () => 20)),
+      onLost: ({ error }) => losses.push(error),
+    }),
+  );
+  await other;
+  await listening();
+  await notify('jobs', 'c');
+  expect(await first).toBe('c');
+  expect(losses.length).toBeGreaterThan(0);
+  expect(losses[0]).toMatchObject({ code: 'TIMEOUT', timeoutMs: 50 });
 });
 
 test.each([
