@@ -1,4 +1,5 @@
 import { Observable, type ObservableInput, type ObservedValueOf, type OperatorFunction } from 'rxjs';
+import { connectionsOf } from '../src/metrics/connections.ts';
 import { callable, nonEmpty, wholeNumber } from '../src/options.ts';
 import { concurrencyOf, type Concurrency } from '../src/work/Concurrency.ts';
 import { PoolStage } from '../src/work/PoolStage.ts';
@@ -67,6 +68,7 @@ export function poolMap<T, O extends ObservableInput<unknown>>(
     get slots() {
       return workers.limit;
     },
+    connections: connectionsOf(work),
   };
   const settings = { maxWaiting, ordered, by, onFailure: failurePolicy('poolMap', onFailure) };
 

@@ -1,4 +1,5 @@
 import { Observable, type MonoTypeOperatorFunction } from 'rxjs';
+import { connectionsOf } from '../src/metrics/connections.ts';
 import { atLeast, callable, nonEmpty, wholeNumber } from '../src/options.ts';
 import { checkPolicy, type RetryPolicy } from '../src/retry/RetryPolicy.ts';
 import { concurrencyOf, type Concurrency } from '../src/work/Concurrency.ts';
@@ -70,6 +71,7 @@ export function storeTo<T>(
     get slots() {
       return workers.limit;
     },
+    connections: connectionsOf(sink),
   };
   const settings = {
     maxItems,

@@ -7,6 +7,7 @@ export {
   ConnectionsClosedError,
   DeadLetterError,
   PostgresRowError,
+  QueueOverflowError,
   TransactionLostError,
 } from '../errors.ts';
 export {
@@ -22,6 +23,13 @@ export {
   type PostgresStats,
 } from './postgres/connections.ts';
 export { postgresTransaction } from './postgres/transaction.ts';
+export {
+  fromNotifications,
+  type CatchUp,
+  type DroppedNotification,
+  type FromNotificationsOptions,
+  type ListenLoss,
+} from './postgres/fromNotifications.ts';
 export { fromQuery, type FromQueryOptions } from './postgres/fromQuery.ts';
 export { fromTable, type FromTableOptions } from './postgres/fromTable.ts';
 export type { PostgresSink } from './postgres/sink.ts';

@@ -2,6 +2,7 @@ import type { Observable, Subscriber } from 'rxjs';
 import { now } from '../clock.ts';
 import { Demand, UNLIMITED, type DemandOwner } from '../demand/Demand.ts';
 import { HandedBackError, reasonOf, TicketLostError } from '../errors.ts';
+import { ConnectionUse, type CountedConnections } from '../metrics/connections.ts';
 import { StageMeter, type StageIdentity } from '../metrics/StageMeter.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
 import { current, under } from '../tickets/current.ts';
@@ -66,6 +67,8 @@ export class Run implements DemandOwner, Receiver<unknown> {
   readonly trace: ((event: ItemEvent) => void) | undefined;
   /** From the bottom of the chain to the top, in the order of first subscription. */
   readonly meters = new Map<StageIdentity, StageMeter>();
+  /** What its stages take connections from. */
+  readonly connections = new Map<CountedConnections, ConnectionUse>();
   readonly left: LeftItem[] = [];
   /** Sinks to close at the end, each once, however often its stage was subscribed to. */
   readonly sinks = new Map<Pick<Sink<never>, 'close'>, string>();
@@ -104,7 +107,14 @@ export class Run implements DemandOwner, Receiver<unknown> {
     const meter = new StageMeter(identity, name, this.startedAt);
     this.meters.set(identity, meter);
     if (inner) this.#inner.set(label, meter);
+    if (identity.connections) this.#uses(identity.connections, meter);
     return meter;
+  }
+
+  #uses(connections: CountedConnections, meter: StageMeter): void {
+    const use = this.connections.get(connections) ?? new ConnectionUse(connections);
+    use.meters.push(meter);
+    this.connections.set(connections, use);
   }
 
   /** An item was emitted towards a stage, and did not arrive because the run was aborted in between. */
@@ -190,6 +200,7 @@ export class Run implements DemandOwner, Receiver<unknown> {
     this.demand.end(reason);
     void whenClosed(this, () => this.#inlet?.unsubscribe(), this.name);
     for (const tell of this.#whenOver) tell(failure);
+    for (const use of this.connections.values()) use.over();
   }
 
   /** A debug hook that throws or rejects changes nothing. The first time is a warning, and the others are counted. */

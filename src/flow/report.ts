@@ -1,3 +1,4 @@
+import type { ConnectionUse } from '../metrics/connections.ts';
 import type { StageMeter } from '../metrics/StageMeter.ts';
 import type { LeftItem, Run } from './Run.ts';
 
@@ -37,6 +38,21 @@ export interface StageStats {
   readonly blockedShare: number;
 }
 
+/** Connections that stages of a flow use, in figures: of all who use them, other flows included. */
+export interface ConnectionStats {
+  /** What keeps them: `PostgresConnections`, `HttpConnections`. */
+  readonly name: string;
+  /** The stages that use them. */
+  readonly stages: readonly string[];
+  /** Connections, now: idle or in use. */
+  readonly total: number;
+  readonly idle: number;
+  /** Callers that wait for one, now. */
+  readonly waiting: number;
+  /** Share of the run's time in which somebody waited since none was free, 0 to 1. */
+  readonly shortShare: number;
+}
+
 /** A flow, in figures, while it runs. */
 export interface FlowStats {
   /** Items that the sources have delivered into the flow. */
@@ -56,6 +72,8 @@ export interface FlowStats {
   readonly itemsPerSecond: number;
   /** From the source to the end. */
   readonly stages: readonly StageStats[];
+  /** What stages take connections from, as far as their work or sink is made by it (`http.json`, `postgresTable` …). */
+  readonly connections: readonly ConnectionStats[];
 }
 
 /** What a run leaves behind. */
@@ -91,6 +109,19 @@ export function statsOf(run: Run, elapsedMs: number): FlowStats {
     elapsedMs,
     itemsPerSecond: elapsedMs > 0 ? (done * 1_000) / elapsedMs : 0,
     stages,
+    connections: [...run.connections.values()].map((use) => connectionStats(use, elapsedMs)),
+  };
+}
+
+function connectionStats(use: ConnectionUse, elapsedMs: number): ConnectionStats {
+  const { total, idle, waiting } = use.counts;
+  return {
+    name: use.connections.name,
+    stages: use.meters.map((meter) => meter.name).reverse(),
+    total,
+    idle,
+    waiting,
+    shortShare: elapsedMs > 0 ? Math.min(1, use.shortMs / elapsedMs) : 0,
   };
 }
 
@@ -121,7 +152,7 @@ function stageStats(meter: StageMeter, elapsedMs: number): StageStats {
   };
 }
 
-/** Names the stage whose slots were busiest. */
+/** Names the stage whose slots were busiest, and the connections that it waits for. */
 export function explain(stats: FlowStats): string {
   if (stats.itemsIn === 0) return 'No items came in.';
   const rate = stats.itemsPerSecond.toFixed(stats.itemsPerSecond < 10 ? 1 : 0);
@@ -136,7 +167,15 @@ export function explain(stats: FlowStats): string {
     percent >= 50
       ? `${busiest.name} limits the run`
       : `No stage was busy half of the time, ${busiest.name} most`;
-  return `${limits}, at ${rate} items/s: ${slotsOf(busiest)} busy ${percent} % of the time.`;
+  const busy = `${limits}, at ${rate} items/s: ${slotsOf(busiest)} busy ${percent} % of the time.`;
+  return busy + shortageOf(busiest, stats.connections);
+}
+
+function shortageOf({ name }: StageStats, connections: readonly ConnectionStats[]): string {
+  const short = connections.find(({ stages, shortShare }) => stages.includes(name) && shortShare >= 0.5);
+  if (!short) return '';
+  const percent = Math.round(short.shortShare * 100);
+  return ` It waits for connections: ${short.name} had none free ${percent} % of the time, so more slots would not help.`;
 }
 
 function slotsOf({ slots, meanSlots }: StageStats): string {

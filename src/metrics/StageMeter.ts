@@ -1,4 +1,5 @@
 import { now } from '../clock.ts';
+import type { CountedConnections } from './connections.ts';
 
 /** Which stage: made once per call of an operator, so that subscribing again goes on counting where it was. */
 export interface StageIdentity {
@@ -8,6 +9,8 @@ export interface StageIdentity {
   readonly name: string;
   /** Items it can work on at once, from its next subscription; 0: it does no work of its own. */
   readonly slots: number;
+  /** What its work, or its sink, takes connections from. */
+  readonly connections?: CountedConnections | undefined;
 }
 
 /** Items are timed one by one up to this many, then one in `TIMED_EVERY`, a power of two. */

@@ -1,5 +1,6 @@
 import { Observable, from, type ObservableInput } from 'rxjs';
 import { BreakerOpenError } from '../errors.ts';
+import { connectionsOf, counting } from '../metrics/connections.ts';
 import { atLeast, callable, oneOf, wholeNumber } from '../options.ts';
 import { retryableByDefault } from '../retry/RetryPolicy.ts';
 import { Breaker } from './Breaker.ts';
@@ -79,7 +80,7 @@ export function withBreaker<T, O extends ObservableInput<unknown>>(
     return result;
   };
 
-  return (value: T, context?: WorkContext) =>
+  const wrapped = (value: T, context?: WorkContext) =>
     ItemContext.with(context, (item, done) => {
       const pass = breaker.enter();
       if (pass !== undefined) return call(value, item, pass, done);
@@ -117,4 +118,5 @@ export function withBreaker<T, O extends ObservableInput<unknown>>(
         ),
       ) as unknown as O;
     });
+  return counting(wrapped, connectionsOf(work));
 }

@@ -1,6 +1,7 @@
 import type { Subscription } from 'rxjs';
 import { after, now } from '../clock.ts';
 import { InvalidOptionError } from '../errors.ts';
+import { connectionsOf, counting } from '../metrics/connections.ts';
 import { atLeast, callable } from '../options.ts';
 import { isPromiseLike } from './isPromiseLike.ts';
 import { ItemContext } from './ItemContext.ts';
@@ -58,7 +59,7 @@ export function withHedge<T, R>(work: Work<T, Promise<R>>, options: HedgeOptions
     return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * afterPercentile) / 100))];
   };
 
-  return (value: T, context?: WorkContext) =>
+  const wrapped = (value: T, context?: WorkContext) =>
     ItemContext.with(
       context,
       (outer, done) =>
@@ -116,4 +117,5 @@ export function withHedge<T, R>(work: Work<T, Promise<R>>, options: HedgeOptions
           });
         }),
     );
+  return counting(wrapped, connectionsOf(work));
 }

@@ -1,6 +1,7 @@
 import { defer, from, Observable, retry, throwError, type ObservableInput } from 'rxjs';
 import { after, now } from '../clock.ts';
 import { InvalidOptionError } from '../errors.ts';
+import { connectionsOf, counting } from '../metrics/connections.ts';
 import { callable } from '../options.ts';
 import { checkPolicy, RetryClock, type RetryPolicy } from '../retry/RetryPolicy.ts';
 import { isPromiseLike } from './isPromiseLike.ts';
@@ -34,7 +35,7 @@ export function withRetry<T, O extends ObservableInput<unknown>>(
   callable('withRetry: work', work);
   checkPolicy('withRetry: policy', policy);
 
-  return (value: T, context?: WorkContext) =>
+  const wrapped = (value: T, context?: WorkContext) =>
     ItemContext.with(context, (item, done) => {
       const startedAt = now();
       let attempt = 0;
@@ -50,6 +51,7 @@ export function withRetry<T, O extends ObservableInput<unknown>>(
         ? retryPromise(first, next, clock, item, done)
         : retryStream(first, next, clock, item, done)) as unknown as O;
     });
+  return counting(wrapped, connectionsOf(work));
 }
 
 async function retryPromise(

@@ -1,6 +1,7 @@
 import { from, Observable, type ObservableInput } from 'rxjs';
 import { after } from '../clock.ts';
 import { TimeoutError } from '../errors.ts';
+import { connectionsOf, counting } from '../metrics/connections.ts';
 import { atLeast, callable } from '../options.ts';
 import { isPromiseLike } from './isPromiseLike.ts';
 import { ItemContext } from './ItemContext.ts';
@@ -30,7 +31,7 @@ export function withTimeout<T, O extends ObservableInput<unknown>>(
   callable('withTimeout: work', work);
   atLeast('withTimeout: timeoutMs', timeoutMs, Number.MIN_VALUE);
 
-  return (value: T, context?: WorkContext) =>
+  const wrapped = (value: T, context?: WorkContext) =>
     ItemContext.with(context, (outer, done) => {
       const item = outer.fork();
       const expire = (fail: (error: TimeoutError) => void) =>
@@ -67,4 +68,5 @@ export function withTimeout<T, O extends ObservableInput<unknown>>(
         from(result).subscribe(subscriber);
       }) as unknown as O;
     });
+  return counting(wrapped, connectionsOf(work));
 }

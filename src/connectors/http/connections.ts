@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { ConnectionsClosedError, type HttpStatusError } from '../../errors.ts';
+import { connectionsOf, counting } from '../../metrics/connections.ts';
 import { atLeast, callable, wholeNumber } from '../../options.ts';
 import {
   acceptedEncodings,
@@ -183,6 +184,12 @@ export class HttpConnections {
     this.#maxBodyBytes = maxBodyBytes;
     this.#closeTimeoutMs = closeTimeoutMs;
     this.#headers = { 'accept-encoding': acceptedEncodings, ...headers };
+    const sockets = this.#sockets;
+    counting(this, {
+      name: owner,
+      counts: () => ({ total: sockets.open, idle: sockets.open - sockets.busy, waiting: sockets.waiting }),
+      shortMs: () => sockets.shortMs,
+    });
   }
 
   get stats(): HttpStats {
@@ -201,7 +208,7 @@ export class HttpConnections {
   json(target: (value: never) => HttpTarget): HttpWork<never, unknown> {
     callable(`${owner}.json: target`, target);
     const ask = this.answer<unknown, never>(target);
-    return async (value, context) => (await ask(value, context)).body;
+    return this.#work(async (value: never, context) => (await ask(value, context)).body);
   }
 
   /** Makes work as `json` does that gives the status and the headers of the answer, too. */
@@ -209,14 +216,14 @@ export class HttpConnections {
   answer<R>(target: (value: never) => HttpTarget): HttpWork<unknown, HttpAnswer<R>>;
   answer(target: (value: never) => HttpTarget): HttpWork<never, HttpAnswer<unknown>> {
     callable(`${owner}.answer: target`, target);
-    return async (value, context) => {
+    return this.#work(async (value: never, context) => {
       const request = prepare(target(value), { accept: 'application/json' }, this.#headers);
       return this.#exchange(request, context?.signal, async (response) => {
         const bytes = await readBytes(request, bodyOf(request, response), this.#maxBodyBytes);
         const { statusCode: status, headers } = response;
         return { status, headers, body: parseJson(request, textOf(request, bytes)) };
       });
-    };
+    });
   }
 
   /**
@@ -225,7 +232,7 @@ export class HttpConnections {
    */
   text<T>(target: (value: T) => HttpTarget): HttpWork<T, string> {
     callable(`${owner}.text: target`, target);
-    return async (value, context) => {
+    return this.#work(async (value: T, context) => {
       const request = prepare(target(value), this.#headers);
       return this.#exchange(request, context?.signal, async (response) =>
         textOf(
@@ -234,19 +241,19 @@ export class HttpConnections {
           charsetOf(response.headers['content-type']),
         ),
       );
-    };
+    });
   }
 
   /** Makes work that only wants to know that the request succeeded: the body of the answer is read and forgotten. */
   send<T>(target: (value: T) => HttpTarget): HttpWork<T, number> {
     callable(`${owner}.send: target`, target);
-    return async (value, context) => {
+    return this.#work(async (value: T, context) => {
       const request = prepare(target(value), this.#headers);
       return this.#exchange(request, context?.signal, async ({ statusCode, headers, body }) => {
         await drain(request, body, headers);
         return statusCode;
       });
-    };
+    });
   }
 
   /**
@@ -294,6 +301,11 @@ export class HttpConnections {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** The same, which tells the figures of a run what it uses. */
+  #work<T, R>(work: HttpWork<T, R>): HttpWork<T, R> {
+    return counting(work, connectionsOf(this));
   }
 
   /** One attempt; `read` makes the result of an answer that is a success. */

@@ -1,4 +1,5 @@
 import { HttpPausedError, type HttpRequestFacts } from '../../errors.ts';
+import { Shortage } from '../../metrics/Shortage.ts';
 import { toldOf } from '../../work/toldOf.ts';
 import { WaitingLine } from '../WaitingLine.ts';
 import { Pace } from './Pace.ts';
@@ -69,6 +70,7 @@ export class HttpSockets {
   readonly #limits: SocketLimits;
   readonly #origins = new Map<string, Origin>();
   readonly #connect = newConnector();
+  readonly #shortage = new Shortage();
   #size = 0;
   #busy = 0;
   #turns = 0;
@@ -91,6 +93,11 @@ export class HttpSockets {
     return waiting;
   }
 
+  /** Milliseconds in which somebody waited for a socket, pauses that hosts ask for apart. */
+  get shortMs(): number {
+    return this.#shortage.ms;
+  }
+
   /** Joins the line of the request's origin; refused at once where the origin is paused for too long. */
   claim(request: HttpRequestFacts): Claim {
     const { origin } = request;
@@ -111,6 +118,7 @@ export class HttpSockets {
     this.#serve();
     const leave = (): boolean => {
       leaveLine();
+      this.#noteShortage();
       this.#forgetIfEmpty(origin);
       return !settled;
     };
@@ -183,6 +191,17 @@ export class HttpSockets {
       socket.phase = socket.connected ? 'headers' : 'connect';
       origin.line.take()!.serve(socket);
     }
+    this.#noteShortage();
+  }
+
+  /** Who waits, and not because of a pause, waits for a socket. */
+  #noteShortage(): void {
+    const at = performance.now();
+    let short = false;
+    for (const { line, pace, unanswered } of this.#origins.values()) {
+      short ||= line.size > 0 && pace?.mayAsk(unanswered, at) !== false;
+    }
+    this.#shortage.note(short);
   }
 
   /**

@@ -1,7 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { HttpItemError, InvalidOptionError } from '../../errors.ts';
+import { connectionsOf, counting } from '../../metrics/connections.ts';
 import { oneOf } from '../../options.ts';
-import type { Sink } from '../../work/Sink.ts';
+import type { Sink, SinkContext } from '../../work/Sink.ts';
 import { classifyHttpError } from './classify.ts';
 import type { HttpConnections } from './connections.ts';
 import type { HttpRequest, HttpTarget } from './target.ts';
@@ -62,12 +63,13 @@ export function toHttp<T>(
     const headers = { 'content-type': type, 'idempotency-key': keyOf(items, request), ...given.headers };
     return { ...request, headers };
   });
-  return {
-    store: async (items, context) => {
+  const sink = {
+    store: async (items: readonly T[], context: SinkContext) => {
       await send(items, context);
     },
     classify: classifyHttpError,
   };
+  return counting(sink, connectionsOf(http));
 }
 
 function textOf(items: readonly unknown[], format: 'ndjson' | 'json'): string {

@@ -10,6 +10,7 @@ import {
 import { positionsOf } from '../../checkpoint/Numbered.ts';
 import { Progress } from '../../checkpoint/Progress.ts';
 import { CheckpointHeldError, CheckpointLostError, InvalidOptionError } from '../../errors.ts';
+import { connectionsOf, counting } from '../../metrics/connections.ts';
 import { atLeast, nonEmpty, oneOf } from '../../options.ts';
 import type { Sink, SinkContext } from '../../work/Sink.ts';
 import { classifyPostgresError } from './classify.ts';
@@ -148,7 +149,7 @@ class Checkpoint implements PostgresCheckpoint, ProgressKeeper {
   }
 
   sink<T>(sink: PostgresSink<T>): Required<Sink<T>> {
-    return {
+    const checked: Required<Sink<T>> = {
       store: (items, context) => this.#store(sink, items, context),
       classify: (error) => (error instanceof CheckpointLostError ? 'fatal' : sink.classify(error)),
       close: async () => {
@@ -156,6 +157,7 @@ class Checkpoint implements PostgresCheckpoint, ProgressKeeper {
         await sink.close();
       },
     };
+    return counting(checked, connectionsOf(this.#connections));
   }
 
   close(): Promise<void> {

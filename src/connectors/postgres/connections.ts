@@ -1,5 +1,7 @@
 import pg, { type PoolClient, type PoolConfig, type QueryResult, type QueryResultRow } from 'pg';
 import { ConnectionsClosedError, TimeoutError } from '../../errors.ts';
+import { counting } from '../../metrics/connections.ts';
+import { Shortage } from '../../metrics/Shortage.ts';
 import { atLeast, wholeNumber } from '../../options.ts';
 import { WaitingLine } from '../WaitingLine.ts';
 import { checkAddress, withExplicitTls } from './address.ts';
@@ -86,6 +88,7 @@ export class PostgresConnections {
   readonly #statementTimeoutMs: number;
   readonly #closeTimeoutMs: number;
   readonly #line = new WaitingLine<Waiting>();
+  readonly #shortage = new Shortage();
   readonly #running = new Set<Checkout>();
   #busy = 0;
   #closing: Promise<void> | undefined;
@@ -124,6 +127,7 @@ export class PostgresConnections {
       query_timeout: statementTimeoutMs + graceMs,
     });
     guard(this.#pool);
+    counting(this, { name: owner, counts: () => this.stats, shortMs: () => this.#shortage.ms });
   }
 
   get stats(): PostgresStats {
@@ -181,6 +185,10 @@ export class PostgresConnections {
     return this.close();
   }
 
+  #noteShortage(): void {
+    this.#shortage.note(this.#line.size > 0);
+  }
+
   /** Waits for its turn. The pool's own line is not used: nobody can leave it. */
   async #enter(signal: AbortSignal | undefined): Promise<void> {
     if (this.#closing !== undefined) throw new ConnectionsClosedError(owner);
@@ -194,8 +202,10 @@ export class PostgresConnections {
     try {
       await new Promise<void>((resolve, reject) => {
         const leave = this.#line.join({ serve: resolve, refuse: reject });
+        this.#noteShortage();
         const refuse = (reason: unknown): void => {
           leave();
+          this.#noteShortage();
           reject(reason);
         };
         onAbort = () => refuse(signal?.reason);
@@ -211,6 +221,7 @@ export class PostgresConnections {
 
   #leave(): void {
     const next = this.#line.take();
+    this.#noteShortage();
     if (next !== undefined) {
       next.serve();
       return;
@@ -226,6 +237,7 @@ export class PostgresConnections {
     const reason = new ConnectionsClosedError(owner);
     for (let waiting = this.#line.take(); waiting !== undefined; waiting = this.#line.take())
       waiting.refuse(reason);
+    this.#noteShortage();
     for (const checkout of this.#running) checkout.stop(reason);
     // The pool waits for the server's end of these, and for connections in the making, which nobody needs any more.
     await within(2 * graceMs, this.#pool.end());

@@ -1,5 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import { InvalidOptionError } from '../../errors.ts';
+import { connectionsOf, counting } from '../../metrics/connections.ts';
 import { nonEmpty, oneOf } from '../../options.ts';
 import { quotedTable } from './catalogue.ts';
 import { classifyPostgresError } from './classify.ts';
@@ -105,7 +106,7 @@ export function postgresTable<Row extends object>(
     return 'unnest';
   };
 
-  return {
+  const sink: PostgresSink<Row> = {
     async store(rows, { signal }) {
       signal.throwIfAborted();
       const groups = grouped(rows);
@@ -126,6 +127,7 @@ export function postgresTable<Row extends object>(
       return Promise.resolve();
     },
   };
+  return counting(sink, connectionsOf(connections));
 }
 
 function checkType(type: string | undefined): void {

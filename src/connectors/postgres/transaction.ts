@@ -1,4 +1,5 @@
 import type { Pool, PoolClient } from 'pg';
+import { connectionsOf, counting } from '../../metrics/connections.ts';
 import { callable } from '../../options.ts';
 import type { SinkContext } from '../../work/Sink.ts';
 import { classifyPostgresError } from './classify.ts';
@@ -30,7 +31,7 @@ export function postgresTransaction<T>(
   const write = async (client: PoolClient, items: readonly T[], context: SinkContext): Promise<void> => {
     await work(client, items, context);
   };
-  return {
+  const sink: PostgresSink<T> = {
     async store(items, context) {
       context.signal.throwIfAborted();
       if (items.length === 0) return;
@@ -43,4 +44,5 @@ export function postgresTransaction<T>(
       return Promise.resolve();
     },
   };
+  return counting(sink, connectionsOf(connections));
 }
