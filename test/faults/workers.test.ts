@@ -1,21 +1,19 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { Piscina } from 'piscina';
 import { tap } from 'rxjs';
 import { describe, expect, test } from 'vitest';
 import { delays, fromPull, poolMap, runFlow, withTimeout, type Work } from 'sluice';
 import { WorkerThreads, workerMap } from 'sluice/workers';
+import { run } from '../integration/programs.ts';
+import type { Growth, Handling } from './workers/payloads.ts';
 import type * as TaskModule from './workers/tasks.ts';
 
 type Tasks = typeof TaskModule;
 type Trouble = Parameters<Tasks['trouble']>[0];
 
 const tasks = new URL('./workers/tasks.ts', import.meta.url);
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
 const worker = { resourceLimits: { maxOldGenerationSizeMb: 32 } };
 
 /** piscina without sluice: calls the module's functions itself. */
@@ -101,7 +99,7 @@ describe('F56: a thread that dies fails exactly its item, and is replaced', () =
 
   test('a retry gives the item to another thread', async () => {
     const dead: unknown[] = [];
-    const run = await runFlow(
+    const report = await runFlow(
       fromPull<Trouble>([1, 'exit', 2]).pipe(
         workerMap<Tasks, 'trouble'>(tasks, {
           task: 'trouble',
@@ -114,7 +112,7 @@ describe('F56: a thread that dies fails exactly its item, and is replaced', () =
       ),
     );
     expect(dead).toEqual([{ value: 'exit', attempts: 3 }]);
-    expect(run).toMatchObject({ delivered: 2, dead: 1, leftOver: 0 });
+    expect(report).toMatchObject({ delivered: 2, dead: 1, leftOver: 0 });
   });
 
   test('a module that throws at its top level fails each item with that error', async () => {
@@ -233,13 +231,13 @@ describe('F59: what a thread throws arrives as it was', () => {
 });
 
 describe('F60: what is moved is not copied', () => {
-  const MIB = 2 ** 20;
   const BOUND = 4;
+  const payloads = fileURLToPath(new URL('./workers/payloads.ts', import.meta.url));
 
   test('a buffer that was moved and is used again is the error of that item', async () => {
     const bytes = new Uint8Array(16);
     const dead: unknown[] = [];
-    const run = await runFlow(
+    const report = await runFlow(
       fromPull([bytes, bytes, new Uint8Array(16)]).pipe(
         workerMap<Tasks, 'fill'>(tasks, {
           task: 'fill',
@@ -252,37 +250,32 @@ describe('F60: what is moved is not copied', () => {
       ),
     );
     expect(dead).toMatchObject([{ code: 'WORKER_DATA', retryable: false }]);
-    expect(run).toMatchObject({ delivered: 2, dead: 1 });
+    expect(report).toMatchObject({ delivered: 2, dead: 1 });
   });
 
-  /** 1 GiB through `work`: how much the memory of the process grew, at most, in payloads. */
-  async function growth(work: Work<Uint8Array<ArrayBuffer>, Promise<unknown>>): Promise<number> {
-    const payload = 64 * MIB;
-    function* payloads(): Generator<Uint8Array<ArrayBuffer>> {
-      for (let i = 0; i < 16; i++) yield new Uint8Array(payload).fill(i + 1);
-    }
-    collectGarbage();
-    const before = process.memoryUsage.rss();
-    let most = before;
-    const sampler = setInterval(() => {
-      collectGarbage(); // what is alive counts, and not what the collector has not come to yet
-      most = Math.max(most, process.memoryUsage.rss());
-    });
-    await runFlow(fromPull(payloads).pipe(poolMap(work, { concurrency: BOUND })));
-    clearInterval(sampler);
-    return (most - before) / payload;
+  /** 1 GiB through four threads in a process of its own, which knows the most memory that it ever had. */
+  async function check(handling: Handling): Promise<void> {
+    const { stdout, stderr, code } = await run(payloads, [handling], { node: ['--expose-gc'] });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const growth = JSON.parse(stdout) as Growth;
+    expect(growth.inside).toBe(BOUND);
+    expect(growth.payloads).toBeGreaterThan(BOUND * 0.9);
+    expect(growth.payloads).toBeLessThan(BOUND * 1.2);
   }
 
-  // Besides those at work, the source has one in hand, and one is being delivered; a fifth is allowed for the rest.
-  const most = (BOUND + 2) * 1.2;
-
-  test('1 GiB of payload at a bound of 4: memory grows by what is inside', async () => {
-    await using threads = new WorkerThreads<Tasks>(tasks, { threads: BOUND });
-    expect(await growth(threads.run('fill', { transfer: ({ buffer }) => [buffer] }))).toBeLessThan(most);
+  test('1 GiB at a bound of 4: memory grows by 4 payloads, if each is given back when it is done with', async () => {
+    await check('freed');
   });
 
-  test('twin: where it is copied, it is there twice', async () => {
-    await using threads = new WorkerThreads<Tasks>(tasks, { threads: BOUND });
-    expect(await growth(threads.run('fill'))).toBeGreaterThan(most);
+  test('nothing refers to a payload any more that has been delivered', async () => {
+    await check('collected');
+  });
+
+  test('twin: where payloads are copied, they are there twice', async () => {
+    await expect(check('copied')).rejects.toThrow('to be less than');
+  });
+
+  test('twin: where the last two delivered are kept, memory grows by two more', async () => {
+    await expect(check('kept')).rejects.toThrow('to be less than');
   });
 });
