@@ -464,6 +464,18 @@ export class WorkerDataError extends SluiceError {
   }
 }
 
+/** `use` of `withResources` was called when the resources of its scope had been closed: what it was given is closed as well. */
+export class ScopeEndedError extends SluiceError {
+  override readonly name = 'ScopeEndedError';
+  readonly code = 'SCOPE_ENDED';
+  readonly retryable = false;
+  constructor() {
+    super(
+      'withResources: use: the scope has ended, so the resource is closed at once; open what it needs inside `open`',
+    );
+  }
+}
+
 /** A marble picture that cannot be read: the message names the row and the column. */
 export class PictureError extends SluiceError {
   override readonly name = 'PictureError';
