@@ -452,6 +452,16 @@ export class WorkerCrashedError extends SluiceError {
   }
 }
 
+/** The module of a worker cannot be loaded (`cause`), or has no function of that name. */
+export class WorkerModuleError extends SluiceError {
+  override readonly name = 'WorkerModuleError';
+  readonly code = 'WORKER_MODULE';
+  readonly retryable = false;
+  constructor(what: string, cause: unknown) {
+    super(`WorkerThreads: ${what}`, cause === undefined ? undefined : { cause });
+  }
+}
+
 /** A value or a result cannot be copied to another thread: it holds a function, say, or a buffer that was moved before. */
 export class WorkerDataError extends SluiceError {
   override readonly name = 'WorkerDataError';
