@@ -26,6 +26,13 @@ const unit = {
   ],
 };
 
+/** Fault tests that may run beside one another, since they assert no time, rate or memory that a busy machine could change. */
+const untimed = [
+  'test/faults/death/*.test.ts',
+  'test/faults/postgres/{backends,server}.test.ts',
+  'test/faults/{files,httpCheckpoint,httpPages,postgresRows,workersItems}.test.ts',
+];
+
 const projects: TestProjectInlineConfiguration[] = [
   { extends: true, test: { name: 'unit', ...unit } },
   {
@@ -46,11 +53,24 @@ const projects: TestProjectInlineConfiguration[] = [
     },
   },
   {
-    // Real servers that are cut off, and real processes that are killed.
+    // Real servers that are cut off, and real processes that are killed: they wait more than they work.
     extends: true,
     test: {
       name: 'faults',
+      include: untimed,
+      testTimeout: 120_000,
+      hookTimeout: 60_000,
+      maxWorkers: 3,
+      sequence: { groupOrder: 1 },
+    },
+  },
+  {
+    // The same, where what is asserted is a time, a rate or the memory of this process: nothing else may run beside it.
+    extends: true,
+    test: {
+      name: 'faults-timed',
       include: ['test/faults/**/*.test.ts'],
+      exclude: ['**/node_modules/**', ...untimed],
       testTimeout: 120_000,
       hookTimeout: 60_000,
       fileParallelism: false,

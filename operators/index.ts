@@ -56,6 +56,7 @@ export {
   InvalidOptionError,
   OverrunError,
   QueueOverflowError,
+  ScopeEndedError,
   SluiceError,
   SourceUsedError,
   TicketHeldError,

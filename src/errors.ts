@@ -463,6 +463,16 @@ export class WorkerCrashedError extends SluiceError {
   }
 }
 
+/** The module of a worker cannot be loaded (`cause`), or has no function of that name. */
+export class WorkerModuleError extends SluiceError {
+  override readonly name = 'WorkerModuleError';
+  readonly code = 'WORKER_MODULE';
+  readonly retryable = false;
+  constructor(what: string, cause: unknown) {
+    super(`WorkerThreads: ${what}`, cause === undefined ? undefined : { cause });
+  }
+}
+
 /** A value or a result cannot be copied to another thread: it holds a function, say, or a buffer that was moved before. */
 export class WorkerDataError extends SluiceError {
   override readonly name = 'WorkerDataError';
@@ -472,6 +482,18 @@ export class WorkerDataError extends SluiceError {
     super('WorkerThreads: a value or result cannot be copied to another thread, or was moved to one before', {
       cause,
     });
+  }
+}
+
+/** `use` of `withResources` was called when the resources of its scope had been closed: what it was given is closed as well. */
+export class ScopeEndedError extends SluiceError {
+  override readonly name = 'ScopeEndedError';
+  readonly code = 'SCOPE_ENDED';
+  readonly retryable = false;
+  constructor() {
+    super(
+      'withResources: use: the scope has ended, so the resource is closed at once; open what it needs inside `open`',
+    );
   }
 }
 

@@ -2,10 +2,10 @@ import { availableParallelism } from 'node:os';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ResourceLimits, Transferable } from 'node:worker_threads';
-import { callable, nonEmpty } from '../options.ts';
+import { atLeast, callable, nonEmpty } from '../options.ts';
 import { checkThreads, ThreadPool } from './workers/ThreadPool.ts';
 
-export { WorkerCrashedError, WorkerDataError, WorkersClosedError } from '../errors.ts';
+export { WorkerCrashedError, WorkerDataError, WorkerModuleError, WorkersClosedError } from '../errors.ts';
 export { transfer } from './workers/transfer.ts';
 export { workerMap, type WorkerMapOptions } from './workers/workerMap.ts';
 
@@ -32,6 +32,12 @@ export type ThreadWork<T, R> = (value: T, context?: ThreadContext) => Promise<R>
 export interface TaskOptions<T> {
   /** Parts of a value that are moved to the thread, not copied: of no more use here, not even for a retry. @defaultValue none */
   readonly transfer?: (value: T) => readonly Transferable[];
+  /**
+   * Milliseconds for one call, above 0; then its thread is terminated and replaced, and the call is a `TimeoutError`. They
+   * begin when the thread calls the function: to start and to load the module it has 10 s, or this if it is more.
+   * @defaultValue no limit
+   */
+  readonly timeoutMs?: number;
 }
 
 export interface WorkerThreadsOptions {
@@ -72,14 +78,15 @@ const owner = 'WorkerThreads';
  * keep the event loop from turning.
  *
  *     await using threads = new WorkerThreads<typeof import('./work.js')>(new URL('./work.js', import.meta.url));
- *     poolMap(withTimeout(threads.run('resize'), { timeoutMs: 5_000 }), { concurrency: 4 })
+ *     poolMap(threads.run('resize', { timeoutMs: 5_000 }), { concurrency: 4 })
  *
  * - **Waits when** every thread is busy: first come, first served. The line has no other bound; the `concurrency` of the
  *   stage is its bound.
  * - **Errors when** the function throws: with that error, its name, code, fields, stack and causes, or with the very value
- *   where it is no error; when the thread dies (`WorkerCrashedError`), which fails the one item it had and no other; or
- *   when a value cannot be copied (`WorkerDataError`).
- * - **Aborting** the context's signal, as `withTimeout` does, terminates the thread, be it in an endless loop, and
+ *   where it is no error; when the thread dies (`WorkerCrashedError`), which fails the one item it had and no other; when
+ *   the module cannot be loaded or has no such function (`WorkerModuleError`); or when a value cannot be copied
+ *   (`WorkerDataError`).
+ * - **Aborting** the context's signal terminates the thread, be it in an endless loop, and
  *   starts another; the promise rejects with the signal's reason.
  *
  * Values and results are copied as by `structuredClone`, or moved (`transfer`).
@@ -113,12 +120,14 @@ export class WorkerThreads<M = WorkerModule> {
     task: K,
     options: TaskOptions<TaskValue<M, K>> = {},
   ): ThreadWork<TaskValue<M, K>, TaskResult<M, K>> {
-    const { transfer = () => [] } = options;
+    const { transfer = () => [], timeoutMs } = options;
     nonEmpty(`${owner}.run: task`, task);
     callable(`${owner}.run: transfer`, transfer);
+    if (timeoutMs !== undefined) atLeast(`${owner}.run: timeoutMs`, timeoutMs, Number.MIN_VALUE);
     return async (value, context) => {
       const call = { module: this.#module, task, value };
-      return (await this.#pool.run(call, transfer(value), context?.signal)) as TaskResult<M, K>;
+      const options = { parts: transfer(value), signal: context?.signal, timeoutMs };
+      return (await this.#pool.run(call, options)) as TaskResult<M, K>;
     };
   }
 

@@ -1,6 +1,6 @@
 import { from, Observable, type ObservableInput, type ObservedValueOf, type Subscriber } from 'rxjs';
+import { runBelow } from '../rx/chain.ts';
 import { InnerInlet } from '../rx/InnerInlet.ts';
-
 import { Outlet, type Emitter } from './Outlet.ts';
 
 /**
@@ -29,6 +29,7 @@ export function fromPush<O extends ObservableInput<unknown>>(source: O): Observa
       () => {
         push.stop();
       },
+      runBelow(subscriber),
     );
     subscriber.add(inlet);
     from(source).subscribe(inlet);

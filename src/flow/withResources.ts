@@ -1,13 +1,13 @@
 import { from, Observable, type ObservableInput, type Subscriber, type Subscription } from 'rxjs';
 import { after } from '../clock.ts';
 import { Outlet, type Emitter } from '../demand/Outlet.ts';
-import { HandedBackError, InvalidOptionError, reasonOf } from '../errors.ts';
+import { HandedBackError, InvalidOptionError, reasonOf, ScopeEndedError } from '../errors.ts';
 import { atLeast, callable } from '../options.ts';
-import { demandBelow } from '../rx/chain.ts';
+import { demandBelow, runBelow } from '../rx/chain.ts';
 import { current, under } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
 import { isPromiseLike } from '../work/isPromiseLike.ts';
-import { whenClosed, type Run } from './Run.ts';
+import { waitForClosing, whenClosed, type Run } from './Run.ts';
 
 /** Something that is closed when it is no longer needed. The first of the three that it has is called. */
 export type Resource = AsyncDisposable | Disposable | { close(): unknown };
@@ -16,7 +16,8 @@ export type Resource = AsyncDisposable | Disposable | { close(): unknown };
 export interface ResourceScope {
   /**
    * Has `resource` closed at the end, after those that are used later: by `close` where it is given, else by what the
-   * resource has: `Symbol.asyncDispose`, `Symbol.dispose` or `close()`. Gives it back.
+   * resource has: `Symbol.asyncDispose`, `Symbol.dispose` or `close()`. Gives it back. Once all has been closed, it closes
+   * `resource` at once, and throws `ScopeEndedError`.
    */
   readonly use: {
     <R extends Resource>(resource: R): R;
@@ -51,7 +52,7 @@ export interface WithResourcesOptions {
  * - **Unsubscribing** leaves the flow, then closes. Draining while the resources are being opened ends it without the flow.
  *
  * What uses the resources belongs inside, up to the last `storeTo`: what stands below may still work when they are closed.
- * Inside the work of a `poolMap` they are closed as well, but the run does not wait for it.
+ * Inside the work of a `poolMap` they are closed when the item's work ends. The run waits for that, and the slot does not.
  *
  * @param open Opens them, and says of each with `use` that it is to be closed. A value or a promise.
  * @param flow Makes the flow of what `open` gave.
@@ -73,7 +74,8 @@ export function withResources<R, T>(
       new Opening(subscriber).endUnderDrain(scoped);
       return;
     }
-    const scope = new OpenResources(below?.owner?.run, closeTimeoutMs);
+    const ofItem = below !== undefined && below.owner === undefined;
+    const scope = new OpenResources(runBelow(subscriber), ofItem, closeTimeoutMs);
     const start = (resources: R): void => {
       from(flow(resources)).subscribe(subscriber);
     };
@@ -165,12 +167,17 @@ class OpenResources implements ResourceScope {
   /** Resolves, and never rejects, when no more of them are to come. */
   opening: Promise<void> | undefined;
   readonly #run: Run | undefined;
+  /** Inside the work of an item: others beside it open and close theirs, and none waits for another. */
+  readonly #ofItem: boolean;
   readonly #closeTimeoutMs: number;
   readonly #controller = new AbortController();
   readonly #closers: (() => unknown)[] = [];
+  /** Nobody looks at `#closers` any more. */
+  #over = false;
 
-  constructor(run: Run | undefined, closeTimeoutMs: number) {
+  constructor(run: Run | undefined, ofItem: boolean, closeTimeoutMs: number) {
     this.#run = run;
+    this.#ofItem = ofItem;
     this.#closeTimeoutMs = closeTimeoutMs;
     run?.allowForClosing(closeTimeoutMs);
   }
@@ -181,6 +188,10 @@ class OpenResources implements ResourceScope {
 
   readonly use = <R>(resource: R, close: (resource: R) => unknown = closerOf(resource)): R => {
     callable('withResources: use: close', close);
+    if (this.#over) {
+      waitForClosing(this.#run, () => close(resource), 'withResources');
+      throw new ScopeEndedError();
+    }
     this.#closers.push(() => close(resource));
     return resource;
   };
@@ -207,17 +218,19 @@ class OpenResources implements ResourceScope {
 
   async #closeInOrder(inside: readonly Promise<unknown>[]): Promise<void> {
     const run = this.#run;
-    if (run) {
+    if (run && !this.#ofItem) {
       await new Promise<void>((resolve) => after(0, resolve)); // the end of the run has its sinks closed meanwhile
       await Promise.all([...inside, ...run.closing]);
     }
     if (this.opening) await this.opening;
     let close: (() => unknown) | undefined;
     while ((close = this.#closers.pop())) await whenClosed(run, close, 'withResources');
+    this.#over = true;
   }
 
   /** Has the rest closed at once, and waits for nothing. */
   #giveUp(): void {
+    this.#over = true;
     const message = `withResources: closing took longer than ${this.#closeTimeoutMs} ms, and goes on`;
     if (this.#run) this.#run.warn(message);
     else console.warn(message);

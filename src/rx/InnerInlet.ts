@@ -1,19 +1,27 @@
 import { Subscriber } from 'rxjs';
 import { Demand } from '../demand/Demand.ts';
-import { DEMAND } from './chain.ts';
+import type { Run } from '../flow/Run.ts';
+import { DEMAND, RUN } from './chain.ts';
 
 /**
  * What a pool subscribes to an Observable of work with. Its Demand has one place, for the result that is not delivered
  * yet, and is made only when a source inside the work looks for it. It never drains: the item was accepted.
  */
 export class InnerInlet<R> extends Subscriber<R> {
+  readonly [RUN]: Run | undefined;
   readonly #emitted: (result: R) => void;
   readonly #failed: (error: unknown) => void;
   readonly #completed: () => void;
   #demand: Demand | undefined;
 
-  constructor(emitted: (result: R) => void, failed: (error: unknown) => void, completed: () => void) {
+  constructor(
+    emitted: (result: R) => void,
+    failed: (error: unknown) => void,
+    completed: () => void,
+    run: Run | undefined,
+  ) {
     super();
+    this[RUN] = run;
     this.#emitted = emitted;
     this.#failed = failed;
     this.#completed = completed;

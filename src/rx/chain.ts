@@ -1,11 +1,16 @@
 import type { Subscriber } from 'rxjs';
 import type { Demand } from '../demand/Demand.ts';
+import type { Run } from '../flow/Run.ts';
 
 /** Where a subscriber carries its Demand. An incompatible protocol changes the number. */
 export const DEMAND = Symbol.for('sluice.demand/1');
 
+/** Where the end of a chain inside an item carries the run that the item belongs to. */
+export const RUN = Symbol.for('sluice.run/1');
+
 interface ChainLink {
   readonly [DEMAND]?: Demand;
+  readonly [RUN]?: Run | undefined;
   readonly next?: unknown;
   readonly destination?: ChainLink | null;
 }
@@ -25,6 +30,16 @@ export function demandBelow(subscriber: Subscriber<never>): Demand | undefined {
     const demand = link[DEMAND];
     if (demand) return demand;
     link = link.destination;
+  }
+  return undefined;
+}
+
+/** The run that a subscriber belongs to, be it inside the work of an item, where no Demand leads to it. */
+export function runBelow(subscriber: Subscriber<never>): Run | undefined {
+  let link = subscriber as unknown as ChainLink | null | undefined;
+  for (; isLink(link); link = link.destination) {
+    const run = link[RUN] ?? link[DEMAND]?.owner?.run;
+    if (run) return run;
   }
   return undefined;
 }

@@ -8,6 +8,7 @@ import { Stage } from '../demand/Stage.ts';
 import { StageMeter, type StageIdentity } from '../metrics/StageMeter.ts';
 import { KeyedLine, PlainLine, type Line } from '../pool/lines.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
+import { runBelow } from '../rx/chain.ts';
 import { InnerInlet } from '../rx/InnerInlet.ts';
 import { current } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
@@ -92,6 +93,8 @@ export class PoolStage<T, R> extends Stage<T, R> {
   readonly #work: Work<T, ObservableInput<R>>;
   readonly #settings: PoolSettings<T>;
   readonly #line: Line<Job<T, R>>;
+  /** Also where the pool itself is inside the work of an item. */
+  readonly #runBelow: Run | undefined;
   /** Unordered: a job stands here once for every result, and once for its end if that comes apart. */
   readonly #ready = new RingQueue<Job<T, R>>();
   /** Ordered: every job that was accepted and is not finished. */
@@ -122,6 +125,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
     this.#work = typeof onFailure === 'object' ? dated(work) : work;
     if (typeof onFailure === 'object') onFailure.serve(this, subscriber);
     this.#settings = settings;
+    this.#runBelow = this.run ?? runBelow(subscriber);
     this.#concurrency = settings.concurrency;
     this.#ordered = settings.ordered;
     this.#plain = !settings.ordered && settings.by === undefined;
@@ -375,6 +379,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
         this.#leaveInner(inner);
         this.completed(job);
       },
+      this.#runBelow,
     );
     job.inner = inner;
     job.more = true;

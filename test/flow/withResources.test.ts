@@ -1,6 +1,6 @@
 import { concat, mergeMap, NEVER, of, repeat, retry, take, throwError, type Observable } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it, test, vi } from 'vitest';
-import { fromPull, poolMap, runFlow, storeTo, withResources, type ResourceScope } from 'sluice';
+import { fromPull, fromPush, poolMap, runFlow, storeTo, withResources, type ResourceScope } from 'sluice';
 import { operatorLaws } from '../../src/testing/laws/index.ts';
 import { deferred, Endless, settle, sleep } from './settling.ts';
 
@@ -337,6 +337,131 @@ describe('with fake timers', () => {
       [1, undefined],
       [2, expect.objectContaining({ message: 'cannot open' })],
     ]);
+  });
+
+  describe('inside the work of a poolMap', () => {
+    const opened = (name: string, inside: () => Observable<unknown>): Observable<unknown> =>
+      withResources(async ({ use }) => use(resource(name)), inside);
+    const pool = (flowOf: (n: number) => Observable<unknown>) => poolMap(flowOf, { concurrency: 3 });
+    let over: unknown;
+    const end = (): void => {
+      over = log.length;
+    };
+    beforeEach(() => {
+      over = undefined;
+    });
+
+    it('the run waits for the closing, and items do not wait for one another', async () => {
+      const run = runFlow(numbers().pipe(pool((n) => opened(`r${n}`, () => of(n)))));
+      void run.finally(end);
+      await settle(9);
+      expect(log).toEqual(['r1 closes', 'r2 closes', 'r3 closes']);
+      expect(over).toBeUndefined();
+      await settle(4);
+      expect(over).toBe(6);
+      expect(await run).toMatchObject({ end: 'completed', delivered: 3, warnings: [] });
+    });
+
+    it('the same where it is aborted, and where it is drained', async () => {
+      const aborted = runFlow(numbers().pipe(pool((n) => opened(`r${n}`, () => NEVER))));
+      await settle(5);
+      void aborted.abort().finally(end);
+      await settle(9);
+      expect(over).toBeUndefined();
+      await settle(4);
+      expect(over).toBe(6);
+      const drained = runFlow(fromPull(new Endless()).pipe(pool((n) => opened('r', () => of(n)))));
+      void drained.drain();
+      await settle(30);
+      expect(await drained).toMatchObject({ end: 'drained', leftOver: 0 });
+      expect(log.filter((line) => line === 'r closed')).toHaveLength((await drained).delivered);
+    });
+
+    it('the same in the work of a poolMap in the work of a poolMap, and in fromPush there', async () => {
+      const inner = (): Observable<unknown> => fromPush(opened('inner', () => of(1)));
+      const run = runFlow(fromPull([1]).pipe(pool(() => fromPull([1]).pipe(pool(inner)))));
+      void run.finally(end);
+      await settle(9);
+      expect(over).toBeUndefined();
+      await settle(4);
+      expect(over).toBe(2);
+    });
+
+    it('waits no longer than closeTimeoutMs, and what fails is a warning of the run', async () => {
+      const hanging = (n: number): Observable<unknown> =>
+        withResources(
+          ({ use }) =>
+            use('r', () => (n === 1 ? new Promise(() => undefined) : Promise.reject(new Error('refused')))),
+          () => of(n),
+          { closeTimeoutMs: 2_000 },
+        );
+      const run = runFlow(fromPull([1, 2]).pipe(pool(hanging)), { onWarning: () => undefined });
+      void run.finally(end);
+      await settle(1_990);
+      expect(over).toBeUndefined();
+      await settle(120);
+      expect(over).toBe(0);
+      expect((await run).warnings).toEqual([
+        'withResources: closing failed: refused',
+        'withResources: closing took longer than 2000 ms, and goes on',
+      ]);
+    });
+
+    it('what stands around the flow is closed after what its items opened', async () => {
+      const flow = opened('outer', () => fromPull([1]).pipe(pool(() => opened('inner', () => of(1)))));
+      const run = runFlow(flow);
+      await settle(50);
+      expect((await run).delivered).toBe(1);
+      expect(log).toEqual(['inner closes', 'inner closed', 'outer closes', 'outer closed']);
+    });
+  });
+
+  describe('use, when all has been closed', () => {
+    async function ended(): Promise<ResourceScope> {
+      let scope!: ResourceScope;
+      withResources(
+        (given) => {
+          scope = given;
+          given.use(resource('a'));
+        },
+        () => of(1),
+      ).subscribe();
+      await settle(20);
+      expect(log).toEqual(['a closes', 'a closed']);
+      return scope;
+    }
+
+    it('throws, and closes what it is given at once', async () => {
+      const { use } = await ended();
+      expect(() => use(resource('late'))).toThrow(expect.objectContaining({ code: 'SCOPE_ENDED' }));
+      expect(log.at(-1)).toBe('late closes');
+      await settle(10);
+      expect(log.at(-1)).toBe('late closed');
+    });
+
+    it('the same where a close was given, and that it fails is a warning', async () => {
+      const { use } = await ended();
+      const warn = vi.spyOn(console, 'warn').mockReturnValue();
+      expect(() => use('late', () => Promise.reject(new Error('refused')))).toThrow('the scope has ended');
+      await settle(1);
+      expect(warn).toHaveBeenCalledWith('withResources: closing failed: refused');
+    });
+
+    it('rejects an opening that took longer than closing may, and closes what it opened', async () => {
+      const opening = deferred();
+      let opened!: Promise<unknown>;
+      const flow = withResources(
+        ({ use }) => (opened = opening.promise.then(() => use(resource('late')))),
+        () => expect.unreachable(),
+      );
+      vi.spyOn(console, 'warn').mockReturnValue();
+      flow.subscribe().unsubscribe();
+      await settle(1_000);
+      opening.resolve();
+      await expect(opened).rejects.toMatchObject({ code: 'SCOPE_ENDED' });
+      await settle(20);
+      expect(log).toEqual(['late closes', 'late closed']);
+    });
   });
 
   it('takes what can be disposed of, and refuses the rest', () => {

@@ -1,10 +1,17 @@
 import type { Transferable } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import { InvalidOptionError, WorkerCrashedError, WorkerDataError, WorkersClosedError } from '../../errors.ts';
+import {
+  InvalidOptionError,
+  WorkerCrashedError,
+  WorkerDataError,
+  WorkerModuleError,
+  WorkersClosedError,
+} from '../../errors.ts';
 import { atLeast, wholeNumber } from '../../options.ts';
 import { WaitingLine } from '../WaitingLine.ts';
 import type { ThreadSettings } from '../workers.ts';
-import type { Answer, Call } from './thread.ts';
+import { CallTimer } from './CallTimer.ts';
+import type { Answer, Began, Call } from './thread.ts';
 import { thrownOf } from './thrown.ts';
 
 export interface ThreadPoolSettings {
@@ -13,6 +20,13 @@ export interface ThreadPoolSettings {
   readonly threads: number;
   readonly closeTimeoutMs: number;
   readonly worker: ThreadSettings;
+}
+
+/** What a call is given besides what it is to call. */
+export interface CallOptions {
+  readonly parts: readonly Transferable[];
+  readonly signal: AbortSignal | undefined;
+  readonly timeoutMs: number | undefined;
 }
 
 interface Waiting {
@@ -30,6 +44,11 @@ export class ThreadPool {
   readonly #closeTimeoutMs: number;
   readonly #line = new WaitingLine<Waiting>();
   readonly #running = new Set<AbortController>();
+  /** Calls whose time is limited, by their numbers. */
+  readonly #timers = new Map<number, CallTimer>();
+  #calls = 0;
+  /** Threads that have ended so far. */
+  #ended = 0;
   /** Threads in use, or promised to the one who is served next. */
   #busy = 0;
   #closing: Promise<void> | undefined;
@@ -49,7 +68,11 @@ export class ThreadPool {
       recordTiming: false,
     });
     this.#pool.on('error', () => undefined); // a thread that failed while it was idle is replaced
+    this.#pool.on('message', (message: Partial<Began> | undefined) => {
+      this.#timers.get(message?.sluiceBegan ?? -1)?.begin();
+    });
     this.#pool.on('workerDestroy', () => {
+      this.#ended++;
       queueMicrotask(() => {
         this.#failWithoutThreads();
       });
@@ -64,26 +87,34 @@ export class ThreadPool {
     return this.#line.size;
   }
 
-  async run(call: Call, parts: readonly Transferable[], signal: AbortSignal | undefined): Promise<unknown> {
+  async run(call: Call, { parts, signal, timeoutMs }: CallOptions): Promise<unknown> {
     await this.#enter(signal);
     const controller = new AbortController();
+    const began = timeoutMs === undefined ? undefined : this.#limit(timeoutMs, controller);
     const stop = (): void => {
       controller.abort(signal?.reason);
     };
     signal?.addEventListener('abort', stop, { once: true });
     if (signal?.aborted === true) stop();
     this.#running.add(controller);
+    const ended = this.#ended;
     let answer: Answer;
     try {
-      answer = await this.#pool.run(call, { signal: controller.signal, transferList: parts as never });
+      const options = { signal: controller.signal, transferList: parts as never };
+      answer = await this.#pool.run({ ...call, began }, options);
     } catch (error) {
-      throw controller.signal.aborted ? controller.signal.reason : failureOf(error);
+      if (controller.signal.aborted) throw controller.signal.reason;
+      // Where no thread has died, the call did not come to one: the value cannot be read or moved.
+      throw ended === this.#ended ? new WorkerDataError(error) : failureOf(error);
     } finally {
+      if (began !== undefined) this.#unlimit(began);
       this.#running.delete(controller);
       signal?.removeEventListener('abort', stop);
       this.#leave();
     }
     if ('thrown' in answer) throw thrownOf(answer.thrown);
+    if ('unusable' in answer)
+      throw new WorkerModuleError(answer.unusable, answer.why && thrownOf(answer.why));
     return answer.result;
   }
 
@@ -112,6 +143,21 @@ export class ThreadPool {
     } finally {
       if (onAbort) signal?.removeEventListener('abort', onAbort);
     }
+  }
+
+  /** Gives the call a number, by which its thread says that it begins. */
+  #limit(timeoutMs: number, controller: AbortController): number {
+    const number = this.#calls++;
+    const timer = new CallTimer(timeoutMs, (error) => {
+      controller.abort(error);
+    });
+    this.#timers.set(number, timer);
+    return number;
+  }
+
+  #unlimit(number: number): void {
+    this.#timers.get(number)?.stop();
+    this.#timers.delete(number);
   }
 
   #leave(): void {

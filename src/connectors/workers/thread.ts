@@ -1,4 +1,5 @@
 // What runs in a thread: calls one function of the user's module at a time.
+import { parentPort } from 'node:worker_threads';
 import { move, transferableSymbol, valueSymbol } from 'piscina';
 import { partsOf, type Thrown } from './thrown.ts';
 import { movedOf } from './transfer.ts';
@@ -8,21 +9,37 @@ export interface Call {
   readonly module: string;
   readonly task: string;
   readonly value: unknown;
+  /** Who is told when the module is loaded and the function is called. */
+  readonly began?: number | undefined;
+}
+
+/** The function of the call with this number is being called. */
+export interface Began {
+  readonly sluiceBegan: number;
 }
 
 /** What comes back. */
-export type Answer = { readonly result: unknown } | { readonly thrown: Thrown };
+export type Answer =
+  | { readonly result: unknown }
+  | { readonly thrown: Thrown }
+  | { readonly unusable: string; readonly why: Thrown | undefined };
 
-export async function run({ module, task, value }: Call): Promise<Answer> {
+export async function run({ module, task, value, began }: Call): Promise<Answer> {
+  let exported: Record<string, unknown>;
+  try {
+    exported = (await import(module)) as Record<string, unknown>;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : typeof error;
+    return { unusable: `the module ${module} cannot be loaded: ${why}`, why: partsOf(error) };
+  }
+  const call = exported[task];
+  if (typeof call !== 'function') {
+    const names = Object.keys(exported).join(', ');
+    return { unusable: `the module ${module} exports no function '${task}', but ${names}`, why: undefined };
+  }
+  if (began !== undefined) parentPort?.postMessage({ sluiceBegan: began } satisfies Began);
   let result: unknown;
   try {
-    const exported = (await import(module)) as Record<string, unknown>;
-    const call = exported[task];
-    if (typeof call !== 'function') {
-      throw new TypeError(
-        `workers: the module exports no function '${task}', but ${Object.keys(exported).join(', ')}`,
-      );
-    }
     result = await (call as (value: unknown) => unknown)(value);
   } catch (error) {
     return { thrown: partsOf(error) };

@@ -14,6 +14,8 @@ interface ErrorParts {
 
 /** Causes of causes that are kept; a chain may be a ring. */
 const DEEPEST = 16;
+/** What policies and users look at, be it a getter of the class. */
+const INHERITED = ['code', 'status', 'retryable', 'retryAfterMs'];
 const NOT_FIELDS = new Set(['name', 'message', 'stack', 'cause', 'errors']);
 const KNOWN = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
 
@@ -31,12 +33,11 @@ function readParts(thrown: unknown, depth: number): Thrown {
   const deeper = (inner: unknown): Thrown | undefined =>
     inner === undefined || depth === DEEPEST ? undefined : partsOf(inner, depth + 1);
   const errors: unknown = (thrown as Partial<AggregateError>).errors;
-  const fields = Object.entries(thrown).filter(([key, value]) => !NOT_FIELDS.has(key) && copyable(value));
   return {
     name: nameOf(thrown),
     message: thrown.message,
     stack: thrown.stack,
-    fields: Object.fromEntries(fields),
+    fields: fieldsOf(thrown),
     cause: deeper(thrown.cause),
     errors: Array.isArray(errors) ? errors.flatMap((error) => deeper(error) ?? []) : undefined,
   };
@@ -58,6 +59,21 @@ export function thrownOf(parts: Thrown): unknown {
   set('stack', stack, false);
   for (const [key, value] of Object.entries(fields)) set(key, value, true);
   return error;
+}
+
+/** Its fields that can be read and copied. */
+function fieldsOf(error: Error): Record<string, unknown> {
+  const fields: Record<string, unknown> = {};
+  for (const key of [...INHERITED, ...Object.keys(error)]) {
+    if (NOT_FIELDS.has(key)) continue;
+    try {
+      const value = (error as unknown as Record<string, unknown>)[key];
+      if ((value !== undefined || Object.hasOwn(error, key)) && copyable(value)) fields[key] = value;
+    } catch {
+      // A getter that throws: the rest is worth having.
+    }
+  }
+  return fields;
 }
 
 /** By shape: an error may come from another realm. */

@@ -12,6 +12,10 @@ interface Moved {
 /**
  * Says in a worker's module that parts of its result are moved, not copied: `return transfer(image, [image.buffer])`. What
  * was moved is of no more use in the thread.
+ *
+ * What is moved is in one place at a time, so no more of it is alive than items are inside. Memory that is done with is
+ * there until the garbage collector of the thread that had it last comes to it, which may be several payloads later:
+ * `buffer.transfer(0)` gives it back at once.
  */
 export function transfer<R>(result: R, parts: readonly Transferable[]): R {
   const moved: Moved = { [MOVED]: true, value: result, parts };

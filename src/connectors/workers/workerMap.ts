@@ -1,10 +1,9 @@
 import type { OperatorFunction } from 'rxjs';
 import { poolMap, type PoolMapOptions } from '../../../operators/poolMap.ts';
 import { withResources } from '../../flow/withResources.ts';
-import { callable, nonEmpty } from '../../options.ts';
+import { atLeast, callable, nonEmpty } from '../../options.ts';
 import type { RetryPolicy } from '../../retry/RetryPolicy.ts';
 import { withRetry } from '../../work/withRetry.ts';
-import { withTimeout } from '../../work/withTimeout.ts';
 import type { Work } from '../../work/Work.ts';
 import {
   WorkerThreads,
@@ -25,8 +24,6 @@ export interface WorkerPoolOptions<T>
   extends Omit<PoolMapOptions<T>, 'concurrency'>, Omit<WorkerThreadsOptions, 'threads'>, TaskOptions<T> {
   /** Threads, and items worked on at once. Whole number, 1 or more. */
   readonly threads: number;
-  /** Milliseconds for one attempt; then its thread is terminated and replaced. Above 0. @defaultValue no limit */
-  readonly timeoutMs?: number;
   /** When to try an item again. @defaultValue never */
   readonly retry?: RetryPolicy;
 }
@@ -63,17 +60,20 @@ export function workerMap<M = WorkerModule, K extends TaskName<M> = 'default' & 
   checkThreads('workerMap', module, threads, closeTimeoutMs);
   nonEmpty('workerMap: task', task);
   if (transfer !== undefined) callable('workerMap: transfer', transfer);
+  if (timeoutMs !== undefined) atLeast('workerMap: timeoutMs', timeoutMs, Number.MIN_VALUE);
+  const called = {
+    ...(transfer === undefined ? {} : { transfer }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+  };
   const settings = { threads, closeTimeoutMs, ...(worker === undefined ? {} : { worker }) };
   const mapped = (call: Work<T, Promise<R>>): OperatorFunction<T, R> => {
-    let work = call;
-    if (timeoutMs !== undefined) work = withTimeout(work, { timeoutMs });
-    if (retry !== undefined) work = withRetry(work, retry);
+    const work = retry === undefined ? call : withRetry(call, retry);
     return poolMap(work, { name: 'workerMap', ...rest, concurrency: threads });
   };
   mapped(() => Promise.reject(new Error('never called'))); // so that wrong options are told of at call time
   return (source) =>
     withResources(
       ({ use }) => use(new WorkerThreads<M>(module, settings)),
-      (pool) => source.pipe(mapped(pool.run(task, transfer === undefined ? {} : { transfer }))),
+      (pool) => source.pipe(mapped(pool.run(task, called))),
     );
 }

@@ -29,8 +29,8 @@ async function begin(settings: Partial<ImporterSettings> = {}): Promise<Import> 
   return one;
 }
 
-/** What waits for its retry when draining begins fails: nothing is to wait. */
-const calm = { fails: false };
+/** What waits for its retry when draining begins fails: nothing is to wait. Slow, so that half of it is not soon all of it. */
+const calm = { fails: false, workMs: 4 };
 
 describe('F04: SIGTERM at half of the items', () => {
   async function stopped(sabotage?: Sabotage): Promise<{ one: Import; said: Record<string, unknown> }> {

@@ -18,7 +18,9 @@ export async function later(n: number): Promise<number> {
 }
 
 /** As the text says; numbers are doubled. */
-export function trouble(item: number | 'exit' | 'uncaught' | 'memory' | 'loop'): number | Promise<number> {
+export function trouble(
+  item: number | 'exit' | 'uncaught' | 'rejection' | 'memory' | 'loop',
+): number | Promise<number> {
   if (typeof item === 'number') return item * 2;
   if (item === 'exit') process.exit(7);
   if (item === 'loop') for (;;);
@@ -26,19 +28,47 @@ export function trouble(item: number | 'exit' | 'uncaught' | 'memory' | 'loop'):
     const hoard: unknown[] = [];
     for (;;) hoard.push(Array.from({ length: 1_000 }, (_, i) => ({ i })));
   }
-  setTimeout(() => {
-    throw new RangeError('thrown outside the call');
-  });
+  if (item === 'rejection') void Promise.reject(new RangeError('awaited by nobody'));
+  else {
+    setTimeout(() => {
+      throw new RangeError('thrown outside the call');
+    });
+  }
   return new Promise(() => undefined);
 }
 
+export class LimitError extends Error {
+  get code(): string {
+    return 'LIMIT';
+  }
+
+  get retryAfterMs(): number {
+    return 250;
+  }
+}
+
 export function throws(
-  what: 'custom' | 'builtin' | 'text' | 'object' | 'nothing' | 'many' | 'function' | 'unreadable',
+  what:
+    | 'custom'
+    | 'getters'
+    | 'foreign'
+    | 'builtin'
+    | 'text'
+    | 'object'
+    | 'nothing'
+    | 'many'
+    | 'function'
+    | 'unreadable'
+    | 'closed',
 ): never {
   const root = new TypeError('not a card');
   switch (what) {
     case 'custom':
       throw new CardDeclinedError('declined', { cause: new RangeError('limit', { cause: root }) });
+    case 'getters':
+      throw new LimitError('too many');
+    case 'foreign':
+      throw new DOMException('given up', 'AbortError');
     case 'builtin':
       throw new RangeError('out of range');
     case 'text':
@@ -54,6 +84,12 @@ export function throws(
     case 'unreadable':
       throw Object.defineProperty(new Error('unreadable'), 'detail', {
         enumerable: true,
+        get: () => {
+          throw new Error('no');
+        },
+      });
+    case 'closed':
+      throw new Proxy(new Error('closed'), {
         get: () => {
           throw new Error('no');
         },

@@ -1,0 +1,7 @@
+// Takes longer to load than a call may take, and longer than a thread may be away.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { trouble } from './tasks.ts';
+
+await sleep(1_200);
+
+export default trouble;
