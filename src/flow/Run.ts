@@ -37,6 +37,8 @@ export class Run {
   itemsIn = 0;
   /** Items that came out at the end. */
   delivered = 0;
+  /** Records that a source could not read, and that its `onBadRecord` set aside. */
+  setAside = 0;
   readonly strict: boolean;
   /** An error in one stage stops all at once. */
   readonly abortsOnError: boolean;

@@ -16,7 +16,7 @@ import { HandedBackError, InvalidOptionError, reasonOf, TicketLostError } from '
 import { atLeast, callable, oneOf } from '../options.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
 import { current, under } from '../tickets/current.ts';
-import { explain, statsOf, type FlowReport, type FlowStats } from './report.ts';
+import { explain, statsOf, type FlowReport, type FlowStats, type Stand } from './report.ts';
 import type { Sink, SinkEnding } from '../work/Sink.ts';
 import { leaveQuietly, Run, waitForClosing, type ItemEvent } from './Run.ts';
 import { debugTracer } from './debug.ts';
@@ -79,6 +79,8 @@ export class FlowRun implements PromiseLike<FlowReport> {
   /** Why a sink could not be closed. */
   #notClosed: { readonly error: unknown } | undefined;
   #stopped: 'drained' | 'aborted' | undefined;
+  /** Aborted since draining took too long. */
+  #late = false;
   #deadline: Subscription | undefined;
   #finish!: (how: { readonly error: unknown } | undefined) => void;
 
@@ -160,7 +162,10 @@ export class FlowRun implements PromiseLike<FlowReport> {
   drain(): Promise<FlowReport> {
     if (this.#stopped === undefined && this.#elapsedMs === undefined) {
       this.#stopped = 'drained';
-      this.#deadline = after(this.#drainTimeoutMs, () => void this.abort());
+      this.#deadline = after(this.#drainTimeoutMs, () => {
+        this.#late = this.#elapsedMs === undefined && this.#stopped === 'drained';
+        void this.abort();
+      });
       this.#end.demand.drain();
     }
     return this.#promise;
@@ -179,13 +184,20 @@ export class FlowRun implements PromiseLike<FlowReport> {
   /** The figures as they stand now; complete once the run has ended. */
   report(): FlowReport {
     const stats = this.#stats();
+    const stand = this.#stand();
     return {
       ...stats,
       end: this.#ending(),
       left: [...this.#run.left],
       warnings: [...this.#warnings],
-      explain: () => explain(stats),
+      explain: () => explain(stats, stand),
     };
+  }
+
+  #stand(): Stand {
+    if (this.#elapsedMs === undefined) return 'running';
+    const end = this.#ending();
+    return end === 'aborted' && this.#late ? 'late' : end;
   }
 
   #stats(): FlowStats {

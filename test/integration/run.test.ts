@@ -60,6 +60,31 @@ test('a module in TypeScript whose function gets its arguments: files in, file o
   expect((await readFile(output, 'utf8')).split('\n')[0]).toBe('{"id":50,"value":500}');
 });
 
+test('the figures of a module that stores in its own way are those of the report', async () => {
+  const input = join(folder, 'own.ndjson');
+  await writeFile(input, '1\noops\n3\n4\n');
+  const path = await module(
+    'own.ts',
+    `import { poolMap } from 'sluice';
+     import { fromNdjson } from 'sluice/files';
+     const save = async (n: number) => { if (n === 4) throw new Error('no'); return n; };
+     export default fromNdjson<number>('${input}', { onBadRecord: 'drop' }).pipe(
+       poolMap(save, { concurrency: 1, onFailure: () => undefined }),
+     );`,
+  );
+  const ended = await run(cli, ['run', path]);
+  expect(ended).toMatchObject({ code: 0, stderr: '' });
+  const figures = ended.stdout.split('\n').map((line) => line.split(/ {2,}/));
+  expect(figures.slice(0, 6)).toEqual([
+    ['processed', '3'],
+    ['delivered', '2'],
+    ['rejected', '0'],
+    ['set aside', '1'],
+    ['dead', '1'],
+    ['retried', '0'],
+  ]);
+});
+
 test("an Observable called 'flow' will do", async () => {
   const path = await module('flow.mjs', "import { of } from 'rxjs'; export const flow = of(1, 2, 3);");
   const ended = await run(cli, ['run', path]);
@@ -117,5 +142,5 @@ test('a second one stops at once, and says what is left over', async () => {
   program.child.kill('SIGINT');
   const ended = await program.ended;
   expect(ended.code).toBe(130);
-  expect(ended.stderr).toMatch(/left over: 1 items that were read have no outcome, in work/);
+  expect(ended.stderr).toMatch(/left over: 1 item without an outcome, in work/);
 });

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Observable } from 'rxjs';
 import { fromPull } from '../../demand/fromPull.ts';
 import { HttpBodyError } from '../../errors.ts';
+import { needed } from '../../needed.ts';
 import { atLeast, wholeNumber } from '../../options.ts';
 import { retryableByDefault } from '../../retry/RetryPolicy.ts';
 import type { HttpConnections } from './connections.ts';
@@ -64,7 +65,11 @@ async function* events(
   { lastEventId, reconnectMs, maxReconnects, silenceMs }: Required<ServerSentEventsOptions>,
   signal: AbortSignal,
 ): AsyncGenerator<ServerSentEvent, undefined> {
-  const { createParser } = await import('eventsource-parser');
+  const { createParser } = await needed(
+    'fromServerSentEvents',
+    'eventsource-parser',
+    import('eventsource-parser'),
+  );
   let lastId = lastEventId;
   let retryMs = reconnectMs;
   /** Connections in a row that brought no event, and those of them that failed. */
