@@ -1,7 +1,7 @@
 import { asyncScheduler, Subscription } from 'rxjs';
 
-/** The longest delay a host timer takes; above it, it fires at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** The longest delay a host timer takes, 24.8 days; above it, it fires at once. */
+export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** Where `asyncScheduler.now()` differs from the wall clock by more than this, RxJS's clock has been replaced. */
 const REPLACED_CLOCK_MS = 60_000;
 

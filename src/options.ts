@@ -1,9 +1,11 @@
+import { LONGEST_TIMER_MS } from './clock.ts';
+import { counted } from './counted.ts';
 import { InvalidOptionError } from './errors.ts';
 
 /** The value as an error message shows it: kind and size only, since an option may hold a secret. */
 function shown(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'boolean' || value == null) return String(value);
-  if (typeof value === 'string') return `a string of ${value.length} characters`;
+  if (typeof value === 'string') return `a string of ${counted(value.length, 'character')}`;
   return Array.isArray(value) ? 'an array' : `a value of type ${typeof value}`;
 }
 
@@ -22,6 +24,16 @@ export function wholeNumber(key: string, value: unknown, least: number): void {
 export function atLeast(key: string, value: unknown, least: number, endless = false): void {
   const fits = typeof value === 'number' && value >= least && (endless || value !== Infinity);
   if (!fits) refuse(key, `${endless ? 'a' : 'a finite'} number of ${least} or more`, value);
+}
+
+/**
+ * Checks that `value` is a number of milliseconds, of `least` or more, that a timer of the host can wait: for times that do
+ * not go by `after`, which chains longer ones. `more` is what is added to it.
+ */
+export function timerMs(key: string, value: unknown, least: number, more = 0): void {
+  const most = LONGEST_TIMER_MS - more;
+  if (typeof value === 'number' && value >= least && value <= most) return;
+  refuse(key, `a number from ${least} to ${most}`, value);
 }
 
 /** Checks that `value` is a function. */

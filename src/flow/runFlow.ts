@@ -13,7 +13,7 @@ import {
 import { after, now } from '../clock.ts';
 import { Demand, UNLIMITED, type DemandOwner } from '../demand/Demand.ts';
 import { HandedBackError, InvalidOptionError, reasonOf, TicketLostError } from '../errors.ts';
-import { atLeast, callable, oneOf } from '../options.ts';
+import { atLeast, callable, oneOf, timerMs } from '../options.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
 import { current, under } from '../tickets/current.ts';
 import { explain, statsOf, type FlowReport, type FlowStats, type Stand } from './report.ts';
@@ -98,7 +98,7 @@ export class FlowRun implements PromiseLike<FlowReport> {
     atLeast('runFlow: drainTimeoutMs', drainTimeoutMs, 0);
     oneOf('runFlow: onError', onError, ['drain', 'abort']);
     callable('runFlow: onWarning', onWarning);
-    atLeast('runFlow: statsEveryMs', statsEveryMs, 1);
+    timerMs('runFlow: statsEveryMs', statsEveryMs, 1);
     if (debug !== undefined) callable('runFlow: debug', debug);
 
     this.#drainTimeoutMs = drainTimeoutMs;

@@ -48,7 +48,7 @@ const cases: [call: () => unknown, message: string][] = [
   [() => poolMap(work, { concurrency: Infinity }), `poolMap: concurrency ${whole(1, 'Infinity')}`],
   [
     () => poolMap(work, { concurrency: wrong('3') }),
-    `poolMap: concurrency ${whole(1, 'a string of 1 characters')}`,
+    `poolMap: concurrency ${whole(1, 'a string of 1 character')}`,
   ],
   [() => poolMap(work, { concurrency: 1, maxWaiting: -1 }), `poolMap: maxWaiting ${whole(0, '-1')}`],
   [() => poolMap(work, { concurrency: 1, by: wrong(1) }), 'poolMap: by must be a function, got 1'],
@@ -220,7 +220,7 @@ const cases: [call: () => unknown, message: string][] = [
   [() => runFlow(of(1), { onWarning: wrong(1) }), 'runFlow: onWarning must be a function, got 1'],
   [
     () => runFlow(of(1), { statsEveryMs: 0 }),
-    'runFlow: statsEveryMs must be a finite number of 1 or more, got 0',
+    'runFlow: statsEveryMs must be a number from 1 to 2147483647, got 0',
   ],
   [() => runFlow(of(1), { debug: wrong(true) }), 'runFlow: debug must be a function, got true'],
 ];

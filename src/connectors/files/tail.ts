@@ -1,5 +1,5 @@
 import type { Observable } from 'rxjs';
-import { atLeast, nonEmpty, oneOf, wholeNumber } from '../../options.ts';
+import { nonEmpty, oneOf, timerMs, wholeNumber } from '../../options.ts';
 import { pathOf } from './Bytes.ts';
 import { LineReader } from './LineReader.ts';
 import { lineFormat } from './lines.ts';
@@ -43,7 +43,7 @@ export function fromTail(path: string | URL, options: FromTailOptions = {}): Obs
   const file = pathOf('fromTail', path);
   nonEmpty('fromTail: path', file);
   oneOf('fromTail: from', from, ['start', 'end']);
-  atLeast('fromTail: pollMs', pollMs, 1);
+  timerMs('fromTail: pollMs', pollMs, 1);
   wholeNumber('fromTail: maxLineBytes', maxLineBytes, 1);
   if (typeof onBadRecord !== 'function') oneOf('fromTail: onBadRecord', onBadRecord, ['fail', 'drop']);
   return recordSource(name, (run) => {

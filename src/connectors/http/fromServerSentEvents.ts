@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Observable } from 'rxjs';
+import { LONGEST_TIMER_MS } from '../../clock.ts';
 import { fromPull } from '../../demand/fromPull.ts';
 import { HttpBodyError } from '../../errors.ts';
 import { needed } from '../../needed.ts';
-import { atLeast, wholeNumber } from '../../options.ts';
+import { atLeast, timerMs, wholeNumber } from '../../options.ts';
 import { retryableByDefault } from '../../retry/RetryPolicy.ts';
 import type { HttpConnections } from './connections.ts';
 import { EventCutter, isRetry, type Retry, type ServerSentEvent } from './EventCutter.ts';
@@ -52,7 +53,7 @@ export function fromServerSentEvents(
   options: ServerSentEventsOptions = {},
 ): Observable<ServerSentEvent> {
   const { lastEventId = '', reconnectMs = 3_000, maxReconnects = 10, silenceMs = 60_000 } = options;
-  atLeast('fromServerSentEvents: reconnectMs', reconnectMs, 0);
+  timerMs('fromServerSentEvents: reconnectMs', reconnectMs, 0);
   wholeNumber('fromServerSentEvents: maxReconnects', maxReconnects, 0);
   atLeast('fromServerSentEvents: silenceMs', silenceMs, 1);
   const settings = { lastEventId, reconnectMs, maxReconnects, silenceMs };
@@ -109,6 +110,7 @@ async function* events(
       askedMs = (error as { retryAfterMs?: number }).retryAfterMs ?? 0;
     }
     const backOffMs = vain === 0 ? 0 : Math.min(leastBackOffMs * 2 ** Math.min(vain, 20), mostBackOffMs);
-    await sleep(Math.max(retryMs, backOffMs, askedMs), undefined, { signal });
+    const waitMs = Math.min(Math.max(retryMs, backOffMs, askedMs), LONGEST_TIMER_MS); // a server may ask for any time
+    await sleep(waitMs, undefined, { signal });
   }
 }

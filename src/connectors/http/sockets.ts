@@ -1,3 +1,4 @@
+import { LONGEST_TIMER_MS } from '../../clock.ts';
 import { HttpPausedError, type HttpRequestFacts } from '../../errors.ts';
 import { toldOf } from '../../work/toldOf.ts';
 import { WaitingLine } from '../WaitingLine.ts';
@@ -55,8 +56,6 @@ export interface HttpPause {
   readonly forMs: number;
 }
 
-/** The longest that a timer of Node can wait. */
-const maxTimerMs = 2 ** 31 - 1;
 /** By these a host says that it is asked too much; their `Retry-After` holds for all that it is asked. */
 const tooMuch = new Set([429, 503]);
 
@@ -282,7 +281,7 @@ export class HttpSockets {
       return;
     }
     // A timer of Node may be early by a part of a millisecond: then it is set again.
-    const waitMs = Math.min(Math.ceil(changesAt - at), maxTimerMs);
+    const waitMs = Math.min(Math.ceil(changesAt - at), LONGEST_TIMER_MS);
     origin.timer = setTimeout(() => {
       this.#awaitChange(origin, name);
       this.#serve();

@@ -10,7 +10,7 @@ import {
 import { positionsOf } from '../../checkpoint/Numbered.ts';
 import { Progress } from '../../checkpoint/Progress.ts';
 import { CheckpointHeldError, CheckpointLostError, InvalidOptionError } from '../../errors.ts';
-import { atLeast, nonEmpty, oneOf } from '../../options.ts';
+import { atLeast, nonEmpty, oneOf, timerMs } from '../../options.ts';
 import type { Sink, SinkContext } from '../../work/Sink.ts';
 import { classifyPostgresError } from './classify.ts';
 import { quotedTable } from './catalogue.ts';
@@ -93,7 +93,7 @@ export async function postgresCheckpoint(
   nonEmpty('postgresCheckpoint: name', name);
   oneOf('postgresCheckpoint: ifHeld', ifHeld, ['wait', 'fail', 'takeOver']);
   atLeast('postgresCheckpoint: acquireTimeoutMs', acquireTimeoutMs, 0, true);
-  atLeast('postgresCheckpoint: leaseMs', leaseMs, 100);
+  timerMs('postgresCheckpoint: leaseMs', leaseMs, 100);
   nonEmpty('postgresCheckpoint: table', table);
   nonEmpty('postgresCheckpoint: holder', holder);
   const row = new CheckpointRow(connections, quotedTable(table), name, holder, leaseMs);
