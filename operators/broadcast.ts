@@ -33,6 +33,10 @@ export interface BroadcastOptions {
  * - **Errors when** the source errors, or a branch; the other branches finish what they hold first.
  * - **Unsubscribing** leaves all branches, and hands back what one of them has still to take.
  *
+ * The branches are given as a list, and not subscribed to one by one as those of `share` are: so one chain leads from the
+ * end through each of them to the source, which demand, tickets and draining need, and no branch comes too late for the
+ * first items.
+ *
  * A branch that subscribes again, after an error, goes on where it was. In the report an item counts once for
  * `broadcast`, once for each stage of each branch, and as delivered once for each result.
  *

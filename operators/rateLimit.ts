@@ -41,6 +41,10 @@ export interface RateLimitOptions<T> {
  * - **Errors when** the source errors, after what it holds is delivered; or `by` throws.
  * - **Unsubscribing** hands back what waits. Each subscription begins with full buckets.
  *
+ * Spacing evenly is the default, where many limiters let `limit` items go at once: nobody knows when the window of a server
+ * begins, and `limit` items at the end of one with `limit` at the start of the next are twice what it allows. Say `burst`
+ * where the server takes more at once.
+ *
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
  * @see `throttleTime` of RxJS, which drops what comes too fast.
  */

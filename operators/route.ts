@@ -39,6 +39,9 @@ export interface RouteOptions<T, R> {
  * - **Errors when** the source errors, or a branch, `by` or `rejected`; the branches finish what they hold first.
  * - **Unsubscribing** leaves all branches, and hands back what waits for them.
  *
+ * One function names the branch, where a predicate for each would do: so an item has one branch or none, in whatever order
+ * they are listed, and TypeScript knows the names.
+ *
  * A branch that subscribes again, after an error, goes on where it was.
  *
  * @param by The name of the branch that an item is for, or undefined: for none.
