@@ -1,7 +1,7 @@
 import { Observable, type OperatorFunction } from 'rxjs';
 import { Branch, FanStage } from '../src/demand/FanStage.ts';
-import { HandedBackError } from '../src/errors.ts';
-import { callable, nonEmpty, wholeNumber } from '../src/options.ts';
+import { HandedBackError, InvalidOptionError } from '../src/errors.ts';
+import { callable, nonEmpty } from '../src/options.ts';
 import type { Ticket } from '../src/tickets/Ticket.ts';
 
 export interface BroadcastOptions {
@@ -50,7 +50,10 @@ export function broadcast<T, R extends readonly unknown[]>(
 ): OperatorFunction<T, R[number]> {
   const { name = 'broadcast' } = options;
   const operators = branches as unknown as readonly OperatorFunction<T, R[number]>[];
-  wholeNumber('broadcast: the number of branches', (operators as { length?: unknown } | null)?.length, 1);
+  if (!Array.isArray(branches) || operators.length === 0)
+    throw new InvalidOptionError(
+      'broadcast: branches must be a list of one operator or more: broadcast([a, b])',
+    );
   for (const operator of operators) callable('broadcast: a branch', operator);
   nonEmpty('broadcast: name', name);
   const identity = { operator: 'broadcast', name, slots: 0 };

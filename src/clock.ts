@@ -1,7 +1,6 @@
 import { asyncScheduler, Subscription } from 'rxjs';
+import { LONGEST_TIMER_MS } from './options.ts';
 
-/** The longest delay a host timer takes, 24.8 days; above it, it fires at once. */
-export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** Where `asyncScheduler.now()` differs from the wall clock by more than this, RxJS's clock has been replaced. */
 const REPLACED_CLOCK_MS = 60_000;
 

@@ -1,6 +1,8 @@
-import { LONGEST_TIMER_MS } from './clock.ts';
 import { counted } from './counted.ts';
 import { InvalidOptionError } from './errors.ts';
+
+/** The longest delay a timer of the host takes, 24.8 days; above it, it fires at once. */
+export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** The value as an error message shows it: kind and size only, since an option may hold a secret. */
 function shown(value: unknown): string {
@@ -11,6 +13,11 @@ function shown(value: unknown): string {
 
 function refuse(key: string, expected: string, value: unknown): never {
   throw new InvalidOptionError(`${key} must be ${expected}, got ${shown(value)}`);
+}
+
+/** The options of a call. Plain JavaScript may leave out what has keys that are required: then the first of them is told. */
+export function given<Options extends object>(options: Options | undefined): Options {
+  return options ?? ({} as Options);
 }
 
 /** Checks that `value` is a whole number of `least` or more. `key` reads `operator: option`. */
@@ -24,6 +31,12 @@ export function wholeNumber(key: string, value: unknown, least: number): void {
 export function atLeast(key: string, value: unknown, least: number, endless = false): void {
   const fits = typeof value === 'number' && value >= least && (endless || value !== Infinity);
   if (!fits) refuse(key, `${endless ? 'a' : 'a finite'} number of ${least} or more`, value);
+}
+
+/** Checks that `value` is a number above 0. */
+export function positive(key: string, value: unknown): void {
+  if (typeof value !== 'number' || !(value > 0) || value === Infinity)
+    refuse(key, 'a finite number above 0', value);
 }
 
 /**

@@ -142,7 +142,7 @@ function endingOf(stand: Stand, leftOver: number): string | undefined {
   return {
     completed: undefined,
     running: 'Still running.',
-    drained: `Drained, so there may be more input: ${left}.`,
+    drained: `Drained, perhaps before all input was read: ${left}.`,
     aborted: `Aborted: ${left}.`,
     late: `Drained, and aborted when that took longer than drainTimeoutMs: ${left}.`,
     failed: `Failed: ${left}.`,

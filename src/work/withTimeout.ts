@@ -1,7 +1,7 @@
 import { from, Observable, type ObservableInput } from 'rxjs';
 import { after } from '../clock.ts';
 import { TimeoutError } from '../errors.ts';
-import { atLeast, callable } from '../options.ts';
+import { callable, given, positive } from '../options.ts';
 import { isPromiseLike } from './isPromiseLike.ts';
 import { ItemContext } from './ItemContext.ts';
 import type { Work, WorkContext } from './Work.ts';
@@ -26,9 +26,9 @@ export function withTimeout<T, O extends ObservableInput<unknown>>(
   work: Work<T, O>,
   options: TimeoutOptions,
 ): Work<T, O> {
-  const { timeoutMs } = options;
+  const { timeoutMs } = given(options);
   callable('withTimeout: work', work);
-  atLeast('withTimeout: timeoutMs', timeoutMs, Number.MIN_VALUE);
+  positive('withTimeout: timeoutMs', timeoutMs);
 
   return (value: T, context?: WorkContext) =>
     ItemContext.with(context, (outer, done) => {

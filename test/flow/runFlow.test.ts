@@ -805,7 +805,7 @@ describe('explain', () => {
       void run.drain();
       await settle(20);
       expect((await run).explain()).toMatch(
-        new RegExp(`^Drained, so there may be more input: nothing was left over\\. ${limits}`),
+        new RegExp(`^Drained, perhaps before all input was read: nothing was left over\\. ${limits}`),
       );
     });
 
@@ -813,7 +813,7 @@ describe('explain', () => {
       const run = runFlow(fromPull(new Endless()).pipe(slow), { drainSignal: AbortSignal.abort() });
       await settle(0);
       expect((await run).explain()).toBe(
-        'Drained, so there may be more input: nothing was left over. No items came in.',
+        'Drained, perhaps before all input was read: nothing was left over. No items came in.',
       );
     });
 

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { of } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import {
+  adaptive,
   batch,
   boundedQueue,
   broadcast,
@@ -24,6 +25,7 @@ import {
   storeTo,
   toAsyncIterable,
   withBreaker,
+  withHedge,
   withRetry,
   withTimeout,
 } from 'sluice';
@@ -35,6 +37,8 @@ const wrong = (value: unknown): never => value as never;
 
 const whole = (least: number, got: string): string =>
   `must be a whole number of ${least} or more, got ${got}`;
+
+const listed = 'broadcast: branches must be a list of one operator or more: broadcast([a, b])';
 
 const cases: [call: () => unknown, message: string][] = [
   [
@@ -104,8 +108,9 @@ const cases: [call: () => unknown, message: string][] = [
     () => dedupe({ by: work, withinMs: 1, maxKeys: wrong(Infinity) }),
     `dedupe: maxKeys ${whole(1, 'Infinity')}`,
   ],
-  [() => broadcast(wrong([])), `broadcast: the number of branches ${whole(1, '0')}`],
-  [() => broadcast(wrong(null)), `broadcast: the number of branches ${whole(1, 'undefined')}`],
+  [() => broadcast(wrong([])), listed],
+  [() => broadcast(wrong(null)), listed],
+  [() => broadcast(wrong(work)), listed],
   [() => broadcast(wrong([1])), 'broadcast: a branch must be a function, got 1'],
   [() => route(wrong(1), { branches: {} }), 'route: by must be a function, got 1'],
   [() => route(() => 'a', wrong({})), 'route: branches must have one operator or more'],
@@ -253,6 +258,26 @@ describe('a wrong call', () => {
     ['rateLimit', () => rateLimit({ limit: 1, perMs: 1, name: '' })],
   ])('%s refuses an empty name', (_operator, call) => {
     expect(call).toThrow(InvalidOptionError);
+  });
+
+  it.each<[key: string, call: (...args: never[]) => unknown]>([
+    ['adaptive: min', adaptive],
+    ['batch: maxItems', batch],
+    ['boundedQueue: capacity', boundedQueue],
+    ['budgeted: maxExtraShare', budgeted.bind(undefined, policy)],
+    ['dedupe: by', dedupe],
+    ['exponential: initialMs', exponential],
+    ['intake: capacity', intake],
+    ['poolMap: concurrency', poolMap.bind(undefined, work)],
+    ['rateLimit: limit', rateLimit],
+    ['route: branches', route.bind(undefined, () => 'a' as never)],
+    ['toAsyncIterable: capacity', toAsyncIterable.bind(undefined, of(1))],
+    ['withBreaker: maxFailures', withBreaker.bind(undefined, work)],
+    ['withHedge: afterPercentile', withHedge.bind(undefined, work)],
+    ['withTimeout: timeoutMs', withTimeout.bind(undefined, work)],
+  ])('%s is asked for where plain JavaScript leaves out all options', (key, call) => {
+    expect(() => call()).toThrow(InvalidOptionError);
+    expect(() => call()).toThrow(`${key} must `);
   });
 
   it('exponential refuses a jitter that it does not know', () => {

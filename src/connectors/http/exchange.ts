@@ -1,6 +1,6 @@
 import type { Dispatcher } from 'undici';
-import { LONGEST_TIMER_MS } from '../../clock.ts';
 import { HttpPausedError, HttpStatusError, HttpTimeoutError, type HttpPhase } from '../../errors.ts';
+import { LONGEST_TIMER_MS } from '../../options.ts';
 import { isClosed, isWorthRepeating, mayRepeat, translate } from './failures.ts';
 import { adviceOf, type Advice } from './rateHeaders.ts';
 import { heldBack, type HttpSocket } from './socket.ts';

@@ -1,10 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Observable } from 'rxjs';
-import { LONGEST_TIMER_MS } from '../../clock.ts';
 import { fromPull } from '../../demand/fromPull.ts';
 import { HttpBodyError } from '../../errors.ts';
 import { needed } from '../../needed.ts';
-import { atLeast, timerMs, wholeNumber } from '../../options.ts';
+import { LONGEST_TIMER_MS, atLeast, timerMs, wholeNumber } from '../../options.ts';
 import { retryableByDefault } from '../../retry/RetryPolicy.ts';
 import type { HttpConnections } from './connections.ts';
 import { EventCutter, isRetry, type Retry, type ServerSentEvent } from './EventCutter.ts';

@@ -1,5 +1,5 @@
-import { LONGEST_TIMER_MS } from '../../clock.ts';
 import { HttpPausedError, type HttpRequestFacts } from '../../errors.ts';
+import { LONGEST_TIMER_MS } from '../../options.ts';
 import { toldOf } from '../../work/toldOf.ts';
 import { WaitingLine } from '../WaitingLine.ts';
 import { Pace } from './Pace.ts';
