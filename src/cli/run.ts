@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { extname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Observable } from 'rxjs';
 import { counted } from '../counted.ts';
@@ -54,7 +54,11 @@ async function load(path: string, file: string): Promise<unknown> {
     return module.default ?? module.flow;
   } catch (error) {
     const what = withoutPackage(error)?.message ?? reason(error);
-    throw new UsageError(`${path} cannot be loaded: ${what}`, { cause: error });
+    // What `npm init` writes into package.json makes CommonJS of `.ts` and `.js`.
+    const asModule = /import statement outside a module|Unexpected token 'export'/.test(what)
+      ? `; call it ….m${extname(path).slice(1)}, or say "type": "module" in package.json`
+      : '';
+    throw new UsageError(`${path} cannot be loaded: ${what}${asModule}`, { cause: error });
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { cli, figure, freshBuild, root, run, start, type Program } from './programs.ts';
@@ -121,6 +121,18 @@ test.each([
   const ended = await run(cli, ['run', await module(name, code)]);
   expect(ended.code).toBe(2);
   expect(ended.stderr).toContain(what);
+});
+
+test.each([
+  ['import.ts', "import { of } from 'rxjs'; export default of(1);"],
+  ['export.js', 'export default 1;'],
+])('%s in a package of CommonJS: what to do about it', async (name, code) => {
+  await mkdir(join(folder, 'commonjs'), { recursive: true });
+  await writeFile(join(folder, 'commonjs', 'package.json'), '{ "type": "commonjs" }');
+  const ended = await run(cli, ['run', await module(join('commonjs', name), code)]);
+  expect(ended.code).toBe(2);
+  const ending = name.endsWith('.ts') ? 'mts' : 'mjs';
+  expect(ended.stderr).toContain(`; call it ….${ending}, or say "type": "module" in package.json\n`);
 });
 
 test('Ctrl-C finishes what is inside: exit code 130, nothing left over', async () => {
