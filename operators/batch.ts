@@ -3,7 +3,7 @@ import { after } from '../src/clock.ts';
 import { Stage } from '../src/demand/Stage.ts';
 import { HandedBackError } from '../src/errors.ts';
 import type { StageIdentity } from '../src/metrics/StageMeter.ts';
-import { atLeast, callable, nonEmpty, wholeNumber } from '../src/options.ts';
+import { atLeast, callable, given, nonEmpty, wholeNumber } from '../src/options.ts';
 import { under } from '../src/tickets/current.ts';
 import { Ticket } from '../src/tickets/Ticket.ts';
 
@@ -39,7 +39,13 @@ export interface BatchOptions<T> {
  * @see `bufferTime` of RxJS, which emits empty groups, and drops the last one at an error.
  */
 export function batch<T>(options: BatchOptions<T>): OperatorFunction<T, T[]> {
-  const { maxItems, maxWaitMs = Infinity, maxWeight = Infinity, weigh = () => 1, name = 'batch' } = options;
+  const {
+    maxItems,
+    maxWaitMs = Infinity,
+    maxWeight = Infinity,
+    weigh = () => 1,
+    name = 'batch',
+  } = given(options);
   wholeNumber('batch: maxItems', maxItems, 1);
   atLeast('batch: maxWaitMs', maxWaitMs, 0, true);
   atLeast('batch: maxWeight', maxWeight, 0, true);

@@ -2,7 +2,7 @@ import { Observable, type OperatorFunction, type Subscriber } from 'rxjs';
 import { Stage } from '../src/demand/Stage.ts';
 import { QueueOverflowError } from '../src/errors.ts';
 import type { StageIdentity } from '../src/metrics/StageMeter.ts';
-import { callable, nonEmpty, oneOf, wholeNumber } from '../src/options.ts';
+import { callable, given, nonEmpty, oneOf, wholeNumber } from '../src/options.ts';
 import { RingQueue } from '../src/queue/RingQueue.ts';
 import { under } from '../src/tickets/current.ts';
 import type { Ticket } from '../src/tickets/Ticket.ts';
@@ -46,7 +46,7 @@ export interface BoundedQueueOptions<T> {
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
  */
 export function boundedQueue<T>(options: BoundedQueueOptions<T>): OperatorFunction<T, T> {
-  const { capacity, overflow = 'fail', onDrop, name = 'boundedQueue' } = options;
+  const { capacity, overflow = 'fail', onDrop, name = 'boundedQueue' } = given(options);
   wholeNumber('boundedQueue: capacity', capacity, 1);
   oneOf('boundedQueue: overflow', overflow, ['fail', 'dropOldest', 'dropNewest']);
   if (onDrop !== undefined) callable('boundedQueue: onDrop', onDrop);

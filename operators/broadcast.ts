@@ -1,7 +1,7 @@
 import { Observable, type OperatorFunction } from 'rxjs';
 import { Branch, FanStage } from '../src/demand/FanStage.ts';
-import { HandedBackError } from '../src/errors.ts';
-import { callable, nonEmpty, wholeNumber } from '../src/options.ts';
+import { HandedBackError, InvalidOptionError } from '../src/errors.ts';
+import { callable, nonEmpty } from '../src/options.ts';
 import type { Ticket } from '../src/tickets/Ticket.ts';
 
 export interface BroadcastOptions {
@@ -33,6 +33,10 @@ export interface BroadcastOptions {
  * - **Errors when** the source errors, or a branch; the other branches finish what they hold first.
  * - **Unsubscribing** leaves all branches, and hands back what one of them has still to take.
  *
+ * The branches are given as a list, and not subscribed to one by one as those of `share` are: so one chain leads from the
+ * end through each of them to the source, which demand, tickets and draining need, and no branch comes too late for the
+ * first items.
+ *
  * A branch that subscribes again, after an error, goes on where it was. In the report an item counts once for
  * `broadcast`, once for each stage of each branch, and as delivered once for each result.
  *
@@ -46,7 +50,10 @@ export function broadcast<T, R extends readonly unknown[]>(
 ): OperatorFunction<T, R[number]> {
   const { name = 'broadcast' } = options;
   const operators = branches as unknown as readonly OperatorFunction<T, R[number]>[];
-  wholeNumber('broadcast: the number of branches', (operators as { length?: unknown } | null)?.length, 1);
+  if (!Array.isArray(branches) || operators.length === 0)
+    throw new InvalidOptionError(
+      'broadcast: branches must be a list of one operator or more: broadcast([a, b])',
+    );
   for (const operator of operators) callable('broadcast: a branch', operator);
   nonEmpty('broadcast: name', name);
   const identity = { operator: 'broadcast', name, slots: 0 };

@@ -1,7 +1,7 @@
 import { Observable, type MonoTypeOperatorFunction, type Subscriber } from 'rxjs';
 import { now } from '../src/clock.ts';
 import { StageMeter, type StageIdentity } from '../src/metrics/StageMeter.ts';
-import { atLeast, callable, nonEmpty, wholeNumber } from '../src/options.ts';
+import { atLeast, callable, given, nonEmpty, wholeNumber } from '../src/options.ts';
 import { RecentKeys } from '../src/queue/RecentKeys.ts';
 import { demandBelow } from '../src/rx/chain.ts';
 import { link } from '../src/rx/link.ts';
@@ -39,7 +39,7 @@ export interface DedupeOptions<T> {
  * @see `distinct` of RxJS, which remembers every key for ever.
  */
 export function dedupe<T>(options: DedupeOptions<T>): MonoTypeOperatorFunction<T> {
-  const { by, withinMs, maxKeys, name = 'dedupe' } = options;
+  const { by, withinMs, maxKeys, name = 'dedupe' } = given(options);
   callable('dedupe: by', by);
   atLeast('dedupe: withinMs', withinMs, 0, true);
   wholeNumber('dedupe: maxKeys', maxKeys, 1);

@@ -1,6 +1,6 @@
 import { Observable, type ObservableInput, type ObservedValueOf, type OperatorFunction } from 'rxjs';
 import { connectionsOf } from '../src/metrics/connections.ts';
-import { callable, nonEmpty, wholeNumber } from '../src/options.ts';
+import { callable, nonEmpty, wholeNumber, given } from '../src/options.ts';
 import { concurrencyOf, type Concurrency } from '../src/work/Concurrency.ts';
 import { PoolStage } from '../src/work/PoolStage.ts';
 import { failurePolicy, type OnFailure } from '../src/work/DeadLetter.ts';
@@ -56,7 +56,14 @@ export function poolMap<T, O extends ObservableInput<unknown>>(
   work: Work<T, O>,
   options: PoolMapOptions<T>,
 ): OperatorFunction<T, ObservedValueOf<O>> {
-  const { concurrency, maxWaiting = 0, ordered = false, by, onFailure = 'fail', name = 'poolMap' } = options;
+  const {
+    concurrency,
+    maxWaiting = 0,
+    ordered = false,
+    by,
+    onFailure = 'fail',
+    name = 'poolMap',
+  } = given(options);
   callable('poolMap: work', work);
   const workers = concurrencyOf('poolMap: concurrency', concurrency);
   wholeNumber('poolMap: maxWaiting', maxWaiting, 0);

@@ -3,7 +3,7 @@ import { after, now } from '../src/clock.ts';
 import { Stage } from '../src/demand/Stage.ts';
 import { HandedBackError } from '../src/errors.ts';
 import type { StageIdentity } from '../src/metrics/StageMeter.ts';
-import { atLeast, callable, nonEmpty, wholeNumber } from '../src/options.ts';
+import { atLeast, callable, given, nonEmpty, wholeNumber } from '../src/options.ts';
 import { RingQueue } from '../src/queue/RingQueue.ts';
 import { TokenBuckets } from '../src/rate/TokenBuckets.ts';
 import { under } from '../src/tickets/current.ts';
@@ -41,11 +41,15 @@ export interface RateLimitOptions<T> {
  * - **Errors when** the source errors, after what it holds is delivered; or `by` throws.
  * - **Unsubscribing** hands back what waits. Each subscription begins with full buckets.
  *
+ * Spacing evenly is the default, where many limiters let `limit` items go at once: nobody knows when the window of a server
+ * begins, and `limit` items at the end of one with `limit` at the start of the next are twice what it allows. Say `burst`
+ * where the server takes more at once.
+ *
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
  * @see `throttleTime` of RxJS, which drops what comes too fast.
  */
 export function rateLimit<T>(options: RateLimitOptions<T>): MonoTypeOperatorFunction<T> {
-  const { limit, perMs } = options;
+  const { limit, perMs } = given(options);
   wholeNumber('rateLimit: limit', limit, 1);
   atLeast('rateLimit: perMs', perMs, 1);
   const { burst = Math.ceil(limit / perMs), by, maxWaiting = 1, name = 'rateLimit' } = options;

@@ -2,7 +2,7 @@ import { Observable, type OperatorFunction, type Subscriber } from 'rxjs';
 import { Branch, FanStage } from '../src/demand/FanStage.ts';
 import { HandedBackError, InvalidOptionError } from '../src/errors.ts';
 import type { StageIdentity } from '../src/metrics/StageMeter.ts';
-import { callable, nonEmpty, wholeNumber } from '../src/options.ts';
+import { callable, given, nonEmpty, wholeNumber } from '../src/options.ts';
 import { under } from '../src/tickets/current.ts';
 import type { Ticket } from '../src/tickets/Ticket.ts';
 import { toldOf } from '../src/work/toldOf.ts';
@@ -39,6 +39,9 @@ export interface RouteOptions<T, R> {
  * - **Errors when** the source errors, or a branch, `by` or `rejected`; the branches finish what they hold first.
  * - **Unsubscribing** leaves all branches, and hands back what waits for them.
  *
+ * One function names the branch, where a predicate for each would do: so an item has one branch or none, in whatever order
+ * they are listed, and TypeScript knows the names.
+ *
  * A branch that subscribes again, after an error, goes on where it was.
  *
  * @param by The name of the branch that an item is for, or undefined: for none.
@@ -50,7 +53,7 @@ export function route<T, R>(
   options: RouteOptions<T, R>,
 ): OperatorFunction<T, R[keyof R]> {
   callable('route: by', by);
-  const operators = operatorsOf(options);
+  const operators = operatorsOf(given(options));
   const { rejected, maxWaiting = operators.size, name = 'route' } = options;
   const reject = typeof rejected === 'object' ? (value: T): void => rejected.next(value) : rejected;
   if (reject !== undefined) callable('route: rejected', reject);
@@ -66,8 +69,8 @@ export function route<T, R>(
 
 /** The branches by name, checked. */
 function operatorsOf<T, R>({ branches }: RouteOptions<T, R>): Map<unknown, OperatorFunction<T, R[keyof R]>> {
-  const given = (branches ?? {}) as Record<PropertyKey, OperatorFunction<T, R[keyof R]>>;
-  const entries = Reflect.ownKeys(given).map((name) => [name, given[name]] as const);
+  const all = (branches ?? {}) as Record<PropertyKey, OperatorFunction<T, R[keyof R]>>;
+  const entries = Reflect.ownKeys(all).map((name) => [name, all[name]] as const);
   if (entries.length === 0) throw new InvalidOptionError('route: branches must have one operator or more');
   for (const [name, operator] of entries) callable(`route: branches.${String(name)}`, operator);
   return new Map(entries as [PropertyKey, OperatorFunction<T, R[keyof R]>][]);

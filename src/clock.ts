@@ -1,7 +1,6 @@
 import { asyncScheduler, Subscription } from 'rxjs';
+import { LONGEST_TIMER_MS } from './options.ts';
 
-/** The longest delay a host timer takes; above it, it fires at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** Where `asyncScheduler.now()` differs from the wall clock by more than this, RxJS's clock has been replaced. */
 const REPLACED_CLOCK_MS = 60_000;
 
@@ -12,6 +11,12 @@ const REPLACED_CLOCK_MS = 60_000;
 export function now(): number {
   const scheduled = asyncScheduler.now();
   return Math.abs(Date.now() - scheduled) > REPLACED_CLOCK_MS ? scheduled : performance.now();
+}
+
+/** Gives what `now` gives, by one reading instead of three: for one subscription, which has one clock. */
+export function subscriptionClock(): () => number {
+  const replaced = Math.abs(Date.now() - asyncScheduler.now()) > REPLACED_CLOCK_MS;
+  return replaced ? () => asyncScheduler.now() : () => performance.now();
 }
 
 /** Calls `run` after `delayMs`, never early: delays above 2^31 − 1 ms are chained. Unsubscribing cancels it. */

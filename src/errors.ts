@@ -162,6 +162,19 @@ export class LawBrokenError extends SluiceError {
 
 // Connectors: HTTP, PostgreSQL.
 
+/** A package that is needed for one thing only is not installed. */
+export class PackageMissingError extends SluiceError {
+  override readonly name = 'PackageMissingError';
+  readonly code = 'PACKAGE_MISSING';
+  readonly retryable = false;
+  /** The package, as npm knows it. */
+  readonly packageName: string;
+  constructor(user: string, packageName: string, cause: unknown) {
+    super(`${user}: the package ${packageName} is not installed: npm install ${packageName}`, { cause });
+    this.packageName = packageName;
+  }
+}
+
 /** Where an HTTP attempt was: waiting for a connection, making it (name, TCP, TLS), waiting for the headers, reading the body. */
 export type HttpPhase = 'acquire' | 'dns' | 'connect' | 'tls' | 'headers' | 'body';
 

@@ -1,3 +1,4 @@
+import { ignoreElements, lastValueFrom, timer } from 'rxjs';
 import { PostgresConnections } from '../connectors/postgres.ts';
 import type { CollectSettings } from './arguments.ts';
 import { BadRecords } from './badRecords.ts';
@@ -5,8 +6,8 @@ import { BadRecordError, reason, UsageError } from './failures.ts';
 import { openInput, type Input } from './input.ts';
 import type { Interrupts } from './interrupts.ts';
 import { pipeline, readable, type ReadRow } from './pipeline.ts';
-import { startProgress, summary } from './progress.ts';
-import { parseRecord } from './record.ts';
+import { collectSummary, startProgress } from './progress.ts';
+import { parseRecord, type JsonRecord } from './record.ts';
 import { supervise } from './supervise.ts';
 import { Target } from './target.ts';
 import { verdict } from './verdict.ts';
@@ -22,7 +23,7 @@ export async function collect(settings: CollectSettings, interrupts: Interrupts)
   await using database = connect(settings.database);
   const stopAtBad = new AbortController();
   const prepare = async () => {
-    const target = await Target.open(database, settings);
+    const target = await Target.open(database, settings, () => soonRecord(input));
     const read: ReadRow = (line) => {
       const record = parseRecord(line);
       target.check(record);
@@ -44,7 +45,7 @@ export async function collect(settings: CollectSettings, interrupts: Interrupts)
     verbose: settings.verbose,
     readable,
   });
-  process.stdout.write(summary(report, report.explain()));
+  process.stdout.write(collectSummary(report));
   return verdict(report, failure, { bad, input, settings, interrupted: interrupts.drain.aborted });
 }
 
@@ -56,6 +57,19 @@ function connect(connectionString: string): PostgresConnections {
     throw new UsageError(
       `--database: ${reason(error).replace(/^PostgresConnections: connectionString /, 'it ')}`,
     );
+  }
+}
+
+/** The first record, if there is one within a second: an input may be silent for as long as it likes. */
+async function soonRecord(input: Input): Promise<JsonRecord | undefined> {
+  try {
+    const line = await Promise.race([
+      input.peek(),
+      lastValueFrom(timer(1_000).pipe(ignoreElements()), { defaultValue: undefined }),
+    ]);
+    return line && parseRecord(line);
+  } catch {
+    return undefined; // what is wrong with it is another matter
   }
 }
 

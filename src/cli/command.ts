@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { collectSettings, runSettings, usage } from './arguments.ts';
-import { codeOf, Interrupted, reason, UsageError } from './failures.ts';
+import { Interrupted, reason, UsageError, withoutPackage } from './failures.ts';
 import { Interrupts } from './interrupts.ts';
 
 /** Runs the command, and gives its exit code. */
@@ -20,13 +20,14 @@ export async function command(args: readonly string[]): Promise<number> {
   try {
     if (args[0] === 'run') {
       const settings = runSettings(args.slice(1));
-      const { run } = await import('./run.ts').catch(withoutDriver);
+      const { run } = await import('./run.ts');
       return await run(settings, interrupts);
     }
     const settings = collectSettings(argumentsOfCollect(args), process.env);
-    const { collect } = await import('./collect.ts').catch(withoutDriver);
+    const { collect } = await import('./collect.ts');
     return await collect(settings, interrupts);
-  } catch (error) {
+  } catch (thrown) {
+    const error = withoutPackage(thrown) ?? thrown; // drivers are optional for who uses the library
     if (error instanceof Interrupted) {
       say(args[0] === 'run' ? 'stopped before it began' : 'stopped before anything was written');
       return 130;
@@ -55,12 +56,4 @@ function argumentsOfCollect(args: readonly string[]): readonly string[] {
     );
   if (first.startsWith('-')) return args;
   throw new UsageError(`there is no command '${first}', only collect and run`);
-}
-
-/** The drivers are optional for who uses the library, and so may not be installed. */
-function withoutDriver(error: unknown): never {
-  const missing = codeOf(error) === 'ERR_MODULE_NOT_FOUND';
-  const name = missing ? /'(pg|undici|rxjs|csv-parse)'/.exec(reason(error))?.[1] : undefined;
-  if (name !== undefined) throw new UsageError(`the package ${name} is not installed: npm install ${name}`);
-  throw error;
 }

@@ -1,3 +1,5 @@
+import { PackageMissingError } from '../errors.ts';
+
 /** The user asked for what cannot be, or gave an input that cannot be read: exit code 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
@@ -36,6 +38,20 @@ export function reason(error: unknown): string {
   if (error instanceof UsageError || error instanceof RunError) return error.message; // our own words
   const text = error.message === '' ? (codeOf(error) ?? error.name) : error.message;
   return withoutPassword(text.split('\n', 1)[0] ?? '');
+}
+
+/** Packages that are optional, and those that are peers. */
+const peers =
+  /'(pg|pg-copy-streams|undici|eventsource-parser|csv-parse|piscina|rxjs|fast-check|@sinonjs\/fake-timers)'/;
+
+/** What is said where a package is not installed that may be left out; undefined: that is not what went wrong. */
+export function withoutPackage(error: unknown): UsageError | undefined {
+  const name =
+    error instanceof PackageMissingError
+      ? error.packageName
+      : codeOf(error) === 'ERR_MODULE_NOT_FOUND' && peers.exec(reason(error))?.[1];
+  if (!name) return undefined;
+  return new UsageError(`the package ${name} is not installed: npm install ${name}`, { cause: error });
 }
 
 /** Takes the user and password out of the addresses in a text. */

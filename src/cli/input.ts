@@ -2,7 +2,7 @@ import { glob, stat } from 'node:fs/promises';
 import type { HttpConnections } from '../connectors/http.ts';
 import { FileBrokenError, FileRecordError } from '../errors.ts';
 import type { FieldType } from './arguments.ts';
-import { codeOf, RunError, UsageError, reason, withoutPassword } from './failures.ts';
+import { codeOf, reason, RunError, UsageError, withoutPackage, withoutPassword } from './failures.ts';
 import { Lines, type Line, type LineSource } from './lines.ts';
 
 /** Where the records come from: read once, one by one, no faster than they are taken. */
@@ -83,6 +83,8 @@ export class Input implements AsyncIterableIterator<Line> {
   }
 
   #explained(error: unknown): Error {
+    const missing = withoutPackage(error);
+    if (missing) return missing;
     const named = error instanceof FileBrokenError || error instanceof FileRecordError;
     const { retryable } = (error ?? {}) as { retryable?: unknown };
     const what = named ? error.message : `${this.#sources[0]?.name ?? ''}: ${reason(error)}`;

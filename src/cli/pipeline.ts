@@ -3,6 +3,7 @@ import { filterOr } from '../../operators/filterOr.ts';
 import { poolMap } from '../../operators/poolMap.ts';
 import { storeTo } from '../../operators/storeTo.ts';
 import { classifyPostgresError } from '../connectors/postgres.ts';
+import { counted } from '../counted.ts';
 import { fromPull } from '../demand/fromPull.ts';
 import type { ItemEvent } from '../flow/Run.ts';
 import { exponential } from '../retry/RetryPolicy.ts';
@@ -84,7 +85,9 @@ function sinkOf({ sink }: Target, progress: Progress): Sink<Row> {
         );
       } catch (error) {
         if (sink.classify(error) === 'retry' && !context.signal.aborted) {
-          progress.note(`storing ${rows.length} records, attempt ${context.attempt}: ${reason(error)}`);
+          progress.note(
+            `storing ${counted(rows.length, 'record')}, attempt ${context.attempt}: ${reason(error)}`,
+          );
         }
         throw error;
       }

@@ -1,4 +1,4 @@
-import type { FlowStats } from '../flow/report.ts';
+import type { FlowReport, FlowStats } from '../flow/report.ts';
 
 /** What the user sees while it runs, on standard error: standard output is for the result. */
 export interface Progress {
@@ -52,27 +52,59 @@ function inLines(): Progress {
 
 const count = (value: number): string => value.toLocaleString('en-US', { maximumFractionDigits: 0 });
 
-function figures({ itemsIn, stored, rejected, dead, retried, itemsPerSecond }: FlowStats): string {
-  const parts = [`read ${count(itemsIn)}`, `stored ${count(stored)}`, `rejected ${count(rejected)}`];
+function figures(stats: FlowStats): string {
+  const { itemsIn, delivered, stored, rejected, dead, retried, setAside, itemsPerSecond } = stats;
+  const done = storesIn(stats) ? `stored ${count(stored)}` : `delivered ${count(delivered)}`;
+  const parts = [`read ${count(itemsIn)}`, done, `rejected ${count(rejected)}`];
   if (dead > 0) parts.push(`bad ${count(dead)}`);
+  if (setAside > 0) parts.push(`set aside ${count(setAside)}`);
   if (retried > 0) parts.push(`retried ${count(retried)}`);
   return `${parts.join(' · ')} · ${count(itemsPerSecond)}/s`;
 }
 
-/** The figures of a run that has ended; `delivered`: what came out at its end, where that is of interest. */
-export function summary(stats: FlowStats, explanation: string, delivered?: number): string {
-  const seconds = stats.elapsedMs / 1_000;
-  const rows: [string, string][] = [
-    ['processed', count(stats.itemsIn)],
-    ...(delivered === undefined ? [] : [['delivered', count(delivered)] as [string, string]]),
-    ['stored', count(stats.stored)],
-    ['rejected', count(stats.rejected)],
-    ['bad', count(stats.dead)],
-    ['retried', count(stats.retried)],
-    ...(stats.leftOver > 0 ? [['left over', count(stats.leftOver)] as [string, string]] : []),
-    ['elapsed', `${seconds.toFixed(seconds < 10 ? 2 : 0)} s`],
-    ['items/s', count(stats.itemsPerSecond)],
+/** Whether `storeTo` is part of the flow: only it knows what was stored. A sink of the user's own may be any stage. */
+function storesIn({ stages }: FlowStats): boolean {
+  return stages.some(({ operator }) => operator === 'storeTo');
+}
+
+/** A row of a summary; undefined: there is nothing to say. */
+type Figure = readonly [name: string, value: string] | undefined;
+
+const figure = (name: string, value: number): Figure => [name, count(value)];
+const figureIfAny = (name: string, value: number): Figure => (value > 0 ? figure(name, value) : undefined);
+
+/** The figures of `sluice collect`, at its end. */
+export function collectSummary(report: FlowReport): string {
+  return summary(report, [
+    figure('stored', report.stored),
+    figure('rejected', report.rejected),
+    figure('bad', report.dead),
+    figure('retried', report.retried),
+  ]);
+}
+
+/** The figures of `sluice run`, at its end: those of the report. */
+export function runSummary(report: FlowReport): string {
+  return summary(report, [
+    figure('delivered', report.delivered),
+    storesIn(report) ? figure('stored', report.stored) : undefined,
+    figure('rejected', report.rejected),
+    figureIfAny('dropped', report.dropped),
+    figureIfAny('set aside', report.setAside),
+    figure('dead', report.dead),
+    figure('retried', report.retried),
+  ]);
+}
+
+function summary(report: FlowReport, figures: readonly Figure[]): string {
+  const seconds = report.elapsedMs / 1_000;
+  const rows = [
+    figure('processed', report.itemsIn),
+    ...figures,
+    figureIfAny('left over', report.leftOver),
+    ['elapsed', `${seconds.toFixed(seconds < 10 ? 2 : 0)} s`] as const,
+    figure('items/s', report.itemsPerSecond),
   ];
-  const lines = rows.map(([name, value]) => `${name.padEnd(10)} ${value.padStart(12)}`);
-  return `${[...lines, explanation].join('\n')}\n`;
+  const lines = rows.flatMap((row) => (row ? [`${row[0].padEnd(10)} ${row[1].padStart(12)}`] : []));
+  return `${[...lines, report.explain()].join('\n')}\n`;
 }

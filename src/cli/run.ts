@@ -1,12 +1,13 @@
 import { stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { extname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Observable } from 'rxjs';
+import { counted } from '../counted.ts';
 import type { FlowReport } from '../flow/report.ts';
 import type { RunSettings } from './arguments.ts';
-import { codeOf, reason, UsageError } from './failures.ts';
+import { codeOf, reason, UsageError, withoutPackage } from './failures.ts';
 import type { Interrupts } from './interrupts.ts';
-import { startProgress, summary } from './progress.ts';
+import { runSummary, startProgress } from './progress.ts';
 import { supervise } from './supervise.ts';
 
 /** What a module that is run may ask for. */
@@ -29,7 +30,7 @@ export async function run(settings: RunSettings, interrupts: Interrupts): Promis
     drainTimeoutMs: settings.drainTimeoutMs,
     verbose: settings.verbose,
   });
-  process.stdout.write(summary(report, report.explain(), report.delivered));
+  process.stdout.write(runSummary(report));
   return verdict(report, failure, interrupts.drain.aborted);
 }
 
@@ -52,7 +53,12 @@ async function load(path: string, file: string): Promise<unknown> {
     const module = (await import(pathToFileURL(file).href)) as { default?: unknown; flow?: unknown };
     return module.default ?? module.flow;
   } catch (error) {
-    throw new UsageError(`${path} cannot be loaded: ${reason(error)}`, { cause: error });
+    const what = withoutPackage(error)?.message ?? reason(error);
+    // What `npm init` writes into package.json makes CommonJS of `.ts` and `.js`.
+    const asModule = /import statement outside a module|Unexpected token 'export'/.test(what)
+      ? `; call it ….m${extname(path).slice(1)}, or say "type": "module" in package.json`
+      : '';
+    throw new UsageError(`${path} cannot be loaded: ${what}${asModule}`, { cause: error });
   }
 }
 
@@ -82,7 +88,7 @@ function verdict(
   }
   if (report.leftOver > 0) {
     const stages = [...new Set(report.left.map(({ stage }) => stage))].join(', ');
-    say(`left over: ${report.leftOver} items that were read have no outcome, in ${stages}`);
+    say(`left over: ${counted(report.leftOver, 'item')} without an outcome, in ${stages}`);
   }
   if (interrupted) return 130;
   return failure || report.end === 'aborted' ? 1 : 0;

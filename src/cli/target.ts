@@ -1,5 +1,6 @@
 import {
   columnOf,
+  noTable,
   readCatalogue,
   requireKey,
   type Catalogue,
@@ -11,6 +12,7 @@ import { classifyPostgresError, postgresTable } from '../connectors/postgres.ts'
 import { InvalidOptionError, PostgresRowError } from '../errors.ts';
 import type { CollectSettings } from './arguments.ts';
 import { BadRecordError, codeOf, reason, RunError, UsageError } from './failures.ts';
+import { newTable } from './newTable.ts';
 import type { JsonRecord } from './record.ts';
 
 /** Refused rows for which the database is asked which field it was; the rest say what the database said. */
@@ -36,9 +38,14 @@ export class Target {
   /**
    * Checks the connection, the table, its columns and the key.
    *
+   * @param peek Gives a record for which a table that is not there could be made.
    * @throws `UsageError` for what is not there, `RunError` where the database cannot be reached.
    */
-  static async open(database: PostgresConnections, settings: CollectSettings): Promise<Target> {
+  static async open(
+    database: PostgresConnections,
+    settings: CollectSettings,
+    peek: () => Promise<JsonRecord | undefined>,
+  ): Promise<Target> {
     const { table, key, columns = [] } = settings;
     const run = (text: string, values: unknown[]) => database.query(text, values);
     try {
@@ -57,6 +64,13 @@ export class Target {
       );
       return target;
     } catch (error) {
+      if (error instanceof InvalidOptionError && error.message.includes(noTable)) {
+        const name = new URL(settings.database).pathname.slice(1);
+        const statement = newTable(settings, await peek());
+        throw new UsageError(
+          `--table: ${noTable} ${table} in ${name}; create it first, say with ${statement}`,
+        );
+      }
       throw usageOr(error, settings);
     }
   }

@@ -1,3 +1,4 @@
+import { counted } from '../counted.ts';
 import type { FlowReport } from '../flow/report.ts';
 import type { CollectSettings } from './arguments.ts';
 import type { BadRecords } from './badRecords.ts';
@@ -23,16 +24,15 @@ export function verdict(
   if (failure) say(reason(failure.error));
   if (stoppedAt) {
     say(stoppedAt.what);
-    say(
-      bad.count === 1
-        ? 'stopped at this record'
-        : `stopped at this record; ${bad.count - 1} more of those read were bad`,
-    );
+    const more = bad.count - 1;
+    const others = more === 0 ? '' : `; of those read ${more} more ${more === 1 ? 'was' : 'were'} bad`;
+    say(`stopped at this record${others}`);
   }
   if (report.leftOver > 0)
-    say(`left over: ${report.leftOver} records that were read are not stored${linesOf(report)}`);
+    say(`left over: ${counted(report.leftOver, 'record')} read and not stored${linesOf(report)}`);
   if (interrupted || stoppedAt || failure) {
-    say(`${input.lastFile} was read up to line ${input.lastLine}; ${report.stored} records are stored`);
+    const stored = counted(report.stored, 'record');
+    say(`${input.lastFile} was read up to line ${input.lastLine}; ${stored} stored`);
     say(`with --key ${settings.key.join(',')} it is safe to run the same again`);
   }
   if (interrupted) return 130;

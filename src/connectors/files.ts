@@ -7,7 +7,13 @@ export type {
   ToDeadLettersOptions,
 } from './LetterRecord.ts';
 export type { Progress } from '../checkpoint/Progress.ts';
-export { CheckpointError, FileBrokenError, FileRecordError, FileValueError } from '../errors.ts';
+export {
+  CheckpointError,
+  FileBrokenError,
+  FileRecordError,
+  FileValueError,
+  PackageMissingError,
+} from '../errors.ts';
 export type { Compression, FileInput } from './files/Bytes.ts';
 export { fromCsv, type CsvType, type FromCsvOptions } from './files/csv.ts';
 export type { CsvField } from './files/CsvReader.ts';

@@ -6,6 +6,7 @@ export {
   HttpPausedError,
   HttpStatusError,
   HttpTimeoutError,
+  PackageMissingError,
   PageError,
   type HttpPhase,
   type HttpRequestFacts,

@@ -1,6 +1,6 @@
 import { Observable } from 'rxjs';
 import { HandedBackError, InvalidOptionError, SourceUsedError } from '../errors.ts';
-import { wholeNumber } from '../options.ts';
+import { given, wholeNumber } from '../options.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
 import { UNLIMITED } from './Demand.ts';
 import { PullSource } from './PullSource.ts';
@@ -44,7 +44,8 @@ interface Taken<T> {
  *
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
  */
-export function intake<T>({ capacity }: IntakeOptions): Intake<T> {
+export function intake<T>(options: IntakeOptions): Intake<T> {
+  const { capacity } = given(options);
   wholeNumber('intake: capacity', capacity, 1);
   const inside = new RingQueue<T>();
   const offers = new RingQueue<Offer<T>>();

@@ -1,7 +1,7 @@
 import type { Observable } from 'rxjs';
 import { HandedBackError, TicketLostError, reasonOf } from '../errors.ts';
 import type { Run } from '../flow/Run.ts';
-import { wholeNumber } from '../options.ts';
+import { given, wholeNumber } from '../options.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
 import { current, under } from '../tickets/current.ts';
@@ -20,10 +20,8 @@ export interface ToAsyncIterableOptions {
  *
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
  */
-export function toAsyncIterable<T>(
-  flow: Observable<T>,
-  { capacity }: ToAsyncIterableOptions,
-): AsyncIterable<T> {
+export function toAsyncIterable<T>(flow: Observable<T>, options: ToAsyncIterableOptions): AsyncIterable<T> {
+  const { capacity } = given(options);
   wholeNumber('toAsyncIterable: capacity', capacity, 1);
   return { [Symbol.asyncIterator]: () => new Loop(flow, capacity) };
 }

@@ -60,6 +60,8 @@ export class Run implements DemandOwner, Receiver<unknown> {
   itemsIn = 0;
   /** Items that came out at the end. */
   delivered = 0;
+  /** Records that a source could not read, and that its `onBadRecord` set aside. */
+  setAside = 0;
   readonly strict: boolean;
   readonly abortsOnError: boolean;
   readonly warnings: string[] = [];

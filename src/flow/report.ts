@@ -1,3 +1,4 @@
+import { counted } from '../counted.ts';
 import type { ConnectionUse } from '../metrics/connections.ts';
 import type { StageMeter } from '../metrics/StageMeter.ts';
 import type { LeftItem, Run } from './Run.ts';
@@ -65,6 +66,11 @@ export interface FlowStats {
   readonly dropped: number;
   readonly dead: number;
   readonly retried: number;
+  /**
+   * Records that a source of the flow could not read, and `onBadRecord` set aside: no items, so in no other figure. Those
+   * of a source inside the work of a pool are not counted.
+   */
+  readonly setAside: number;
   /** Items inside; after the end: handed back. */
   readonly leftOver: number;
   readonly elapsedMs: number;
@@ -80,13 +86,13 @@ export interface FlowStats {
 export interface FlowReport extends FlowStats {
   /**
    * How it ended: all input done; stopped by `drain`, with all that was inside finished; stopped by `abort`; or with an
-   * error. Only `report()` says `'failed'`: awaiting the run rejects then.
+   * error. Only `report()` says `'failed'`: awaiting the run rejects then. While it runs: how it would end now.
    */
   readonly end: 'completed' | 'drained' | 'aborted' | 'failed';
   /** The items that were handed back, with the stage that held each. */
   readonly left: readonly LeftItem[];
   readonly warnings: readonly string[];
-  /** Says which stage limits the run. */
+  /** Says which stage limits the run, and, where that is so, that not all of the input was done. */
   explain(): string;
 }
 
@@ -105,6 +111,7 @@ export function statsOf(run: Run, elapsedMs: number): FlowStats {
     dropped: sum('dropped'),
     dead: sum('dead'),
     retried: sum('retried'),
+    setAside: run.setAside,
     leftOver: sum('held') + run.lost,
     elapsedMs,
     itemsPerSecond: elapsedMs > 0 ? (done * 1_000) / elapsedMs : 0,
@@ -152,8 +159,28 @@ function stageStats(meter: StageMeter, elapsedMs: number): StageStats {
   };
 }
 
-/** Names the stage whose slots were busiest, and the connections that it waits for. */
-export function explain(stats: FlowStats): string {
+/** How far a run has come. `late`: what was left when draining took too long was aborted. */
+export type Stand = FlowReport['end'] | 'running' | 'late';
+
+/** Says how the run ended, if not with all input done, and names the stage whose slots were busiest. */
+export function explain(stats: FlowStats, stand: Stand): string {
+  const ending = endingOf(stand, stats.leftOver);
+  return ending === undefined ? limitOf(stats) : `${ending} ${limitOf(stats)}`;
+}
+
+function endingOf(stand: Stand, leftOver: number): string | undefined {
+  const left = leftOver === 0 ? 'nothing was left over' : `${counted(leftOver, 'item')} had no outcome`;
+  return {
+    completed: undefined,
+    running: 'Still running.',
+    drained: `Drained, perhaps before all input was read: ${left}.`,
+    aborted: `Aborted: ${left}.`,
+    late: `Drained, and aborted when that took longer than drainTimeoutMs: ${left}.`,
+    failed: `Failed: ${left}.`,
+  }[stand];
+}
+
+function limitOf(stats: FlowStats): string {
   if (stats.itemsIn === 0) return 'No items came in.';
   const rate = stats.itemsPerSecond.toFixed(stats.itemsPerSecond < 10 ? 1 : 0);
   const working = stats.stages.filter((stage) => stage.slots > 0 && stage.in > 0);

@@ -12,10 +12,10 @@ import {
 } from 'rxjs';
 import { after, now } from '../clock.ts';
 import { InvalidOptionError } from '../errors.ts';
-import { atLeast, callable, oneOf } from '../options.ts';
+import { atLeast, callable, oneOf, timerMs } from '../options.ts';
 import type { Sink, SinkEnding } from '../work/Sink.ts';
 import { debugTracer } from './debug.ts';
-import { explain, statsOf, type FlowReport, type FlowStats } from './report.ts';
+import { explain, statsOf, type FlowReport, type FlowStats, type Stand } from './report.ts';
 import { Run, whenClosed, type Failure, type ItemEvent } from './Run.ts';
 
 export interface RunFlowOptions {
@@ -71,6 +71,8 @@ export class FlowRun implements PromiseLike<FlowReport> {
   /** Of the flow, or of a sink that could not be closed. */
   #failure: Failure | undefined;
   #stopped: 'drained' | 'aborted' | undefined;
+  /** Aborted since draining took too long. */
+  #late = false;
   #deadline: Subscription | undefined;
 
   constructor(flow: Observable<unknown>, options: RunFlowOptions) {
@@ -87,7 +89,7 @@ export class FlowRun implements PromiseLike<FlowReport> {
     atLeast('runFlow: drainTimeoutMs', drainTimeoutMs, 0);
     oneOf('runFlow: onError', onError, ['drain', 'abort']);
     callable('runFlow: onWarning', onWarning);
-    atLeast('runFlow: statsEveryMs', statsEveryMs, 1);
+    timerMs('runFlow: statsEveryMs', statsEveryMs, 1);
     if (debug !== undefined) callable('runFlow: debug', debug);
 
     this.#drainTimeoutMs = drainTimeoutMs;
@@ -135,7 +137,10 @@ export class FlowRun implements PromiseLike<FlowReport> {
   drain(): Promise<FlowReport> {
     if (this.#stopped === undefined && this.#elapsedMs === undefined) {
       this.#stopped = 'drained';
-      this.#deadline = after(this.#drainTimeoutMs, () => void this.abort());
+      this.#deadline = after(this.#drainTimeoutMs, () => {
+        this.#late = this.#elapsedMs === undefined && this.#stopped === 'drained';
+        void this.abort();
+      });
       this.#run.demand.drain();
     }
     return this.#promise;
@@ -153,13 +158,20 @@ export class FlowRun implements PromiseLike<FlowReport> {
   /** The figures as they stand now; complete once the run has ended. */
   report(): FlowReport {
     const stats = this.#stats();
+    const stand = this.#stand();
     return {
       ...stats,
       end: this.#ending(),
       left: [...this.#run.left],
       warnings: [...this.#run.warnings],
-      explain: () => explain(stats),
+      explain: () => explain(stats, stand),
     };
+  }
+
+  #stand(): Stand {
+    if (this.#elapsedMs === undefined) return 'running';
+    const end = this.#ending();
+    return end === 'aborted' && this.#late ? 'late' : end;
   }
 
   #stats(): FlowStats {

@@ -7,7 +7,7 @@ import { demandBelow, runBelow } from '../rx/chain.ts';
 import { current, under } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
 import { isPromiseLike } from '../work/isPromiseLike.ts';
-import { waitForClosing, whenClosed, type Run } from './Run.ts';
+import { whenClosed, type Run } from './Run.ts';
 
 /** Something that is closed when it is no longer needed. The first of the three that it has is called. */
 export type Resource = AsyncDisposable | Disposable | { close(): unknown };
@@ -189,7 +189,7 @@ class OpenResources implements ResourceScope {
   readonly use = <R>(resource: R, close: (resource: R) => unknown = closerOf(resource)): R => {
     callable('withResources: use: close', close);
     if (this.#over) {
-      waitForClosing(this.#run, () => close(resource), 'withResources');
+      void whenClosed(this.#run, () => close(resource), 'withResources');
       throw new ScopeEndedError();
     }
     this.#closers.push(() => close(resource));

@@ -1,4 +1,4 @@
-import { atLeast, callable, oneOf, wholeNumber } from '../options.ts';
+import { atLeast, callable, given, oneOf, wholeNumber } from '../options.ts';
 import { InvalidOptionError } from '../errors.ts';
 
 /** When to try again: data, applied by `withRetry`, `retryDelayed` and `storeTo`. */
@@ -79,7 +79,7 @@ export function exponential(options: ExponentialOptions): RetryPolicy {
     jitter = 'full',
     maxRetries,
     random = Math.random,
-  } = options;
+  } = given(options);
   atLeast('exponential: initialMs', initialMs, 0);
   atLeast('exponential: factor', factor, 1);
   atLeast('exponential: maxMs', maxMs, 0);
@@ -109,7 +109,7 @@ export function exponential(options: ExponentialOptions): RetryPolicy {
  * @see M. Brooker, "Fixing retries with token buckets and circuit breakers", 2022.
  */
 export function budgeted(policy: RetryPolicy, options: BudgetOptions): RetryPolicy {
-  const { maxExtraShare, maxSaved = 10 } = options;
+  const { maxExtraShare, maxSaved = 10 } = given(options);
   checkPolicy('budgeted: policy', policy);
   atLeast('budgeted: maxExtraShare', maxExtraShare, 0);
   if (maxExtraShare > 1) {

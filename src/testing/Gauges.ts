@@ -35,9 +35,14 @@ export class Gauges {
     }
   }
 
-  /** Lanes of stages that there never were. */
-  unread(): string[] {
-    return this.#lanes.map(({ name }) => name).filter((name) => !this.#exists(name));
+  /** Why a lane has nothing to show: there never was such a stage or source. */
+  unread(lane: string): string | undefined {
+    const { stage, gauge } = parts(lane);
+    const what = gauge === 'pulled' ? 'source' : 'stage';
+    const known = gauge === 'pulled' ? [...this.pulled.keys()] : this.#meters().map(({ name }) => name);
+    if (stage === undefined ? known.length > 0 : known.includes(stage)) return undefined;
+    const others = known.length > 0 ? `; there are ${known.join(', ')}` : '';
+    return `row ${lane} is unread: there is no ${what}${stage === undefined ? '' : ` called ${stage}`}${others}`;
   }
 
   /** The stages, each with its number of items at work. */
@@ -47,12 +52,6 @@ export class Gauges {
 
   #meters(): StageMeter[] {
     return [...(this.#run?.meters.values() ?? [])];
-  }
-
-  #exists(lane: string): boolean {
-    const { stage, gauge } = parts(lane);
-    if (gauge === 'pulled') return this.pulled.has(stage ?? '');
-    return this.#meters().some(({ name }) => stage === undefined || name === stage);
   }
 
   #read(lane: string): number {

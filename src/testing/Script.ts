@@ -1,3 +1,4 @@
+import { counted } from '../counted.ts';
 import { MarblesError } from '../errors.ts';
 import type { Happened, PlayedRow, Role } from './Played.ts';
 import type { Mark, Picture, StreamRow } from './picture.ts';
@@ -107,6 +108,7 @@ export class Script {
     for (const row of picture.rows) {
       if (row.kind === 'stream') this.#drawn.set(row.name, [...this.rowsOf(row.name), row]);
     }
+    for (const name of Object.keys(errors)) if (!this.#drawn.has(name)) this.#undrawn('errors name', name);
   }
 
   rowsOf(name: string): readonly StreamRow[] {
@@ -117,12 +119,14 @@ export class Script {
   ask(name: string): void {
     this.#asked.add(name);
     if (this.rowsOf(name).length > 0) return;
-    throw this.miss(`the wiring asks for row ${name}, which is not drawn`);
+    throw this.#undrawn(name === 'output' ? 'a picture needs' : 'the wiring asks for', name);
   }
 
-  /** Whether the wiring never asked for a row. */
-  unread(name: string): boolean {
-    return !this.#asked.has(name);
+  /** Why a row has no subscription. */
+  unplayed(name: string): string {
+    if (this.#asked.has(name)) return 'never subscribed to';
+    const asked = [...this.#asked].filter((other) => other !== 'output').join(', ');
+    return `unread: the wiring never asks for it${asked === '' ? '' : `, only for ${asked}`}`;
   }
 
   /** The next row of a name begins. Throws where there is none. */
@@ -132,7 +136,7 @@ export class Script {
     const row = this.rowsOf(name)[before.length];
     if (!row) {
       throw this.miss(
-        `${name} is subscribed to in column ${this.clock.now}, once more than the ${before.length} rows that are drawn`,
+        `${name} is subscribed to in column ${this.clock.now}, and drawn are only ${counted(before.length, 'row')}`,
       );
     }
     const turn = new Turn(this, row, role);
@@ -149,6 +153,12 @@ export class Script {
     else if (typeof given === 'function') error = Reflect.construct(given, [`${name} failed`]);
     this.thrown.add(error);
     return error;
+  }
+
+  #undrawn(who: string, name: string): MarblesError {
+    return this.miss(
+      `${who} row ${name}, which is not drawn; drawn are ${[...this.#drawn.keys()].join(', ')}`,
+    );
   }
 
   miss(problem: string): MarblesError {

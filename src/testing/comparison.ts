@@ -1,22 +1,22 @@
 import type { LaneRow, Mark, StreamRow } from './picture.ts';
 import type { Happened, PlayedLane, PlayedRow } from './Played.ts';
+import type { ExpectedError } from './expectedError.ts';
 import { sameValue, shown, type Values } from './values.ts';
 
 /** One place where what happened is not what is drawn. */
 export interface Difference {
   readonly at: number;
   readonly words: string;
+  /** Where both are errors, and not the same: what the `#` of either row is. */
+  readonly errors?: { readonly expected: string; readonly actual: string };
 }
-
-/** Tells whether an error is the one that a `#` stands for. */
-export type ErrorTest = (error: unknown) => boolean;
 
 /** Where a subscription is not as its row is drawn. */
 export function compareRow(
   row: StreamRow,
   played: PlayedRow,
   values: Values,
-  isError: ErrorTest,
+  error: ExpectedError,
 ): Difference[] {
   const differences = played.role === 'noted' ? [] : compareStart(row, played);
   const same = (mark: Mark, happened: Happened): boolean =>
@@ -24,14 +24,18 @@ export function compareRow(
     (mark.kind !== 'next' ||
       happened.kind !== 'next' ||
       sameValue(values.valueOf(mark.label), happened.value)) &&
-    (happened.kind !== 'error' || isError(happened.error));
+    (happened.kind !== 'error' || error.is(happened.error));
   for (const at of moments(row.marks, played.happened)) {
     const drawn = row.marks.filter((mark) => mark.at === at);
     const seen = played.happened.filter((happened) => happened.at === at);
     if (drawn.length === seen.length && drawn.every((mark, i) => same(mark, seen[i] as Happened))) continue;
-    const expected = drawn.map((mark) => markInWords(mark, values));
+    const expected = drawn.map((mark) => markInWords(mark, values, error));
     const actual = seen.map(happenedInWords);
-    differences.push({ at, words: `expected ${list(expected)}, got ${list(actual)}` });
+    const thrown = seen.find((happened) => happened.kind === 'error');
+    const errors = drawn.some(({ kind }) => kind === 'error') &&
+      thrown && { expected: error.words, actual: shown(thrown.error) };
+    const words = `expected ${list(expected)}, got ${list(actual)}`;
+    differences.push({ at, words, ...(errors && { errors }) });
   }
   return differences;
 }
@@ -79,16 +83,6 @@ export function compareLane(lane: LaneRow, series: PlayedLane): Difference[] {
   return differences;
 }
 
-/** Whether an error is the one that is meant: the same, of the class, or with the code (or name). */
-export function isExpected(expected: unknown, error: unknown): boolean {
-  if (error === expected) return true;
-  if (typeof expected === 'function') return error instanceof expected;
-  const { code, name } = (error ?? {}) as { readonly code?: unknown; readonly name?: unknown };
-  if (typeof expected === 'string') return code === expected || name === expected;
-  if (!(expected instanceof Error)) return false;
-  return (expected as { code?: unknown }).code === code && expected.name === name;
-}
-
 function valueAt(series: PlayedLane, at: number): number | undefined {
   return series.findLast((change) => change.at <= at)?.value;
 }
@@ -101,14 +95,15 @@ function list(words: readonly string[]): string {
   return words.length === 0 ? 'nothing' : words.join(' and ');
 }
 
-function markInWords(mark: Mark, values: Values): string {
-  if (mark.kind !== 'next') return { complete: 'completion', error: 'an error', unsubscribe: '!' }[mark.kind];
+function markInWords(mark: Mark, values: Values, error: ExpectedError): string {
+  if (mark.kind === 'error') return `error ${error.words}`;
+  if (mark.kind !== 'next') return mark.kind === 'complete' ? 'completion' : 'unsubscription';
   const value = values.valueOf(mark.label);
   return value === mark.label ? shown(value) : `${mark.label} = ${shown(value)}`;
 }
 
 function happenedInWords(happened: Happened): string {
   if (happened.kind === 'next') return shown(happened.value);
-  if (happened.kind === 'error') return `the error ${shown(happened.error)}`;
+  if (happened.kind === 'error') return `error ${shown(happened.error)}`;
   return happened.kind === 'complete' ? 'completion' : 'unsubscription';
 }

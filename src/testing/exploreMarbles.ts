@@ -1,5 +1,6 @@
 import { MarblesError } from '../errors.ts';
 import type { FlowReport } from '../flow/report.ts';
+import { needed } from '../needed.ts';
 import { wholeNumber } from '../options.ts';
 import type { Marble } from './Marble.ts';
 import { play, type Play } from './play.ts';
@@ -97,7 +98,8 @@ async function sample(
   seed: number,
   check: ExploreOptions['check'],
 ): Promise<Replay | undefined> {
-  const { array, asyncProperty, check: tryAll, nat } = await import('fast-check');
+  const fastCheck = await needed('exploreMarbles', 'fast-check', import('fast-check'));
+  const { array, asyncProperty, check: tryAll, nat } = fastCheck;
   let found: Replay | undefined;
   const property = asyncProperty(array(nat(11), { maxLength: 200, size: 'max' }), async (order) => {
     const replayed = await replay(marble, order, check);

@@ -4,5 +4,5 @@ export { exploreMarbles, type ExploreOptions, type Exploration } from './explore
 export { readPicture } from './notation.ts';
 export type { LaneRow, Mark, Picture, Row, Skip, StreamRow } from './picture.ts';
 export type { Note, Rows } from './Rows.ts';
-export { MarblesError, PictureError } from '../errors.ts';
+export { MarblesError, PackageMissingError, PictureError } from '../errors.ts';
 export * from './laws/index.ts';

@@ -1,10 +1,11 @@
 import { Observable, type Subscriber } from 'rxjs';
+import { counted } from '../counted.ts';
 import { MarblesError } from '../errors.ts';
 import type { FlowReport } from '../flow/report.ts';
 import { runFlow, type FlowRun } from '../flow/runFlow.ts';
 import { demandBelow } from '../rx/chain.ts';
 import { link } from '../rx/link.ts';
-import { isExpected, type ErrorTest } from './comparison.ts';
+import { namedError, thrownError, type ExpectedError } from './expectedError.ts';
 import { Gauges } from './Gauges.ts';
 import type { MarblesOptions, Wiring } from './Marble.ts';
 import { readPicture } from './notation.ts';
@@ -177,7 +178,9 @@ class Player {
       [undefined, script.missing],
       [
         undefined,
-        this.#gauges.unread().map((name) => `row ${name} is unread: there is no such stage or source`),
+        this.#picture.rows.flatMap(({ kind, name }) =>
+          kind === 'lane' ? (this.#gauges.unread(name) ?? []) : [],
+        ),
       ],
       [undefined, [...this.#gauges.problems]],
       [undefined, clock.uncaught.map((error) => `nobody caught ${shown(error)}`)],
@@ -194,15 +197,15 @@ class Player {
         'rejections',
         rejections.map((reason) => `nobody handled the rejection of a promise: ${shown(reason)}`),
       ],
-      ['warnings', this.#warnings.map((message) => `a warning: ${message}`)],
+      ['warnings', this.#warnings.map((message) => `sluice warned: ${message}`)],
     ];
     const faults = found.flatMap(([kind, words]) => (kind && allow.includes(kind) ? [] : words));
     const failure = verdict(this.#picture, this.#time, {
       rows: script.played,
       gauges: this.#gauges,
       values: script.values,
-      unread: (row) => script.unread(row),
-      errorTest: (row) => this.#errorTest(row, script),
+      unplayed: (row) => script.unplayed(row),
+      expectedError: (row) => this.#expectedError(row, script),
       faults,
       end: this.#end,
     });
@@ -225,16 +228,17 @@ class Player {
       const drawnHere = Math.min(drawn, active);
       drawn -= drawnHere;
       if (active > drawnHere) {
-        pending.push(`work is still pending: ${active - drawnHere} item(s) in ${stage} never settled`);
+        pending.push(
+          `work is still pending: ${counted(active - drawnHere, 'item')} in ${stage} never settled`,
+        );
       }
     }
     return pending;
   }
 
-  #errorTest(row: string, script: Script): ErrorTest {
+  #expectedError(row: string, script: Script): ExpectedError {
     const expected = this.#options.errors?.[row];
-    if (row !== 'output' || expected === undefined) return (error) => script.thrown.has(error);
-    return (error) => isExpected(expected, error);
+    return row === 'output' && expected !== undefined ? namedError(expected) : thrownError(script.thrown);
   }
 }
 

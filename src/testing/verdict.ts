@@ -1,5 +1,6 @@
-import { compareLane, comparePulled, compareRow, type Difference, type ErrorTest } from './comparison.ts';
+import { compareLane, comparePulled, compareRow, type Difference } from './comparison.ts';
 import { drawLane, drawRow } from './drawing.ts';
+import type { ExpectedError } from './expectedError.ts';
 import type { Gauges } from './Gauges.ts';
 import type { LaneRow, Picture, Row, StreamRow } from './picture.ts';
 import type { PlayedRow } from './Played.ts';
@@ -14,10 +15,10 @@ export interface Outcome {
   readonly rows: ReadonlyMap<string, readonly PlayedRow[]>;
   readonly gauges: Gauges;
   readonly values: Values;
-  /** Whether the wiring never asked for a row. */
-  readonly unread: (row: string) => boolean;
+  /** Why a row has no subscription. */
+  readonly unplayed: (row: string) => string;
   /** What the `#` of a row stands for. */
-  readonly errorTest: (row: string) => ErrorTest;
+  readonly expectedError: (row: string) => ExpectedError;
   /** Faults that no row can show. */
   readonly faults: readonly string[];
   readonly end: number;
@@ -43,7 +44,11 @@ export function verdict(picture: Picture, time: Timeline, outcome: Outcome): str
     }
     const carets = marked(differences.map(({ at }) => time.columnAt(at)));
     const wide = Math.max(expected.length, width + actual.length, width + carets.length) + 2;
-    lines.push(`${expected.padEnd(wide)}expected`, `${(' '.repeat(width) + actual).padEnd(wide)}actual`);
+    const errors = differences.find((difference) => difference.errors)?.errors;
+    lines.push(
+      `${expected.padEnd(wide)}expected${errors ? `  # is ${firstLine(errors.expected)}` : ''}`,
+      `${(' '.repeat(width) + actual).padEnd(wide)}actual${errors ? `    # is ${firstLine(errors.actual)}` : ''}`,
+    );
     lines.push(' '.repeat(width) + carets);
     const nthOf = nth > 0 ? ` (row ${nth + 1})` : '';
     for (const { at, words: what } of differences) words.push(`${row.name}${nthOf}, column ${at}: ${what}`);
@@ -51,7 +56,17 @@ export function verdict(picture: Picture, time: Timeline, outcome: Outcome): str
   const told = [...words.slice(0, IN_WORDS), ...outcome.faults];
   if (words.length > IN_WORDS) told.splice(IN_WORDS, 0, `… and ${words.length - IN_WORDS} more places`);
   if (told.length === 0) return undefined;
-  return `the flow did not do what its picture says\n\n${indent(lines)}\n\n${told.map((line) => `- ${line}`).join('\n')}`;
+  const what = words.length > 0 ? 'did not do what its picture says' : onlyFaults(outcome.faults);
+  return `the flow ${what}\n\n${indent(lines)}\n\n${told.map((line) => `- ${line}`).join('\n')}`;
+}
+
+/** Where every row is as drawn, what is wrong stands in the first line. */
+function onlyFaults([first = '', ...more]: readonly string[]): string {
+  return `did what its picture says, but ${first}${more.length > 0 ? ` (and ${more.length} more)` : ''}`;
+}
+
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? '';
 }
 
 interface Judged {
@@ -63,18 +78,18 @@ function stream(row: StreamRow, nth: number, time: Timeline, outcome: Outcome): 
   if (row.name === 'drain' || row.name === 'abort') return { differences: [], actual: '' };
   const played = outcome.rows.get(row.name)?.[nth];
   if (!played) {
-    const words = outcome.unread(row.name) ? 'unread: the wiring never asks for it' : 'never subscribed to';
-    return { differences: [{ at: row.from, words }], actual: '' };
+    return { differences: [{ at: row.from, words: outcome.unplayed(row.name) }], actual: '' };
   }
   const { values, end } = outcome;
   const differences =
     played.role === 'pulled'
       ? comparePulled(row, played)
-      : compareRow(row, played, values, outcome.errorTest(row.name));
+      : compareRow(row, played, values, outcome.expectedError(row.name));
   return { differences, actual: drawRow(played, row.from, values, time, end) };
 }
 
 function lane(row: LaneRow, time: Timeline, { gauges }: Outcome): Judged {
+  if (gauges.unread(row.name) !== undefined) return { differences: [], actual: '' }; // told of as a fault
   const series = gauges.seriesOf(row);
   return {
     differences: compareLane(row, series),

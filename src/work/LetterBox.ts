@@ -1,5 +1,5 @@
 import type { ObservableInput, Subscriber } from 'rxjs';
-import { now } from '../clock.ts';
+import { subscriptionClock } from '../clock.ts';
 import { closeAtEnd } from '../flow/Run.ts';
 import { under } from '../tickets/current.ts';
 import type { DeadLetter, DeadLetterHandler } from './DeadLetter.ts';
@@ -61,8 +61,9 @@ export class LetterBox<T> {
   }
 }
 
-/** The same work, but the item's slot knows when its first attempt began. */
+/** The same work, but the item's slot knows when its first attempt began. For one subscription. */
 export function dated<T, O extends ObservableInput<unknown>>(work: Work<T, O>): Work<T, O> {
+  const now = subscriptionClock();
   return (value, context) => {
     if (context instanceof ItemContext) context.begin(now());
     return work(value, context);

@@ -1,7 +1,7 @@
 import type { ObservableInput } from 'rxjs';
 import { now } from '../clock.ts';
 import { InvalidOptionError } from '../errors.ts';
-import { callable, wholeNumber } from '../options.ts';
+import { callable, given, wholeNumber } from '../options.ts';
 import { AdaptiveLimit } from '../pool/AdaptiveLimit.ts';
 import { Concurrency } from './Concurrency.ts';
 import { ItemContext, type AttemptWatcher } from './ItemContext.ts';
@@ -48,7 +48,7 @@ export interface AdaptiveOptions {
  * @see Adaptive request concurrency of Vector, for rounds and steps: https://vector.dev/docs/architecture/arc
  */
 export function adaptive(options: AdaptiveOptions): Concurrency {
-  const { min, max, isPushback = pushbackByDefault } = options;
+  const { min, max, isPushback = pushbackByDefault } = given(options);
   wholeNumber('adaptive: min', min, 1);
   wholeNumber('adaptive: max', max, 1);
   if (max < min) throw new InvalidOptionError(`adaptive: max must be min or more, got ${max} below ${min}`);

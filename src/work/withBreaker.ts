@@ -1,7 +1,7 @@
 import { Observable, from, type ObservableInput } from 'rxjs';
 import { BreakerOpenError } from '../errors.ts';
 import { connectionsOf, counting } from '../metrics/connections.ts';
-import { atLeast, callable, oneOf, wholeNumber } from '../options.ts';
+import { callable, oneOf, wholeNumber, given, positive } from '../options.ts';
 import { retryableByDefault } from '../retry/RetryPolicy.ts';
 import { Breaker } from './Breaker.ts';
 import { isPromiseLike } from './isPromiseLike.ts';
@@ -52,10 +52,10 @@ export function withBreaker<T, O extends ObservableInput<unknown>>(
   work: Work<T, O>,
   options: BreakerOptions,
 ): Work<T, O> {
-  const { maxFailures, openMs, whenOpen = 'wait', isFailure = retryableByDefault } = options;
+  const { maxFailures, openMs, whenOpen = 'wait', isFailure = retryableByDefault } = given(options);
   callable('withBreaker: work', work);
   wholeNumber('withBreaker: maxFailures', maxFailures, 1);
-  atLeast('withBreaker: openMs', openMs, Number.MIN_VALUE);
+  positive('withBreaker: openMs', openMs);
   oneOf('withBreaker: whenOpen', whenOpen, ['wait', 'fail']);
   callable('withBreaker: isFailure', isFailure);
   const breaker = new Breaker(maxFailures, openMs);

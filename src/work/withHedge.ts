@@ -2,7 +2,7 @@ import type { Subscription } from 'rxjs';
 import { after, now } from '../clock.ts';
 import { InvalidOptionError } from '../errors.ts';
 import { connectionsOf, counting } from '../metrics/connections.ts';
-import { atLeast, callable } from '../options.ts';
+import { atLeast, callable, given, positive } from '../options.ts';
 import { isPromiseLike } from './isPromiseLike.ts';
 import { ItemContext } from './ItemContext.ts';
 import type { Work, WorkContext } from './Work.ts';
@@ -42,9 +42,9 @@ const MAX_SAVED = 10;
  * @see J. Dean, L. A. Barroso, "The Tail at Scale", 2013, for hedged requests.
  */
 export function withHedge<T, R>(work: Work<T, Promise<R>>, options: HedgeOptions): Work<T, Promise<R>> {
-  const { afterPercentile, maxExtraShare } = options;
+  const { afterPercentile, maxExtraShare } = given(options);
   callable('withHedge: work', work);
-  atLeast('withHedge: afterPercentile', afterPercentile, Number.MIN_VALUE);
+  positive('withHedge: afterPercentile', afterPercentile);
   atLeast('withHedge: maxExtraShare', maxExtraShare, 0);
   if (afterPercentile >= 100 || maxExtraShare > 1) {
     throw new InvalidOptionError('withHedge: afterPercentile must be below 100, and maxExtraShare 1 or less');

@@ -35,9 +35,10 @@ export function withRetry<T, O extends ObservableInput<unknown>>(
   callable('withRetry: work', work);
   checkPolicy('withRetry: policy', policy);
 
+  const hasDeadline = policy.maxElapsedMs !== Infinity; // else nobody asks when it began
   const wrapped = (value: T, context?: WorkContext) =>
     ItemContext.with(context, (item, done) => {
-      const startedAt = now();
+      const startedAt = hasDeadline ? now() : 0;
       let attempt = 0;
       const next = (): O => work(value, item.fork(++attempt));
       let first: O;

@@ -2,7 +2,7 @@ import { from, Observable, type ObservableInput } from 'rxjs';
 import { after } from '../clock.ts';
 import { TimeoutError } from '../errors.ts';
 import { connectionsOf, counting } from '../metrics/connections.ts';
-import { atLeast, callable } from '../options.ts';
+import { callable, given, positive } from '../options.ts';
 import { isPromiseLike } from './isPromiseLike.ts';
 import { ItemContext } from './ItemContext.ts';
 import type { Work, WorkContext } from './Work.ts';
@@ -27,9 +27,9 @@ export function withTimeout<T, O extends ObservableInput<unknown>>(
   work: Work<T, O>,
   options: TimeoutOptions,
 ): Work<T, O> {
-  const { timeoutMs } = options;
+  const { timeoutMs } = given(options);
   callable('withTimeout: work', work);
-  atLeast('withTimeout: timeoutMs', timeoutMs, Number.MIN_VALUE);
+  positive('withTimeout: timeoutMs', timeoutMs);
 
   const wrapped = (value: T, context?: WorkContext) =>
     ItemContext.with(context, (outer, done) => {

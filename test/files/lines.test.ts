@@ -4,7 +4,7 @@ import { constants, gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { poolMap, runFlow } from 'sluice';
-import { fromLines, fromNdjson, type BadRecord, type FileInput } from 'sluice/files';
+import { fileCheckpoint, fromLines, fromNdjson, type BadRecord, type FileInput } from 'sluice/files';
 import { all, ending, TestFolder } from './folder.ts';
 
 const folder = new TestFolder();
@@ -184,6 +184,20 @@ describe('fromNdjson', () => {
       [2, 'oops'],
       [4, '{'],
     ]);
+  });
+
+  test.each([
+    ["'drop'", 'drop' as const],
+    ['a function', () => undefined],
+  ])('what %s sets aside is in the report, with a checkpoint or without', async (_, onBadRecord) => {
+    const path = folder.file('aside.ndjson', '1\noops\n3\n{');
+    const source = fromNdjson<number>(path, { onBadRecord });
+    expect(await runFlow(source)).toMatchObject({ itemsIn: 2, delivered: 2, setAside: 2 });
+    const checkpoint = fileCheckpoint(`${folder.path}/aside-${typeof onBadRecord}.checkpoint`);
+    const resumed = fromNdjson<number>(path, { onBadRecord, checkpoint });
+    expect(await runFlow(resumed.pipe(poolMap(async (n) => n, { concurrency: 1 })))).toMatchObject({
+      setAside: 2,
+    });
   });
 
   test('onBadRecord that fails ends the flow', async () => {

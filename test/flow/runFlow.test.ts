@@ -788,4 +788,75 @@ describe('explain', () => {
       /^No stage was busy half of the time, poolMap most, at 10 items\/s: /,
     );
   });
+
+  describe('does not read as if all input were done, where it is not', () => {
+    const slow = poolMap(work<number>, { concurrency: 1, name: 'slow' });
+    const stuck = poolMap((n: number) => (n === 3 ? NEVER : work(n)), { concurrency: 1, name: 'slow' });
+    const limits = 'slow limits the run, at \\d+ items/s: its one slot was busy \\d+ % of the time\\.$';
+
+    it('while it runs', async () => {
+      const run = runFlow(fromPull(new Endless()).pipe(slow));
+      await settle(35);
+      expect(run.report().explain()).toMatch(new RegExp(`^Still running\\. ${limits}`));
+      await run.abort();
+    });
+
+    it('drained', async () => {
+      const run = runFlow(fromPull(new Endless()).pipe(slow));
+      await settle(35);
+      void run.drain();
+      await settle(20);
+      expect((await run).explain()).toMatch(
+        new RegExp(`^Drained, perhaps before all input was read: nothing was left over\\. ${limits}`),
+      );
+    });
+
+    it('drained before anything came in', async () => {
+      const run = runFlow(fromPull(new Endless()).pipe(slow), { drainSignal: AbortSignal.abort() });
+      await settle(0);
+      expect((await run).explain()).toBe(
+        'Drained, perhaps before all input was read: nothing was left over. No items came in.',
+      );
+    });
+
+    it('aborted', async () => {
+      const run = runFlow(fromPull(new Endless()).pipe(slow));
+      await settle(35);
+      void run.abort();
+      await settle(0);
+      expect((await run).explain()).toMatch(new RegExp(`^Aborted: 1 item had no outcome\\. ${limits}`));
+    });
+
+    it('aborted by the deadline of draining', async () => {
+      const run = runFlow(fromPull(new Endless()).pipe(stuck), { drainTimeoutMs: 100 });
+      await settle(35);
+      void run.drain();
+      await settle(200);
+      const report = await run;
+      expect(report.end).toBe('aborted');
+      expect(report.explain()).toMatch(
+        /^Drained, and aborted when that took longer than drainTimeoutMs: 1 item had no outcome\. /,
+      );
+    });
+
+    it('aborted while draining, before the deadline', async () => {
+      const run = runFlow(fromPull(new Endless()).pipe(stuck), { drainTimeoutMs: 100 });
+      await settle(35);
+      void run.drain();
+      void run.abort();
+      await settle(200);
+      expect((await run).explain()).toMatch(/^Aborted: 1 item had no outcome\. /);
+    });
+
+    it('failed', async () => {
+      const failing = poolMap((n: number) => (n === 3 ? throwError(() => new Error('no')) : work(n)), {
+        concurrency: 2,
+        name: 'slow',
+      });
+      const run = runFlow(fromPull(new Endless()).pipe(failing));
+      run.catch(() => undefined);
+      await settle(100);
+      expect(run.report().explain()).toMatch(/^Failed: \d items? had no outcome\. /);
+    });
+  });
 });

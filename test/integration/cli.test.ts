@@ -3,15 +3,15 @@ import { once } from 'node:events';
 import { createWriteStream, existsSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { PostgresConnections } from 'sluice/postgres';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../examples/support/embeddedPostgres.ts';
-import { cli, figure, freshBuild, run, start, type Ended, type StartOptions } from './programs.ts';
+import { cli, figure, freshBuild, root, run, start, type Ended, type StartOptions } from './programs.ts';
 
 let server: EmbeddedPostgres;
 let db: PostgresConnections;
@@ -238,7 +238,7 @@ describe('input', () => {
         const ended = await collect(['--input', `${origin}/orders.ndjson`]);
         expect(ended.code).toBe(1);
         expect(ended.stderr).toContain('the body ended early');
-        expect(ended.stderr).toContain('100 records are stored');
+        expect(ended.stderr).toContain('100 records stored');
       },
     );
     expect(await count()).toBe(100);
@@ -427,6 +427,23 @@ describe('--where', () => {
   });
 });
 
+/** The command in a folder where all but one of the packages are installed. */
+async function without(name: string): Promise<string> {
+  const home = await mkdtemp(join(folder, 'without-'));
+  await cp(join(root, 'dist'), join(home, 'dist'), { recursive: true });
+  await cp(join(root, 'package.json'), join(home, 'package.json'));
+  const { peerDependencies, dependencies } = JSON.parse(
+    await readFile(join(home, 'package.json'), 'utf8'),
+  ) as { peerDependencies: object; dependencies: object };
+  for (const installed of Object.keys({ ...peerDependencies, ...dependencies })) {
+    if (installed === name) continue;
+    const link = join(home, 'node_modules', installed);
+    await mkdir(dirname(link), { recursive: true });
+    await symlink(join(root, 'node_modules', installed), link);
+  }
+  return join(home, 'dist', 'cli.js');
+}
+
 describe('what is wrong is found before anything is written', () => {
   test.each([
     ['no arguments', [], 'say what to do'],
@@ -471,7 +488,12 @@ describe('what is wrong is found before anything is written', () => {
     ['no such file', ['--input', 'nowhere.ndjson'], '--input nowhere.ndjson: there is no such file'],
     ['workers', ['--input', '-', '--workers', '0'], '--workers must be a whole number from 1 to 1000'],
     ['batch', ['--input', '-', '--batch', 'many'], '--batch must be a whole number'],
-    ['a table', ['--input', '-', '--table', 'ordres'], 'there is no table ordres'],
+    [
+      'a table',
+      ['--input', '-', '--table', 'ordres'],
+      '--table: there is no table ordres in postgres; create it first, say with CREATE TABLE "ordres" ' +
+        '("id" bigint, "timestamp" timestamptz, "value" numeric, "source" text, PRIMARY KEY ("id"))',
+    ],
     ['the key', ['--input', '-', '--key', 'oid'], "--key: field 'oid' has no column in orders"],
     ['a key without index', ['--input', '-', '--key', 'value'], 'orders has no unique index on ("value")'],
     [
@@ -553,6 +575,21 @@ describe('what is wrong is found before anything is written', () => {
     );
   });
 
+  test.each([
+    ['csv-parse', '.csv', { id: 1 }],
+    ['pg', '.ndjson', { id: 1 }],
+    ['undici', '', undefined],
+  ])('a package that is not installed: %s', async (name, ending, record) => {
+    const alone = await without(name);
+    const input = record ? await file([record], `orders${ending}`) : 'http://127.0.0.1:1/orders';
+    const ended = await run(alone, ['collect', ...target(), '--input', input], { env: withoutDefaults });
+    expect(ended).toMatchObject({ code: 2, stdout: '' });
+    expect(ended.stderr).toBe(
+      `sluice: the package ${name} is not installed: npm install ${name}\n` +
+        'sluice: nothing was written; sluice --help says what there is\n',
+    );
+  });
+
   test('an old Node is told what is needed', async () => {
     const disguise = 'Object.defineProperty(process.versions, "node", { value: "20.11.0" })';
     const ended = await run(cli, ['--help'], {
@@ -582,7 +619,7 @@ describe('a bad record later on', () => {
     expect(figure(ended, 'stored')).toBe(await count());
     expect(await count()).toBeGreaterThanOrEqual(700);
     expect(await count()).toBeLessThan(1_000);
-    expect(ended.stderr).toContain(`${await count()} records are stored`);
+    expect(ended.stderr).toContain(`${await count()} records stored`);
     expect(ended.stderr).toContain('safe to run the same again');
     // Mended, the same command does the rest.
     await file(orders(1_000));
@@ -680,7 +717,7 @@ describe('stopping', () => {
       expect(stored).toBeLessThan(1_000);
       expect(figure(end, 'processed')).toBe(stored);
       expect(figure(end, 'stored')).toBe(stored);
-      expect(end.stderr).toContain(`was read up to line ${stored}; ${stored} records are stored`);
+      expect(end.stderr).toContain(`was read up to line ${stored}; ${stored} records stored`);
       expect(end.stderr).not.toContain('left over');
     },
   );
@@ -697,9 +734,7 @@ describe('stopping', () => {
     const end = await ended;
     expect(performance.now() - killedAt).toBeLessThan(1_500);
     expect(end.code).toBe(130);
-    expect(end.stderr).toMatch(
-      /left over: \d+ records that were read are not stored, between lines \d+ and \d+/,
-    );
+    expect(end.stderr).toMatch(/left over: \d+ records? read and not stored, between lines \d+ and \d+/);
     expect(figure(end, 'stored') + figure(end, 'left over')).toBe(figure(end, 'processed'));
   });
 
@@ -719,7 +754,7 @@ describe('stopping', () => {
     expect(performance.now() - killedAt).toBeLessThan(1_500);
     expect(end.code).toBe(130);
     expect(end.stderr).toContain('stopping: finishing what was read; once more stops at once');
-    expect(end.stderr).toMatch(/left over: \d+ records .*, between lines \d+ and \d+/);
+    expect(end.stderr).toMatch(/left over: \d+ records? .*, between lines \d+ and \d+/);
     expect(figure(end, 'stored')).toBeGreaterThan(0);
     expect(figure(end, 'left over')).toBeGreaterThan(0);
     expect(figure(end, 'stored') + figure(end, 'left over')).toBe(figure(end, 'processed'));
@@ -745,7 +780,7 @@ describe('stopping', () => {
     const end = await within(1_500, ended);
     writer.on('error', () => undefined).destroy();
     expect(end.code).toBe(130);
-    expect(end.stderr).toContain('30 records are stored');
+    expect(end.stderr).toContain('30 records stored');
   });
 
   test('a drain that takes longer than --drain-timeout ends with what is left', async () => {

@@ -82,6 +82,16 @@ test('connects again from the last event, when the server said; 204 is the end',
   );
 });
 
+test('a server that asks for a wait longer than any timer takes is not asked again at once', async () => {
+  const sends = (socket: Socket): unknown => socket.end(`${ok}retry: 9999999999\n\ndata: 1\n\n`);
+  await answering([sends, sends, sends], async (http, raw, heads) => {
+    const subscription = fromServerSentEvents(http, raw.origin).subscribe();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(heads.length).toBe(1);
+    subscription.unsubscribe();
+  });
+});
+
 describe('errors', () => {
   const failure = (events: Observable<ServerSentEvent>): Promise<unknown> =>
     all(events).then(

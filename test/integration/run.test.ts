@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { cli, figure, freshBuild, root, run, start, type Program } from './programs.ts';
@@ -60,6 +60,31 @@ test('a module in TypeScript whose function gets its arguments: files in, file o
   expect((await readFile(output, 'utf8')).split('\n')[0]).toBe('{"id":50,"value":500}');
 });
 
+test('the figures of a module that stores in its own way are those of the report', async () => {
+  const input = join(folder, 'own.ndjson');
+  await writeFile(input, '1\noops\n3\n4\n');
+  const path = await module(
+    'own.ts',
+    `import { poolMap } from 'sluice';
+     import { fromNdjson } from 'sluice/files';
+     const save = async (n: number) => { if (n === 4) throw new Error('no'); return n; };
+     export default fromNdjson<number>('${input}', { onBadRecord: 'drop' }).pipe(
+       poolMap(save, { concurrency: 1, onFailure: () => undefined }),
+     );`,
+  );
+  const ended = await run(cli, ['run', path]);
+  expect(ended).toMatchObject({ code: 0, stderr: '' });
+  const figures = ended.stdout.split('\n').map((line) => line.split(/ {2,}/));
+  expect(figures.slice(0, 6)).toEqual([
+    ['processed', '3'],
+    ['delivered', '2'],
+    ['rejected', '0'],
+    ['set aside', '1'],
+    ['dead', '1'],
+    ['retried', '0'],
+  ]);
+});
+
 test("an Observable called 'flow' will do", async () => {
   const path = await module('flow.mjs', "import { of } from 'rxjs'; export const flow = of(1, 2, 3);");
   const ended = await run(cli, ['run', path]);
@@ -98,6 +123,18 @@ test.each([
   expect(ended.stderr).toContain(what);
 });
 
+test.each([
+  ['import.ts', "import { of } from 'rxjs'; export default of(1);"],
+  ['export.js', 'export default 1;'],
+])('%s in a package of CommonJS: what to do about it', async (name, code) => {
+  await mkdir(join(folder, 'commonjs'), { recursive: true });
+  await writeFile(join(folder, 'commonjs', 'package.json'), '{ "type": "commonjs" }');
+  const ended = await run(cli, ['run', await module(join('commonjs', name), code)]);
+  expect(ended.code).toBe(2);
+  const ending = name.endsWith('.ts') ? 'mts' : 'mjs';
+  expect(ended.stderr).toContain(`; call it ….${ending}, or say "type": "module" in package.json\n`);
+});
+
 test('Ctrl-C finishes what is inside: exit code 130, nothing left over', async () => {
   const program = start(cli, ['run', await module('drained.ts', endless.replace('HANG', '5'))]);
   await said(program, 'under way');
@@ -117,5 +154,5 @@ test('a second one stops at once, and says what is left over', async () => {
   program.child.kill('SIGINT');
   const ended = await program.ended;
   expect(ended.code).toBe(130);
-  expect(ended.stderr).toMatch(/left over: 1 items that were read have no outcome, in work/);
+  expect(ended.stderr).toMatch(/left over: 1 item without an outcome, in work/);
 });

@@ -202,7 +202,7 @@ describe('the shares of a stage that was resized', () => {
     expect(busy).toBeCloseTo(1, 1);
     expect(mean).toBeCloseTo(6, 1);
     expect(text).toMatch(
-      /^ten limits the run, at \d+ items\/s: its slots, 6\.0 on average, were busy \d+ % /,
+      /^Still running\. ten limits the run, at \d+ items\/s: its slots, 6\.0 on average, were busy \d+ % /,
     );
   });
 

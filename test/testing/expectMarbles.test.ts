@@ -1,5 +1,18 @@
 import { setTimeout as namedSleep } from 'node:timers/promises';
-import { concatMap, delay, interval, mergeMap, NEVER, of, retry, take, takeUntil, timer } from 'rxjs';
+import {
+  catchError,
+  concatMap,
+  delay,
+  interval,
+  mergeMap,
+  NEVER,
+  of,
+  retry,
+  take,
+  takeUntil,
+  throwError,
+  timer,
+} from 'rxjs';
 import { describe, expect, test } from 'vitest';
 import { boundedQueue, filterOr, fromPush, poolMap } from 'sluice';
 import { expectMarbles, runMarbles, type MarblesOptions, type Wiring } from 'sluice/testing';
@@ -227,7 +240,7 @@ describe('a failure of the player', () => {
     const told = await failure('source  a|\noutput  -----', ({ source }) =>
       source().pipe(poolMap(never, { concurrency: 1, name: 'fetch' })),
     );
-    expect(told).toContain('- work is still pending: 1 item(s) in fetch never settled');
+    expect(told).toContain('- work is still pending: 1 item in fetch never settled');
   });
 
   test('names a timer that is left over, and who set it', async () => {
@@ -283,19 +296,39 @@ describe('a failure of the player', () => {
 
   test('names a row and a lane that nobody reads', async () => {
     const told = await failure('source  a|\nb  -b|\noutput  a|\nfetch.active  0', ({ source }) => source());
-    expect(told).toContain('- b, column 0: unread: the wiring never asks for it');
-    expect(told).toContain('- row fetch.active is unread: there is no such stage or source');
+    expect(told).toContain('- b, column 0: unread: the wiring never asks for it, only for source');
+    expect(told).toContain('- row fetch.active is unread: there is no stage called fetch');
+  });
+
+  test('says which rows, stages and sources there are, where a name is misspelt', async () => {
+    const copy: Wiring = ({ source }) => source('sorce');
+    expect(await failure('source  a|\noutput  a|', copy)).toBe(
+      'the wiring asks for row sorce, which is not drawn; drawn are source, output',
+    );
+    expect(await failure('source  a|\nouput  a|', ({ source }) => source())).toBe(
+      'a picture needs row output, which is not drawn; drawn are source, ouput',
+    );
+    const pool: Wiring = ({ pulled }) =>
+      pulled().pipe(poolMap((value) => of(value), { concurrency: 1, name: 'pool' }));
+    const lanes = await failure('source  a|\noutput  a|\npol.active  0\nsorce.pulled  1', pool);
+    expect(lanes).toContain('- row pol.active is unread: there is no stage called pol; there are pool');
+    expect(lanes).toContain(
+      '- row sorce.pulled is unread: there is no source called sorce; there are source',
+    );
+    expect(lanes).not.toContain('expected 1, got 0');
+    const errors = await failure('source  #\noutput  #', ({ source }) => source(), {
+      errors: { sorce: 'X' },
+    });
+    expect(errors).toContain('but errors name row sorce, which is not drawn; drawn are source, output\n');
   });
 
   test('names a row that is asked for and not drawn, and a subscription too many', async () => {
     const missing = await failure('source  a|\noutput  #', ({ source, work }) =>
       source().pipe(mergeMap(work)),
     );
-    expect(missing).toContain('- the wiring asks for row a, which is not drawn');
+    expect(missing).toContain('- the wiring asks for row a, which is not drawn; drawn are source, output');
     const again = await failure('source  #\noutput  #', ({ source }) => source().pipe(retry(1)));
-    expect(again).toContain(
-      '- source is subscribed to in column 0, once more than the 1 rows that are drawn',
-    );
+    expect(again).toContain('- source is subscribed to in column 0, and drawn are only 1 row');
   });
 
   test('names a lane of which there are several', async () => {
@@ -312,13 +345,48 @@ describe('a failure of the player', () => {
     const told = await failure('source  a#\noutput  a#', ({ source }) => source(), {
       errors: { output: 'ELSE' },
     });
-    expect(told).toContain('- output, column 1: expected an error, got the error Error: source failed');
+    expect(told.split('\n').slice(2)).toEqual([
+      '    source  a#',
+      '    output  a#  expected  # is ELSE',
+      '            a#  actual    # is Error: source failed',
+      '             ^',
+      '',
+      '- output, column 1: expected error ELSE, got error Error: source failed',
+    ]);
+  });
+
+  test.each([
+    ['a class', RangeError, 'RangeError'],
+    ['an error', Object.assign(new Error('too late'), { code: 'LATE' }), 'Error (LATE): too late'],
+  ])('names the error that is expected: %s', async (_what, output, name) => {
+    const told = await failure('source  #\noutput  #', ({ source }) => source(), { errors: { output } });
+    expect(told).toContain(`- output, column 0: expected error ${name}, got error Error: source failed`);
+  });
+
+  test('an output without an expected error must error with that of a row', async () => {
+    const failing: Wiring = ({ source, work }) =>
+      source().pipe(
+        mergeMap(work),
+        catchError(() => throwError(() => new Error('mine'))),
+      );
+    const told = await failure('source  (a!)\na       #\noutput  #', failing);
+    expect(told).toContain('- output, column 0: expected error Error: a failed, got error Error: mine');
+    const nobody = await failure('source  a\noutput  #', ({ source }) =>
+      source().pipe(mergeMap(() => throwError(() => new Error('mine')))),
+    );
+    expect(nobody).toContain(
+      '- output, column 0: expected error thrown by a row (name any other in errors), got error Error: mine',
+    );
   });
 
   test('names a warning: a row that pushes into closed demand, where that is not said to be meant', async () => {
     const flow = 'source  ab|\na       ---|\nb          ---|\noutput  ------|';
     const pool: Wiring = ({ source, work }) => source().pipe(poolMap(work, { concurrency: 1 }));
-    expect(await failure(flow, pool)).toContain('- a warning: poolMap: items arrive although 1 are held');
+    const told = await failure(flow, pool);
+    expect(told.split('\n', 1)[0]).toMatch(
+      /^the flow did what its picture says, but sluice warned: poolMap: items arrive although 1 are held/,
+    );
+    expect(told).toContain('- sluice warned: poolMap: items arrive although 1 are held');
     expect(await failure(flow, pool, { allow: ['warnings'] })).toBe('it passed');
     const meant: Wiring = ({ source, work }) => fromPush(source()).pipe(poolMap(work, { concurrency: 1 }));
     expect(await failure(flow, meant)).toBe('it passed');

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { of } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import {
+  adaptive,
   batch,
   boundedQueue,
   broadcast,
@@ -24,6 +25,7 @@ import {
   storeTo,
   toAsyncIterable,
   withBreaker,
+  withHedge,
   withRetry,
   withTimeout,
 } from 'sluice';
@@ -35,6 +37,8 @@ const wrong = (value: unknown): never => value as never;
 
 const whole = (least: number, got: string): string =>
   `must be a whole number of ${least} or more, got ${got}`;
+
+const listed = 'broadcast: branches must be a list of one operator or more: broadcast([a, b])';
 
 const cases: [call: () => unknown, message: string][] = [
   [
@@ -48,7 +52,7 @@ const cases: [call: () => unknown, message: string][] = [
   [() => poolMap(work, { concurrency: Infinity }), `poolMap: concurrency ${whole(1, 'Infinity')}`],
   [
     () => poolMap(work, { concurrency: wrong('3') }),
-    `poolMap: concurrency ${whole(1, 'a string of 1 characters')}`,
+    `poolMap: concurrency ${whole(1, 'a string of 1 character')}`,
   ],
   [() => poolMap(work, { concurrency: 1, maxWaiting: -1 }), `poolMap: maxWaiting ${whole(0, '-1')}`],
   [() => poolMap(work, { concurrency: 1, by: wrong(1) }), 'poolMap: by must be a function, got 1'],
@@ -104,8 +108,9 @@ const cases: [call: () => unknown, message: string][] = [
     () => dedupe({ by: work, withinMs: 1, maxKeys: wrong(Infinity) }),
     `dedupe: maxKeys ${whole(1, 'Infinity')}`,
   ],
-  [() => broadcast(wrong([])), `broadcast: the number of branches ${whole(1, '0')}`],
-  [() => broadcast(wrong(null)), `broadcast: the number of branches ${whole(1, 'undefined')}`],
+  [() => broadcast(wrong([])), listed],
+  [() => broadcast(wrong(null)), listed],
+  [() => broadcast(wrong(work)), listed],
   [() => broadcast(wrong([1])), 'broadcast: a branch must be a function, got 1'],
   [() => route(wrong(1), { branches: {} }), 'route: by must be a function, got 1'],
   [() => route(() => 'a', wrong({})), 'route: branches must have one operator or more'],
@@ -220,7 +225,7 @@ const cases: [call: () => unknown, message: string][] = [
   [() => runFlow(of(1), { onWarning: wrong(1) }), 'runFlow: onWarning must be a function, got 1'],
   [
     () => runFlow(of(1), { statsEveryMs: 0 }),
-    'runFlow: statsEveryMs must be a finite number of 1 or more, got 0',
+    'runFlow: statsEveryMs must be a number from 1 to 2147483647, got 0',
   ],
   [() => runFlow(of(1), { debug: wrong(true) }), 'runFlow: debug must be a function, got true'],
 ];
@@ -253,6 +258,26 @@ describe('a wrong call', () => {
     ['rateLimit', () => rateLimit({ limit: 1, perMs: 1, name: '' })],
   ])('%s refuses an empty name', (_operator, call) => {
     expect(call).toThrow(InvalidOptionError);
+  });
+
+  it.each<[key: string, call: (...args: never[]) => unknown]>([
+    ['adaptive: min', adaptive],
+    ['batch: maxItems', batch],
+    ['boundedQueue: capacity', boundedQueue],
+    ['budgeted: maxExtraShare', budgeted.bind(undefined, policy)],
+    ['dedupe: by', dedupe],
+    ['exponential: initialMs', exponential],
+    ['intake: capacity', intake],
+    ['poolMap: concurrency', poolMap.bind(undefined, work)],
+    ['rateLimit: limit', rateLimit],
+    ['route: branches', route.bind(undefined, () => 'a' as never)],
+    ['toAsyncIterable: capacity', toAsyncIterable.bind(undefined, of(1))],
+    ['withBreaker: maxFailures', withBreaker.bind(undefined, work)],
+    ['withHedge: afterPercentile', withHedge.bind(undefined, work)],
+    ['withTimeout: timeoutMs', withTimeout.bind(undefined, work)],
+  ])('%s is asked for where plain JavaScript leaves out all options', (key, call) => {
+    expect(() => call()).toThrow(InvalidOptionError);
+    expect(() => call()).toThrow(`${key} must `);
   });
 
   it('exponential refuses a jitter that it does not know', () => {

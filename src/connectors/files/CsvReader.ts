@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Parser } from 'csv-parse';
 import { FileBrokenError, FileRecordError } from '../../errors.ts';
+import { needed } from '../../needed.ts';
 import { RingQueue } from '../../queue/RingQueue.ts';
 import type { Bytes } from './Bytes.ts';
 
@@ -75,7 +76,7 @@ export class CsvReader {
 
   /** Loaded at need, so that all else here does without csv-parse. */
   async #open(): Promise<Parser> {
-    const { parse } = await import('csv-parse');
+    const { parse } = await needed('fromCsv', 'csv-parse', import('csv-parse'));
     const { delimiter, maxRecordBytes } = this.#settings;
     const parser = parse({
       bom: true,

@@ -1,7 +1,7 @@
 import { positionsOf } from '../../checkpoint/Numbered.ts';
 import { Progress } from '../../checkpoint/Progress.ts';
 import { CheckpointError, InvalidOptionError } from '../../errors.ts';
-import { atLeast, callable, nonEmpty } from '../../options.ts';
+import { callable, nonEmpty, timerMs } from '../../options.ts';
 import { readCheckpoint, writeCheckpoint, type OutputLength } from './checkpointFile.ts';
 import { holdFile } from './holdFile.ts';
 import type { FilePosition } from './LineReader.ts';
@@ -55,7 +55,7 @@ export class FileCheckpoint {
   constructor(path: string, options: FileCheckpointOptions) {
     const { everyMs = 200, onWarning = (message: string) => console.warn(message) } = options;
     nonEmpty('fileCheckpoint: path', path);
-    atLeast('fileCheckpoint: everyMs', everyMs, 0);
+    timerMs('fileCheckpoint: everyMs', everyMs, 0);
     callable('fileCheckpoint: onWarning', onWarning);
     this.path = path;
     this.#everyMs = everyMs;

@@ -1,7 +1,10 @@
-import type { Observable } from 'rxjs';
-import { fromPull } from '../../demand/fromPull.ts';
+import { Observable, type Subscriber } from 'rxjs';
+import { UNLIMITED } from '../../demand/Demand.ts';
+import { PullSource } from '../../demand/PullSource.ts';
 import { FileRecordError, InvalidOptionError } from '../../errors.ts';
+import type { Run } from '../../flow/Run.ts';
 import { nonEmpty, oneOf, wholeNumber } from '../../options.ts';
+import { demandBelow } from '../../rx/chain.ts';
 import { Bytes, nameOf, type BytesSettings, type Compression, type FileInput } from './Bytes.ts';
 import type { FileCheckpoint } from './FileCheckpoint.ts';
 import type { FilePosition } from './LineReader.ts';
@@ -18,7 +21,7 @@ export interface BadRecord {
   readonly error: FileRecordError;
 }
 
-/** What becomes of a record that cannot be read: the error, counted by nobody, or yours. */
+/** What becomes of a record that cannot be read: the error, or it is set aside (`setAside` of the report), and told to yours. */
 export type OnBadRecord = 'fail' | 'drop' | ((bad: BadRecord) => void | Promise<void>);
 
 export interface FileSourceOptions {
@@ -87,6 +90,8 @@ export class Records<R extends Placed, T, G> implements AsyncIterableIterator<G,
   readonly #format: RecordFormat<R, T>;
   readonly #onBadRecord: OnBadRecord;
   readonly #gives: Gives<R, T, G>;
+  /** The run that it is read in, if there is one. */
+  readonly #run: Run | undefined;
   #closed = false;
 
   constructor(
@@ -95,12 +100,14 @@ export class Records<R extends Placed, T, G> implements AsyncIterableIterator<G,
     format: RecordFormat<R, T>,
     onBadRecord: OnBadRecord,
     gives: Gives<R, T, G>,
+    run: Run | undefined,
   ) {
     this.file = file;
     this.#reader = reader;
     this.#format = format;
     this.#onBadRecord = onBadRecord;
     this.#gives = gives;
+    this.#run = run;
   }
 
   /** Of a broken input all that stands before the fault is given first; then it is closed. */
@@ -152,9 +159,11 @@ export class Records<R extends Placed, T, G> implements AsyncIterableIterator<G,
 
   async #bad(record: R, error: FileRecordError): Promise<void> {
     if (this.#onBadRecord === 'fail') throw error;
-    if (this.#onBadRecord === 'drop') return;
-    const text = this.#format.textOf(record);
-    await this.#onBadRecord({ file: this.file, line: record.number, text, error });
+    if (this.#onBadRecord !== 'drop') {
+      const text = this.#format.textOf(record);
+      await this.#onBadRecord({ file: this.file, line: record.number, text, error });
+    }
+    if (this.#run) this.#run.setAside++;
   }
 }
 
@@ -181,15 +190,26 @@ export function fromRecords<R extends Placed, T>(
   nonEmpty(`${operator}: name`, name);
   const settings: BytesSettings = { compression, name: nameOf(operator, input) };
 
-  const read = <G>(gives: Gives<R, T, G>, after?: FilePosition): Records<R, T, G> => {
+  const read = <G>(gives: Gives<R, T, G>, run: Run | undefined, after?: FilePosition): Records<R, T, G> => {
     const reader = format.open(new Bytes(input, settings), { name: settings.name, maxLineBytes, after });
-    return new Records(settings.name, reader, format, onBadRecord, gives);
+    return new Records(settings.name, reader, format, onBadRecord, gives, run);
   };
-  if (checkpoint === undefined) {
-    return fromPull(() => ({ [Symbol.asyncIterator]: () => read({ give: (value: T) => value }) }), { name });
-  }
-  const resume = (passage: Passage<R, T>) => read(passage, passage.after);
+  if (checkpoint === undefined) return recordSource(name, (run) => read({ give: (value: T) => value }, run));
+  const resume = (passage: Passage<R, T>, run: Run | undefined) => read(passage, run, passage.after);
   return resumed(settings.name, checkpoint, resume, { name, maxPending });
+}
+
+/** `fromPull` of what is opened for each subscription, which knows its run. */
+export function recordSource<T>(
+  name: string,
+  open: (run: Run | undefined) => AsyncIterator<T>,
+): Observable<T> {
+  const settings = { name, onSettled: undefined, window: UNLIMITED, onDrain: undefined };
+  const source: Observable<T> = new Observable((subscriber: Subscriber<T>) => {
+    const run = demandBelow(subscriber)?.owner?.run;
+    new PullSource(() => ({ [Symbol.asyncIterator]: () => open(run) }), subscriber, source, settings).start();
+  });
+  return source;
 }
 
 function checkInput(operator: string, input: unknown): void {

@@ -3,7 +3,7 @@ import { Numbered } from '../../checkpoint/Numbered.ts';
 import type { Progress } from '../../checkpoint/Progress.ts';
 import { fromPull } from '../../demand/fromPull.ts';
 import type { Settlement } from '../../demand/PullSource.ts';
-import { whenClosed } from '../../flow/Run.ts';
+import { whenClosed, type Run } from '../../flow/Run.ts';
 import { demandBelow } from '../../rx/chain.ts';
 import type { FileCheckpoint } from './FileCheckpoint.ts';
 import type { FilePosition } from './LineReader.ts';
@@ -15,8 +15,11 @@ export interface Passage<R, T> extends Gives<R, T, Numbered<T>> {
   readonly after: FilePosition | undefined;
 }
 
-/** Opens the file at a point. */
-export type ReadPassage<R, T> = (passage: Passage<R, T>) => AsyncIterator<Numbered<T>, undefined>;
+/** Opens the file at a point, in a run if there is one. */
+export type ReadPassage<R, T> = (
+  passage: Passage<R, T>,
+  run: Run | undefined,
+) => AsyncIterator<Numbered<T>, undefined>;
 
 /** A source that goes on where its checkpoint says, and tells it of outcomes. */
 export function resumed<R extends Placed, T>(
@@ -26,8 +29,8 @@ export function resumed<R extends Placed, T>(
   settings: { readonly name: string; readonly maxPending: number },
 ): Observable<T> {
   return new Observable<T>((subscriber) => {
-    const session = new Session<R, T>(file, checkpoint, read);
-    const { run } = demandBelow(subscriber)?.owner ?? {};
+    const run = demandBelow(subscriber)?.owner?.run;
+    const session = new Session<R, T>(file, checkpoint, (passage) => read(passage, run));
     void whenClosed(run, () => session.saved, settings.name);
     subscriber.add(() => session.ended());
     const records = fromPull<Numbered<T>>(() => session, {
@@ -44,13 +47,17 @@ class Session<R extends Placed, T> implements AsyncIterable<Numbered<T>> {
   readonly saved: Promise<void>;
   readonly #file: string;
   readonly #checkpoint: FileCheckpoint;
-  readonly #read: ReadPassage<R, T>;
+  readonly #read: (passage: Passage<R, T>) => AsyncIterator<Numbered<T>, undefined>;
   #progress: Progress<FilePosition> | undefined;
   #open = 0;
   #over = false;
   #save: () => void = () => undefined;
 
-  constructor(file: string, checkpoint: FileCheckpoint, read: ReadPassage<R, T>) {
+  constructor(
+    file: string,
+    checkpoint: FileCheckpoint,
+    read: (passage: Passage<R, T>) => AsyncIterator<Numbered<T>, undefined>,
+  ) {
     this.#file = file;
     this.#checkpoint = checkpoint;
     this.#read = read;

@@ -1,10 +1,9 @@
 import type { Observable } from 'rxjs';
-import { fromPull } from '../../demand/fromPull.ts';
-import { atLeast, nonEmpty, oneOf, wholeNumber } from '../../options.ts';
+import { nonEmpty, oneOf, timerMs, wholeNumber } from '../../options.ts';
 import { pathOf } from './Bytes.ts';
 import { LineReader } from './LineReader.ts';
 import { lineFormat } from './lines.ts';
-import { Records, type FileSourceOptions } from './records.ts';
+import { Records, recordSource, type FileSourceOptions } from './records.ts';
 import { TailBytes } from './TailBytes.ts';
 
 export interface FromTailOptions extends Pick<FileSourceOptions, 'maxLineBytes' | 'onBadRecord' | 'name'> {
@@ -44,12 +43,11 @@ export function fromTail(path: string | URL, options: FromTailOptions = {}): Obs
   const file = pathOf('fromTail', path);
   nonEmpty('fromTail: path', file);
   oneOf('fromTail: from', from, ['start', 'end']);
-  atLeast('fromTail: pollMs', pollMs, 1);
+  timerMs('fromTail: pollMs', pollMs, 1);
   wholeNumber('fromTail: maxLineBytes', maxLineBytes, 1);
   if (typeof onBadRecord !== 'function') oneOf('fromTail: onBadRecord', onBadRecord, ['fail', 'drop']);
-  const read = () => {
+  return recordSource(name, (run) => {
     const reader = new LineReader(new TailBytes({ path: file, from, pollMs }), { name: file, maxLineBytes });
-    return new Records(file, reader, lineFormat, onBadRecord, { give: (line: string) => line });
-  };
-  return fromPull(() => ({ [Symbol.asyncIterator]: read }), { name });
+    return new Records(file, reader, lineFormat, onBadRecord, { give: (line: string) => line }, run);
+  });
 }

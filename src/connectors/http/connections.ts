@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { ConnectionsClosedError, type HttpStatusError } from '../../errors.ts';
 import { connectionsOf, counting } from '../../metrics/connections.ts';
-import { atLeast, callable, wholeNumber } from '../../options.ts';
+import { atLeast, callable, wholeNumber, timerMs } from '../../options.ts';
 import {
   acceptedEncodings,
   bodyOf,
@@ -163,9 +163,9 @@ export class HttpConnections {
     wholeNumber(`${owner}: maxConnections`, maxConnections, 1);
     wholeNumber(`${owner}: maxPerHost`, maxPerHost, 1);
     atLeast(`${owner}: timeoutMs`, timeoutMs, 1);
-    atLeast(`${owner}: keepAliveMs`, keepAliveMs, 1);
+    timerMs(`${owner}: keepAliveMs`, keepAliveMs, 1);
     wholeNumber(`${owner}: maxBodyBytes`, maxBodyBytes, 1);
-    atLeast(`${owner}: closeTimeoutMs`, closeTimeoutMs, 0);
+    timerMs(`${owner}: closeTimeoutMs`, closeTimeoutMs, 0);
     atLeast(`${owner}: maxPauseMs`, maxPauseMs, 0, true);
     atLeast(`${owner}: pauseMs`, pauseMs, 0);
     if (onPause !== undefined) callable(`${owner}: onPause`, onPause);

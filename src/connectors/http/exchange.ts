@@ -1,13 +1,11 @@
 import type { Dispatcher } from 'undici';
 import { HttpPausedError, HttpStatusError, HttpTimeoutError, type HttpPhase } from '../../errors.ts';
+import { LONGEST_TIMER_MS } from '../../options.ts';
 import { isClosed, isWorthRepeating, mayRepeat, translate } from './failures.ts';
 import { adviceOf, type Advice } from './rateHeaders.ts';
 import { heldBack, type HttpSocket } from './socket.ts';
 import type { HttpSockets } from './sockets.ts';
 import type { PreparedRequest } from './target.ts';
-
-/** The longest that a timer of Node can wait. */
-const maxTimerMs = 2 ** 31 - 1;
 
 export interface ExchangeOptions {
   readonly timeoutMs: number;
@@ -46,7 +44,7 @@ export class Exchange {
   ) {
     this.#sockets = sockets;
     this.#request = request;
-    this.#timeoutMs = Math.min(timeoutMs, maxTimerMs);
+    this.#timeoutMs = Math.min(timeoutMs, LONGEST_TIMER_MS);
     this.#maxPauseMs = maxPauseMs;
     this.#signal = signal;
   }
@@ -130,7 +128,7 @@ export class Exchange {
     if (this.phase === 'acquire') this.#notePause();
     const restMs = Math.max(this.#timedFrom, this.#pausedUntil) + this.#timeoutMs - performance.now();
     if (restMs >= 1) {
-      this.#timer = setTimeout(this.#onDeadline, Math.min(restMs, maxTimerMs));
+      this.#timer = setTimeout(this.#onDeadline, Math.min(restMs, LONGEST_TIMER_MS));
       return;
     }
     const retryable = mayRepeat(this.#request, this.phase);

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Observable } from 'rxjs';
 import { fromPull } from '../../demand/fromPull.ts';
 import { HttpBodyError } from '../../errors.ts';
-import { atLeast, wholeNumber } from '../../options.ts';
+import { needed } from '../../needed.ts';
+import { LONGEST_TIMER_MS, atLeast, timerMs, wholeNumber } from '../../options.ts';
 import { retryableByDefault } from '../../retry/RetryPolicy.ts';
 import type { HttpConnections } from './connections.ts';
 import { EventCutter, isRetry, type Retry, type ServerSentEvent } from './EventCutter.ts';
@@ -51,7 +52,7 @@ export function fromServerSentEvents(
   options: ServerSentEventsOptions = {},
 ): Observable<ServerSentEvent> {
   const { lastEventId = '', reconnectMs = 3_000, maxReconnects = 10, silenceMs = 60_000 } = options;
-  atLeast('fromServerSentEvents: reconnectMs', reconnectMs, 0);
+  timerMs('fromServerSentEvents: reconnectMs', reconnectMs, 0);
   wholeNumber('fromServerSentEvents: maxReconnects', maxReconnects, 0);
   atLeast('fromServerSentEvents: silenceMs', silenceMs, 1);
   const settings = { lastEventId, reconnectMs, maxReconnects, silenceMs };
@@ -64,7 +65,11 @@ async function* events(
   { lastEventId, reconnectMs, maxReconnects, silenceMs }: Required<ServerSentEventsOptions>,
   signal: AbortSignal,
 ): AsyncGenerator<ServerSentEvent, undefined> {
-  const { createParser } = await import('eventsource-parser');
+  const { createParser } = await needed(
+    'fromServerSentEvents',
+    'eventsource-parser',
+    import('eventsource-parser'),
+  );
   let lastId = lastEventId;
   let retryMs = reconnectMs;
   /** Connections in a row that brought no event, and those of them that failed. */
@@ -104,6 +109,7 @@ async function* events(
       askedMs = (error as { retryAfterMs?: number }).retryAfterMs ?? 0;
     }
     const backOffMs = vain === 0 ? 0 : Math.min(leastBackOffMs * 2 ** Math.min(vain, 20), mostBackOffMs);
-    await sleep(Math.max(retryMs, backOffMs, askedMs), undefined, { signal });
+    const waitMs = Math.min(Math.max(retryMs, backOffMs, askedMs), LONGEST_TIMER_MS); // a server may ask for any time
+    await sleep(waitMs, undefined, { signal });
   }
 }

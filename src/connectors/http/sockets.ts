@@ -1,5 +1,6 @@
 import { HttpPausedError, type HttpRequestFacts } from '../../errors.ts';
 import { Shortage } from '../../metrics/Shortage.ts';
+import { LONGEST_TIMER_MS } from '../../options.ts';
 import { toldOf } from '../../work/toldOf.ts';
 import { WaitingLine } from '../WaitingLine.ts';
 import { Pace } from './Pace.ts';
@@ -56,8 +57,6 @@ export interface HttpPause {
   readonly forMs: number;
 }
 
-/** The longest that a timer of Node can wait. */
-const maxTimerMs = 2 ** 31 - 1;
 /** By these a host says that it is asked too much; their `Retry-After` holds for all that it is asked. */
 const tooMuch = new Set([429, 503]);
 
@@ -301,7 +300,7 @@ export class HttpSockets {
       return;
     }
     // A timer of Node may be early by a part of a millisecond: then it is set again.
-    const waitMs = Math.min(Math.ceil(changesAt - at), maxTimerMs);
+    const waitMs = Math.min(Math.ceil(changesAt - at), LONGEST_TIMER_MS);
     origin.timer = setTimeout(() => {
       this.#awaitChange(origin, name);
       this.#serve();

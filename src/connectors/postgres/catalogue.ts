@@ -73,6 +73,9 @@ const snakeCase = (name: string): string =>
     )
     .toLowerCase();
 
+/** What is said of a table that is not there. */
+export const noTable = 'there is no table';
+
 /**
  * Reads the table's columns and unique indexes.
  *
@@ -80,7 +83,10 @@ const snakeCase = (name: string): string =>
  */
 export async function readCatalogue(run: RunQuery, table: string): Promise<Catalogue> {
   const { rows } = await run(columnsOf, [table]);
-  if (rows.length === 0) throw new InvalidOptionError(`postgresTable: there is no table ${table}`);
+  if (rows.length === 0)
+    throw new InvalidOptionError(
+      `postgresTable: ${noTable} ${table}; create it first, or name its schema: 'schema.name'`,
+    );
   return { columns: new Map((rows as Column[]).map((column) => [column.name, column])) };
 }
 

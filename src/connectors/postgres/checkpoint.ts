@@ -11,7 +11,7 @@ import { positionsOf } from '../../checkpoint/Numbered.ts';
 import { Progress } from '../../checkpoint/Progress.ts';
 import { CheckpointHeldError, CheckpointLostError, InvalidOptionError } from '../../errors.ts';
 import { connectionsOf, counting } from '../../metrics/connections.ts';
-import { atLeast, nonEmpty, oneOf } from '../../options.ts';
+import { atLeast, nonEmpty, oneOf, timerMs } from '../../options.ts';
 import type { Sink, SinkContext } from '../../work/Sink.ts';
 import { classifyPostgresError } from './classify.ts';
 import { quotedTable } from './catalogue.ts';
@@ -94,7 +94,7 @@ export async function postgresCheckpoint(
   nonEmpty('postgresCheckpoint: name', name);
   oneOf('postgresCheckpoint: ifHeld', ifHeld, ['wait', 'fail', 'takeOver']);
   atLeast('postgresCheckpoint: acquireTimeoutMs', acquireTimeoutMs, 0, true);
-  atLeast('postgresCheckpoint: leaseMs', leaseMs, 100);
+  timerMs('postgresCheckpoint: leaseMs', leaseMs, 100);
   nonEmpty('postgresCheckpoint: table', table);
   nonEmpty('postgresCheckpoint: holder', holder);
   const row = new CheckpointRow(connections, quotedTable(table), name, holder, leaseMs);

@@ -1,8 +1,8 @@
 import pg, { type PoolClient, type PoolConfig, type QueryResult, type QueryResultRow } from 'pg';
 import { ConnectionsClosedError, TimeoutError } from '../../errors.ts';
-import { counting } from '../../metrics/connections.ts';
 import { Shortage } from '../../metrics/Shortage.ts';
-import { atLeast, wholeNumber } from '../../options.ts';
+import { counting } from '../../metrics/connections.ts';
+import { timerMs, wholeNumber } from '../../options.ts';
 import { WaitingLine } from '../WaitingLine.ts';
 import { checkAddress, withExplicitTls } from './address.ts';
 import { Checkout, guard, translateTimeout, type PostgresContext } from './clients.ts';
@@ -105,11 +105,12 @@ export class PostgresConnections {
     pool = {},
   }: PostgresConnectionsOptions = {}) {
     wholeNumber(`${owner}: max`, max, 1);
-    atLeast(`${owner}: acquireTimeoutMs`, acquireTimeoutMs, 1);
-    atLeast(`${owner}: connectTimeoutMs`, connectTimeoutMs, 1);
+    timerMs(`${owner}: acquireTimeoutMs`, acquireTimeoutMs, 1);
+    timerMs(`${owner}: connectTimeoutMs`, connectTimeoutMs, 1);
     wholeNumber(`${owner}: statementTimeoutMs`, statementTimeoutMs, 1);
-    atLeast(`${owner}: idleTimeoutMs`, idleTimeoutMs, 1);
-    atLeast(`${owner}: closeTimeoutMs`, closeTimeoutMs, 0);
+    timerMs(`${owner}: statementTimeoutMs`, statementTimeoutMs, 1, graceMs);
+    timerMs(`${owner}: idleTimeoutMs`, idleTimeoutMs, 1);
+    timerMs(`${owner}: closeTimeoutMs`, closeTimeoutMs, 0);
     const address = connectionString === undefined ? undefined : withExplicitTls(connectionString);
     if (address !== undefined) checkAddress(`${owner}: connectionString`, address);
     this.#max = max;

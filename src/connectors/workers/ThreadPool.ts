@@ -7,7 +7,7 @@ import {
   WorkerModuleError,
   WorkersClosedError,
 } from '../../errors.ts';
-import { atLeast, wholeNumber } from '../../options.ts';
+import { timerMs, wholeNumber } from '../../options.ts';
 import { WaitingLine } from '../WaitingLine.ts';
 import type { ThreadSettings } from '../workers.ts';
 import { CallTimer } from './CallTimer.ts';
@@ -198,7 +198,7 @@ export function checkThreads(who: string, module: URL, threads: number, closeTim
     throw new InvalidOptionError(`${who}: module must be a URL, as new URL('./work.js', import.meta.url)`);
   }
   wholeNumber(`${who}: threads`, threads, 1);
-  atLeast(`${who}: closeTimeoutMs`, closeTimeoutMs, 0);
+  timerMs(`${who}: closeTimeoutMs`, closeTimeoutMs, 0);
 }
 
 /** What piscina rejects with, as ours. Its own errors have no codes, and those of a thread no class: only texts tell. */

@@ -70,8 +70,3 @@ export function shown(value: unknown): string {
     return `a value of type ${typeof value} that is no JSON`;
   }
 }
-
-/** `1 item`, `3 items`. */
-export function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? '' : 's'}`;
-}

@@ -1,6 +1,7 @@
+import { counted } from '../../../counted.ts';
 import { fromPull } from '../../../demand/fromPull.ts';
 import type { Sink, SinkContext } from '../../../work/Sink.ts';
-import { counted, must, shown } from '../Law.ts';
+import { must, shown } from '../Law.ts';
 import { numbers } from '../numbers.ts';
 
 /** A sink, and what is known of the place where it stores. */

@@ -1,3 +1,4 @@
+import { counted } from '../../../counted.ts';
 import { EMPTY, from, map, of } from 'rxjs';
 import { batch } from '../../../../operators/batch.ts';
 import { broadcast } from '../../../../operators/broadcast.ts';
@@ -7,7 +8,7 @@ import { storeTo } from '../../../../operators/storeTo.ts';
 import { runFlow } from '../../../flow/runFlow.ts';
 import { delays } from '../../../retry/RetryPolicy.ts';
 import type { Sink } from '../../../work/Sink.ts';
-import { counted, must, reason, shown, type Checks } from '../Law.ts';
+import { must, reason, shown, type Checks } from '../Law.ts';
 import { numbers } from '../numbers.ts';
 import { quiet, within } from '../time.ts';
 import { gate } from '../watch.ts';

@@ -1,8 +1,9 @@
+import { counted } from '../../../counted.ts';
 import { concat, NEVER, type Observable } from 'rxjs';
 import { fromPull } from '../../../demand/fromPull.ts';
 import { runFlow } from '../../../flow/runFlow.ts';
 import { ending } from '../ending.ts';
-import { counted, must, type Checks } from '../Law.ts';
+import { must, type Checks } from '../Law.ts';
 import { forAWhile, quiet, within } from '../time.ts';
 import { watch } from '../watch.ts';
 import { oneByOne } from '../numbers.ts';

@@ -1,6 +1,7 @@
+import { counted } from '../../../counted.ts';
 import { Subject } from 'rxjs';
 import { fromPull } from '../../../demand/fromPull.ts';
-import { counted, must, type Checks } from '../Law.ts';
+import { must, type Checks } from '../Law.ts';
 import { forAWhile, quiet, timersLeft } from '../time.ts';
 import { watch } from '../watch.ts';
 import { endless, items, type OperatorTrial } from './OperatorTrial.ts';

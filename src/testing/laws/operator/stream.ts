@@ -1,7 +1,8 @@
+import { counted } from '../../../counted.ts';
 import { concat, merge, NEVER, Observable, Subject, take } from 'rxjs';
 import { fromPull } from '../../../demand/fromPull.ts';
 import { ending, sentAfterEnd } from '../ending.ts';
-import { counted, must, reason, shown, type Checks } from '../Law.ts';
+import { must, reason, shown, type Checks } from '../Law.ts';
 import { StackMeter } from '../StackMeter.ts';
 import { forAWhile, quiet, realNow } from '../time.ts';
 import { watch } from '../watch.ts';

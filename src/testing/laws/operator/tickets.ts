@@ -1,7 +1,8 @@
+import { counted } from '../../../counted.ts';
 import type { Demand } from '../../../demand/Demand.ts';
 import { fromPull } from '../../../demand/fromPull.ts';
 import { runFlow, type FlowRun } from '../../../flow/runFlow.ts';
-import { counted, must, reason, shown, type Checks } from '../Law.ts';
+import { must, reason, shown, type Checks } from '../Law.ts';
 import { forAWhile, quiet, within } from '../time.ts';
 import { numbers } from '../numbers.ts';
 import { demandHere, items, keepsChain, Pipeline, Settlements, type OperatorTrial } from './OperatorTrial.ts';

@@ -1,5 +1,6 @@
+import { counted } from '../../../counted.ts';
 import type { Sink, SinkContext } from '../../../work/Sink.ts';
-import { counted, must, reason } from '../Law.ts';
+import { must, reason } from '../Law.ts';
 import { forAWhile } from '../time.ts';
 
 /** What became of a call. */

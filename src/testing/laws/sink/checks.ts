@@ -1,4 +1,5 @@
-import { counted, must, reason, shown, type Checks } from '../Law.ts';
+import { counted } from '../../../counted.ts';
+import { must, reason, shown, type Checks } from '../Law.ts';
 import { quiet } from '../time.ts';
 import { closed, mustStore, settled, store, told } from './calls.ts';
 import { batchOf, type SinkTrial } from './SinkTrial.ts';

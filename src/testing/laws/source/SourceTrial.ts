@@ -1,6 +1,7 @@
+import { counted } from '../../../counted.ts';
 import type { Observable } from 'rxjs';
 import { Below } from '../Below.ts';
-import { counted, reason } from '../Law.ts';
+import { reason } from '../Law.ts';
 import { watch, type Watched } from '../watch.ts';
 
 /** How the source that is checked is made, and how large it can be. */

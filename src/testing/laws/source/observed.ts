@@ -1,8 +1,9 @@
+import { counted } from '../../../counted.ts';
 import { take } from 'rxjs';
 import { runFlow } from '../../../flow/runFlow.ts';
 import { Below } from '../Below.ts';
 import { ending } from '../ending.ts';
-import { counted, must, type Checks } from '../Law.ts';
+import { must, type Checks } from '../Law.ts';
 import type { ObservedSource } from '../sourceLaws.ts';
 import { quiet, within } from '../time.ts';
 import { DRAIN_MS, slowly, SOME } from './SourceTrial.ts';

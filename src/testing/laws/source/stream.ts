@@ -1,8 +1,9 @@
+import { counted } from '../../../counted.ts';
 import { take, type Observable } from 'rxjs';
 import { runFlow } from '../../../flow/runFlow.ts';
 import { Below } from '../Below.ts';
 import { ending, sentAfterEnd } from '../ending.ts';
-import { counted, must, shown, type Checks } from '../Law.ts';
+import { must, shown, type Checks } from '../Law.ts';
 import { StackMeter } from '../StackMeter.ts';
 import { forAWhile, quiet, within } from '../time.ts';
 import { watch } from '../watch.ts';
