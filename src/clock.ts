@@ -9,14 +9,16 @@ const REPLACED_CLOCK_MS = 60_000;
  * (`TestScheduler.run`). Only differences mean anything.
  */
 export function now(): number {
-  const scheduled = asyncScheduler.now();
-  return Math.abs(Date.now() - scheduled) > REPLACED_CLOCK_MS ? scheduled : performance.now();
+  return isReplaced() ? asyncScheduler.now() : performance.now();
+}
+
+function isReplaced(): boolean {
+  return Math.abs(Date.now() - asyncScheduler.now()) > REPLACED_CLOCK_MS;
 }
 
 /** Gives what `now` gives, by one reading instead of three: for one subscription, which has one clock. */
 export function subscriptionClock(): () => number {
-  const replaced = Math.abs(Date.now() - asyncScheduler.now()) > REPLACED_CLOCK_MS;
-  return replaced ? () => asyncScheduler.now() : () => performance.now();
+  return isReplaced() ? () => asyncScheduler.now() : () => performance.now();
 }
 
 /** Calls `run` after `delayMs`, never early: delays above 2^31 − 1 ms are chained. Unsubscribing cancels it. */
@@ -32,11 +34,12 @@ export function after(delayMs: number, run: () => void): Subscription {
 
 /**
  * Calls `run` when the event loop has turned, which takes no longer than that: a timer of 0 ms would take 1 ms, in a
- * browser 4. For what happens in real time only.
+ * browser 4.
  */
 export function nextTurn(run: () => void): void {
   const { setImmediate: immediate } = globalThis as { setImmediate?: (run: () => void) => unknown };
-  if (immediate) immediate(run);
+  if (isReplaced()) after(0, run);
+  else if (immediate) immediate(run);
   else if (typeof MessageChannel === 'function') post(run);
   else after(0, run);
 }

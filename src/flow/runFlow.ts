@@ -137,10 +137,7 @@ export class FlowRun implements PromiseLike<FlowReport> {
   drain(): Promise<FlowReport> {
     if (this.#stopped === undefined && this.#elapsedMs === undefined) {
       this.#stopped = 'drained';
-      this.#deadline = after(this.#drainTimeoutMs, () => {
-        this.#late = this.#elapsedMs === undefined && this.#stopped === 'drained';
-        void this.abort();
-      });
+      this.#deadline = after(this.#drainTimeoutMs, () => void this.#drainedTooLong());
       this.#run.demand.drain();
     }
     return this.#promise;
@@ -166,6 +163,11 @@ export class FlowRun implements PromiseLike<FlowReport> {
       warnings: [...this.#run.warnings],
       explain: () => explain(stats, stand),
     };
+  }
+
+  #drainedTooLong(): Promise<FlowReport> {
+    this.#late = this.#elapsedMs === undefined && this.#stopped === 'drained';
+    return this.abort();
   }
 
   #stand(): Stand {

@@ -134,14 +134,16 @@ export const waitingLaws: readonly Law[] = [
       const real = performance.now.bind(performance);
       let busy = 0;
       performance.now = () => real() + busy++; // so that a loop without progress gives way
+      const seen = watch(
+        merge(sluice.fromPull([1, 2]), sluice.fromPull([3, 4]), sluice.fromPull([5, 6])).pipe(
+          sluice.poolMap(takes(1), { concurrency: 1 }),
+        ),
+      );
       try {
-        const values = await all(
-          merge(sluice.fromPull([1, 2]), sluice.fromPull([3, 4]), sluice.fromPull([5, 6])).pipe(
-            sluice.poolMap(takes(1), { concurrency: 1 }),
-          ),
-        );
-        assert.equal(values.length, 6);
+        await within(seen.ended);
+        assert.equal(seen.values.length, 6);
       } finally {
+        seen.subscription.unsubscribe(); // a loop without progress would go on
         performance.now = real;
       }
     },

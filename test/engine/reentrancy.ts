@@ -127,7 +127,7 @@ export const reentrancy: readonly Scenario[] = [
       {
         says: 'draining has no time limit',
         file: 'src/flow/runFlow.ts',
-        find: 'this.#deadline = after(this.#drainTimeoutMs, () => void this.abort());',
+        find: 'this.#deadline = after(this.#drainTimeoutMs, () => void this.#drainedTooLong());',
         replace: '',
       },
     ],
@@ -244,7 +244,7 @@ export const reentrancy: readonly Scenario[] = [
       {
         says: 'draining has no time limit',
         file: 'src/flow/runFlow.ts',
-        find: 'this.#deadline = after(this.#drainTimeoutMs, () => void this.abort());',
+        find: 'this.#deadline = after(this.#drainTimeoutMs, () => void this.#drainedTooLong());',
         replace: '',
       },
     ],

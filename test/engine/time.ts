@@ -106,8 +106,8 @@ export const time: readonly Scenario[] = [
       {
         says: 'elapsed time is read from the wall clock',
         file: 'src/clock.ts',
-        find: 'REPLACED_CLOCK_MS ? scheduled : performance.now();',
-        replace: 'REPLACED_CLOCK_MS ? scheduled : Date.now();',
+        find: 'isReplaced() ? asyncScheduler.now() : performance.now();',
+        replace: 'isReplaced() ? asyncScheduler.now() : Date.now();',
       },
     ],
   },
@@ -139,7 +139,7 @@ export const time: readonly Scenario[] = [
       {
         says: 'draining has no time limit',
         file: 'src/flow/runFlow.ts',
-        find: 'this.#deadline = after(this.#drainTimeoutMs, () => void this.abort());',
+        find: 'this.#deadline = after(this.#drainTimeoutMs, () => void this.#drainedTooLong());',
         replace: '',
       },
       {

@@ -155,8 +155,8 @@ describe.runIf(faketime !== undefined)('a wall clock that is set while an item w
   test('and does where elapsed time is read from the wall clock', async () => {
     const library = await twin({
       file: 'src/clock.ts',
-      find: 'REPLACED_CLOCK_MS ? scheduled : performance.now();',
-      replace: 'REPLACED_CLOCK_MS ? scheduled : Date.now();',
+      find: 'isReplaced() ? asyncScheduler.now() : performance.now();',
+      replace: 'isReplaced() ? asyncScheduler.now() : Date.now();',
     });
     const { outcome } = await waited(library, '+3600');
     expect(outcome).toBe('Error: busy'); // the hour counted as elapsed
