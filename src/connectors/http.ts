@@ -1,3 +1,4 @@
+export type { SourceCheckpoint } from '../checkpoint/checkpointedSource.ts';
 export {
   ConnectionsClosedError,
   HttpBodyError,
