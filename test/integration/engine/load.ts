@@ -76,7 +76,7 @@ export const load: readonly Scenario[] = [
       process.off('warning', warn);
       assert.equal(delivered, items);
       assert.equal(attempts, 6 * items * 1.1);
-      assert.equal(most, concurrency);
+      assert.ok(most > concurrency / 2, `${most} at once`); // else it shows nothing
       assert.equal(listeners, 0);
       assert.deepEqual(warned, []);
     },
