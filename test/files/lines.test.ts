@@ -3,7 +3,7 @@ import { pathToFileURL } from 'node:url';
 import { constants, gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
-import { poolMap, runFlow } from 'sluice';
+import { fromPull, poolMap, runFlow } from 'sluice';
 import { fileCheckpoint, fromLines, fromNdjson, type BadRecord, type FileInput } from 'sluice/files';
 import { all, ending, TestFolder } from './folder.ts';
 
@@ -198,6 +198,14 @@ describe('fromNdjson', () => {
     expect(await runFlow(resumed.pipe(poolMap(async (n) => n, { concurrency: 1 })))).toMatchObject({
       setAside: 2,
     });
+  });
+
+  test('what is set aside inside the work of a pool is in the report as well', async () => {
+    const paths = [folder.file('inside-1.ndjson', '1\noops'), folder.file('inside-2.ndjson', '{\n2')];
+    const flow = fromPull(paths).pipe(
+      poolMap((path) => fromNdjson<number>(path, { onBadRecord: 'drop' }), { concurrency: 2 }),
+    );
+    expect(await runFlow(flow)).toMatchObject({ itemsIn: 2, delivered: 2, setAside: 2 });
   });
 
   test('onBadRecord that fails ends the flow', async () => {

@@ -4,7 +4,7 @@ import { PullSource } from '../../demand/PullSource.ts';
 import { FileRecordError, InvalidOptionError } from '../../errors.ts';
 import type { Run } from '../../flow/Run.ts';
 import { nonEmpty, oneOf, wholeNumber } from '../../options.ts';
-import { demandBelow } from '../../rx/chain.ts';
+import { runBelow } from '../../rx/chain.ts';
 import { Bytes, nameOf, type BytesSettings, type Compression, type FileInput } from './Bytes.ts';
 import type { FileCheckpoint } from './FileCheckpoint.ts';
 import type { FilePosition } from './LineReader.ts';
@@ -206,7 +206,7 @@ export function recordSource<T>(
 ): Observable<T> {
   const settings = { name, onSettled: undefined, window: UNLIMITED, onDrain: undefined };
   const source: Observable<T> = new Observable((subscriber: Subscriber<T>) => {
-    const run = demandBelow(subscriber)?.owner?.run;
+    const run = runBelow(subscriber);
     new PullSource(() => ({ [Symbol.asyncIterator]: () => open(run) }), subscriber, source, settings).start();
   });
   return source;

@@ -4,7 +4,7 @@ import type { Progress } from '../../checkpoint/Progress.ts';
 import { fromPull } from '../../demand/fromPull.ts';
 import type { Settlement } from '../../demand/PullSource.ts';
 import { whenClosed, type Run } from '../../flow/Run.ts';
-import { demandBelow } from '../../rx/chain.ts';
+import { runBelow } from '../../rx/chain.ts';
 import type { FileCheckpoint } from './FileCheckpoint.ts';
 import type { FilePosition } from './LineReader.ts';
 import type { Gives, Placed } from './records.ts';
@@ -29,7 +29,7 @@ export function resumed<R extends Placed, T>(
   settings: { readonly name: string; readonly maxPending: number },
 ): Observable<T> {
   return new Observable<T>((subscriber) => {
-    const run = demandBelow(subscriber)?.owner?.run;
+    const run = runBelow(subscriber);
     const session = new Session<R, T>(file, checkpoint, (passage) => read(passage, run));
     void whenClosed(run, () => session.saved, settings.name);
     subscriber.add(() => session.ended());
