@@ -103,6 +103,11 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     return this.demand.held - this.active;
   }
 
+  /** Adds the time of what is at work up to now to the meter. */
+  countBusy(): void {
+    // Only stages with slots work.
+  }
+
   /** Subscribes upstream. */
   connect(source: Observable<T>, subscriber: Subscriber<R>): void {
     const { demand: below, inner } = this.out;
@@ -213,6 +218,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     const reason = new HandedBackError(this.name, 'the stage failed', error);
     this.demand.end(reason);
     this.#leaveInput();
+    this.countBusy();
     this.abandon(reason, true);
     if (this.run?.abortsOnError) this.run.fail(error);
     else this.deliver();
@@ -271,6 +277,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
       const reason = new HandedBackError(this.name, 'the flow was stopped', this.#failure?.error);
       this.dead = this.inputDone = true;
       this.demand.end(reason);
+      this.countBusy();
       this.abandon(reason, false);
       this.out.detach(reason);
     }

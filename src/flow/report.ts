@@ -133,6 +133,7 @@ function connectionStats(use: ConnectionUse, elapsedMs: number): ConnectionStats
 }
 
 function stageStats(meter: StageMeter, elapsedMs: number): StageStats {
+  meter.countBusy();
   const { slots } = meter;
   const slotMs = meter.slotMs(elapsedMs);
   const share = (ms: number): number => (slotMs > 0 ? Math.min(1, ms / slotMs) : 0);

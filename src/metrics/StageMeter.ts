@@ -24,6 +24,8 @@ interface Gauged {
   readonly active: number;
   /** Items that wait for a slot, or for room below. */
   readonly waiting: number;
+  /** Counts the time of what is at work up to now. */
+  countBusy(): void;
 }
 
 /**
@@ -92,6 +94,11 @@ export class StageMeter {
     if (slots === this.#slots) return;
     this.#beyondMs += (this.#slots - slots) * (now() - this.#startedAt);
     this.#slots = slots;
+  }
+
+  /** Counts the time of what is at work up to now, which else is counted when it ends. */
+  countBusy(): void {
+    for (const stage of this.stages) stage.countBusy();
   }
 
   get active(): number {

@@ -390,12 +390,18 @@ export class PoolStage<T, R> extends Stage<T, R> {
   #worked(job: Job<T, R>, run: Run): void {
     const attempts = job.context?.attempts ?? 1;
     if (attempts > 1) this.meter.retried += attempts - 1;
-    if (job.weight > 0) {
-      const at = now();
-      this.meter.busyMs += (at - job.since) * job.weight;
-      job.since = at;
-    }
+    if (job.weight > 0) this.#busyUntil(now(), job);
     if (run.trace) this.tell('finished', job.value, job.worker, attempts);
+  }
+
+  override countBusy(): void {
+    const at = now();
+    for (const job of this.#workers) if (job.state === WORKING && job.weight > 0) this.#busyUntil(at, job);
+  }
+
+  #busyUntil(at: number, job: Job<T, R>): void {
+    this.meter.busyMs += (at - job.since) * job.weight;
+    job.since = at;
   }
 
   /** The job has its outcome: it is finished when what it still has to emit is delivered. */

@@ -34,6 +34,8 @@ class Batch<T> {
   readonly states: (typeof HELD | typeof CONFIRMED | typeof GONE)[] = [];
   context: ItemContext | undefined;
   startedAt = 0;
+  /** Up to when its time is counted. */
+  countedTo = 0;
   /** The most attempts that any of them needed. */
   attempts = 1;
 
@@ -193,7 +195,7 @@ export class StoreStage<T> extends Stage<T, T> {
     const slot = { demand: this.demand, index, abandoned: undefined, context: undefined, startedAt };
     const context = new ItemContext(index, worker, slot);
     batch.context = context;
-    batch.startedAt = startedAt;
+    batch.startedAt = batch.countedTo = startedAt;
     this.#storing.set(worker, batch);
     try {
       await this.#storeOrSplit({ batch, from: 0, to: batch.values.length }, context);
@@ -204,12 +206,22 @@ export class StoreStage<T> extends Stage<T, T> {
       }
       return;
     } finally {
-      this.meter.busyMs += now() - startedAt;
+      if (this.#storing.get(worker) === batch) this.#busyUntil(now(), batch);
     }
     if (this.dead || this.#storing.get(worker) !== batch) return;
     this.#storing.delete(worker);
     this.#storeNext();
     this.deliver();
+  }
+
+  override countBusy(): void {
+    const at = now();
+    for (const batch of this.#storing.values()) this.#busyUntil(at, batch);
+  }
+
+  #busyUntil(at: number, batch: Batch<T>): void {
+    this.meter.busyMs += at - batch.countedTo;
+    batch.countedTo = at;
   }
 
   /** Stores these, or finds those that cannot be; throws only what ends the flow. */

@@ -22,6 +22,7 @@ import {
   fromPush,
   poolMap,
   runFlow,
+  storeTo,
   withRetry,
   type FlowStats,
   type ItemEvent,
@@ -768,6 +769,23 @@ describe('explain', () => {
     expect(slow.busyShare).toBeCloseTo(200 / 210, 2);
     expect(fast.busyShare).toBeCloseTo(200 / 840, 2);
     expect(fast.blockedShare).toBeGreaterThan(0.5);
+  });
+
+  it.each([
+    ['a pool', poolMap(() => NEVER, { concurrency: 1, name: 'stuck' })],
+    ['an ordered pool', poolMap(() => NEVER, { concurrency: 1, ordered: true, name: 'stuck' })],
+    ['a store', storeTo({ store: () => new Promise<void>(() => undefined) }, { maxItems: 1, name: 'stuck' })],
+  ])('counts the time of what is still at work, and of what was aborted: %s', async (_, stuck) => {
+    const run = runFlow(fromPull([1, 2]).pipe(stuck));
+    await settle(400);
+    expect(run.report().stages[0]!.busyShare).toBe(1);
+    void run.abort();
+    await settle(600);
+    const report = await run;
+    expect(report.stages[0]!.busyShare).toBe(1);
+    expect(report.explain()).toMatch(
+      /^Aborted: . items? had no outcome\. stuck limits the run, .* was busy 100 % of the time\.$/,
+    );
   });
 
   it('says so where no stage works', async () => {
