@@ -275,9 +275,9 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     if (this.dead) this.out.detach();
     else {
       const reason = new HandedBackError(this.name, 'the flow was stopped', this.#failure?.error);
+      this.countBusy();
       this.dead = this.inputDone = true;
       this.demand.end(reason);
-      this.countBusy();
       this.abandon(reason, false);
       this.out.detach(reason);
     }
