@@ -76,6 +76,8 @@ class RateStage<T> extends Stage<T, T> {
   readonly #by: ((value: T) => unknown) | undefined;
   /** What waits, by key; a line that is empty is forgotten. */
   readonly #lines = new Map<unknown, RingQueue<Waiting<T>>>();
+  /** Since when items wait for a token, up to when that time is counted. */
+  #shortSince: number | undefined;
   #timer: Subscription | undefined;
   #timerAt = Infinity;
 
@@ -114,10 +116,13 @@ class RateStage<T> extends Stage<T, T> {
     if (!next) return false;
     const [key, line, dueAt] = next;
     const at = now();
+    this.#count(at);
     if (at < dueAt) {
+      this.#shortSince = at;
       this.#wakeAt(dueAt, at);
       return false;
     }
+    this.#shortSince = undefined;
     if (!this.out.ready()) return false;
     this.#buckets.take(key, at);
     const { value, ticket } = line.take();
@@ -144,6 +149,16 @@ class RateStage<T> extends Stage<T, T> {
       }
     }
     this.#lines.clear();
+  }
+
+  override countTime(): void {
+    this.#count(now());
+  }
+
+  #count(at: number): void {
+    if (this.#shortSince === undefined) return;
+    this.meter.shortMs += at - this.#shortSince;
+    this.#shortSince = at;
   }
 
   /** The key whose first item may leave before those of all others, its line, and when that is. */

@@ -103,9 +103,9 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     return this.demand.held - this.active;
   }
 
-  /** Adds the time of what is at work up to now to the meter. */
-  countBusy(): void {
-    // Only stages with slots work.
+  /** Adds the time up to now, of what is at work or short, to the meter. */
+  countTime(): void {
+    // Most stages only hold.
   }
 
   /** Subscribes upstream. */
@@ -218,7 +218,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     const reason = new HandedBackError(this.name, 'the stage failed', error);
     this.demand.end(reason);
     this.#leaveInput();
-    this.countBusy();
+    this.countTime();
     this.abandon(reason, true);
     if (this.run?.abortsOnError) this.run.fail(error);
     else this.deliver();
@@ -275,7 +275,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     if (this.dead) this.out.detach();
     else {
       const reason = new HandedBackError(this.name, 'the flow was stopped', this.#failure?.error);
-      this.countBusy();
+      this.countTime();
       this.dead = this.inputDone = true;
       this.demand.end(reason);
       this.abandon(reason, false);

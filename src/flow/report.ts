@@ -37,6 +37,8 @@ export interface StageStats {
   readonly busyShare: number;
   /** Share of its slots' time in which finished results waited for the stage below, 0 to 1. */
   readonly blockedShare: number;
+  /** `rateLimit`: share of the run's time in which items waited for its rate, 0 to 1. */
+  readonly shortShare: number;
 }
 
 /** Connections that stages of a flow use, in figures: of all who use them, other flows included. */
@@ -66,10 +68,7 @@ export interface FlowStats {
   readonly dropped: number;
   readonly dead: number;
   readonly retried: number;
-  /**
-   * Records that a source of the flow could not read, and `onBadRecord` set aside: no items, so in no other figure. Those
-   * of a source inside the work of a pool are not counted.
-   */
+  /** Records that a source could not read, and `onBadRecord` set aside: no items, so in no other figure. */
   readonly setAside: number;
   /** Items inside; after the end: handed back. */
   readonly leftOver: number;
@@ -133,7 +132,7 @@ function connectionStats(use: ConnectionUse, elapsedMs: number): ConnectionStats
 }
 
 function stageStats(meter: StageMeter, elapsedMs: number): StageStats {
-  meter.countBusy();
+  meter.countTime();
   const { slots } = meter;
   const slotMs = meter.slotMs(elapsedMs);
   const share = (ms: number): number => (slotMs > 0 ? Math.min(1, ms / slotMs) : 0);
@@ -157,13 +156,14 @@ function stageStats(meter: StageMeter, elapsedMs: number): StageStats {
     waiting: meter.waiting,
     busyShare: share(meter.busyMs),
     blockedShare: share(meter.blockedMs),
+    shortShare: elapsedMs > 0 ? Math.min(1, meter.shortMs / elapsedMs) : 0,
   };
 }
 
 /** How far a run has come. `late`: what was left when draining took too long was aborted. */
 export type Stand = FlowReport['end'] | 'running' | 'late';
 
-/** Says how the run ended, if not with all input done, and names the stage whose slots were busiest. */
+/** Says how the run ended, if not with all input done, and names the stage that let no more through for the longest. */
 export function explain(stats: FlowStats, stand: Stand): string {
   const ending = endingOf(stand, stats.leftOver);
   return ending === undefined ? limitOf(stats) : `${ending} ${limitOf(stats)}`;
@@ -184,19 +184,25 @@ function endingOf(stand: Stand, leftOver: number): string | undefined {
 function limitOf(stats: FlowStats): string {
   if (stats.itemsIn === 0) return 'No items came in.';
   const rate = stats.itemsPerSecond.toFixed(stats.itemsPerSecond < 10 ? 1 : 0);
-  const working = stats.stages.filter((stage) => stage.slots > 0 && stage.in > 0);
+  const working = stats.stages.filter((stage) => stage.in > 0 && (stage.slots > 0 || stage.shortShare > 0));
   const busiest = working.reduce<StageStats | undefined>(
-    (best, stage) => (best === undefined || stage.busyShare > best.busyShare ? stage : best),
+    (best, stage) => (best === undefined || shareOf(stage) > shareOf(best) ? stage : best),
     undefined,
   );
   if (!busiest) return `No stage of this flow does work of its own; ${rate} items/s came through.`;
-  const percent = Math.round(busiest.busyShare * 100);
+  const percent = Math.round(shareOf(busiest) * 100);
   const limits =
     percent >= 50
       ? `${busiest.name} limits the run`
       : `No stage was busy half of the time, ${busiest.name} most`;
-  const busy = `${limits}, at ${rate} items/s: ${slotsOf(busiest)} busy ${percent} % of the time.`;
+  const why = busiest.slots > 0 ? `${slotsOf(busiest)} busy` : 'its rate held items back';
+  const busy = `${limits}, at ${rate} items/s: ${why} ${percent} % of the time.`;
   return busy + shortageOf(busiest, stats.connections);
+}
+
+/** How much of the time a stage let no more through. */
+function shareOf({ busyShare, shortShare }: StageStats): number {
+  return Math.max(busyShare, shortShare);
 }
 
 function shortageOf({ name }: StageStats, connections: readonly ConnectionStats[]): string {

@@ -24,8 +24,8 @@ interface Gauged {
   readonly active: number;
   /** Items that wait for a slot, or for room below. */
   readonly waiting: number;
-  /** Counts the time of what is at work up to now. */
-  countBusy(): void;
+  /** Counts the time, up to now, of what is at work or short. */
+  countTime(): void;
 }
 
 /**
@@ -46,6 +46,8 @@ export class StageMeter {
   busyMs = 0;
   /** Milliseconds that finished results waited for the stage below. */
   blockedMs = 0;
+  /** Milliseconds in which items waited since its rate let none through. */
+  shortMs = 0;
   name: string;
   readonly identity: StageIdentity;
   readonly #startedAt: number;
@@ -96,9 +98,9 @@ export class StageMeter {
     this.#slots = slots;
   }
 
-  /** Counts the time of what is at work up to now, which else is counted when it ends. */
-  countBusy(): void {
-    for (const stage of this.stages) stage.countBusy();
+  /** Counts the time up to now of what else is counted when it ends. */
+  countTime(): void {
+    for (const stage of this.stages) stage.countTime();
   }
 
   get active(): number {

@@ -394,7 +394,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
     if (run.trace) this.tell('finished', job.value, job.worker, attempts);
   }
 
-  override countBusy(): void {
+  override countTime(): void {
     const at = now();
     for (const job of this.#workers) if (job.state === WORKING && job.weight > 0) this.#busyUntil(at, job);
   }

@@ -214,7 +214,7 @@ export class StoreStage<T> extends Stage<T, T> {
     this.deliver();
   }
 
-  override countBusy(): void {
+  override countTime(): void {
     const at = now();
     for (const batch of this.#storing.values()) this.#busyUntil(at, batch);
   }

@@ -21,6 +21,7 @@ import {
   fromPull,
   fromPush,
   poolMap,
+  rateLimit,
   runFlow,
   storeTo,
   withRetry,
@@ -786,6 +787,34 @@ describe('explain', () => {
     expect(report.explain()).toMatch(
       /^Aborted: . items? had no outcome\. stuck limits the run, .* was busy 100 % of the time\.$/,
     );
+  });
+
+  it.each([
+    ['above the pool', [0, 1]],
+    ['below it', [1, 0]],
+  ])('names a rate that holds items back: %s', async (_, order) => {
+    const stages = [
+      rateLimit<number>({ limit: 1, perMs: 20, name: 'slowly' }),
+      poolMap(work<number>, { concurrency: 4 }),
+    ] as const;
+    const run = runFlow(
+      fromPull(Array.from({ length: 50 }, (_, i) => i)).pipe(stages[order[0]!]!, stages[order[1]!]!),
+    );
+    await settle(510);
+    const held = run.report().stages.find(({ name }) => name === 'slowly')!;
+    expect(held).toMatchObject({ slots: 0, busyShare: 0 });
+    expect(held.shortShare).toBeCloseTo(order[0] === 0 ? 1 : 0.98, 2);
+    await settle(600);
+    expect((await run).explain()).toMatch(
+      /^slowly limits the run, at \d\d items\/s: its rate held items back 9\d % of the time\.$/,
+    );
+  });
+
+  it('a rate that holds nothing back limits nothing', async () => {
+    const run = runFlow(fromPull([1, 2]).pipe(rateLimit({ limit: 1_000, perMs: 1, name: 'fast' })));
+    const report = await run;
+    expect(report.stages[0]!.shortShare).toBe(0);
+    expect(report.explain()).toMatch(/^No stage of this flow does work of its own; /);
   });
 
   it('says so where no stage works', async () => {
