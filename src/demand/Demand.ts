@@ -247,11 +247,11 @@ export class Demand {
     this.#endIfDrained();
   }
 
-  /** An acknowledged source stands above: items that arrive from nowhere have lost their ticket. */
+  /** An acknowledged source stands above: items that arrive from nowhere have lost their ticket. Not so where nobody claims. */
   announce(): void {
-    if (this.ticketed) return;
+    if (this.ticketed || this.owner === undefined) return;
     this.ticketed = true;
-    this.owner?.announced?.();
+    this.owner.announced?.();
   }
 
   /** Keeps the ticket of those that an emitter's end did not hand to a stage, until the owner sees the end. */

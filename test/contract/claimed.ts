@@ -11,7 +11,7 @@ import {
   store,
   type Log,
 } from './acknowledged.ts';
-import { flush, sleep, takes, without, type Law } from './law.ts';
+import { flush, sleep, takes, within, without, type Law } from './law.ts';
 
 const TICKET = 'src/tickets/Ticket.ts';
 
@@ -48,6 +48,22 @@ export const claimedLaws: readonly Law[] = [
       without(STAGE, 'if (ticket) return ticket.claim();', 'if (ticket) { ticket.claims++; return null; }'),
       without(POOL, 'this.out.emit(result, job.ticket);', 'this.out.emit(result, null);'),
     ],
+  },
+  {
+    rule: 'T3',
+    says: 'what leaves the last stage towards a plain subscriber is delivered, and acknowledged',
+    async check(sluice) {
+      const log: Log = [];
+      const flow = acknowledged(sluice, log, items(30), 4).pipe(store(sluice, log));
+      const ended = new Promise<string>((resolve) => {
+        flow.subscribe({ error: (error: unknown) => resolve(String(error)), complete: () => resolve('completed') });
+      });
+      assert.equal(await within(ended, 5_000), 'completed');
+      assertSettledOnce(log, items(30));
+      assert.equal(settled(log, 'ack').length, 30);
+      assert.ok(log.indexOf('ack i1') < log.indexOf('store "i9"'));
+    },
+    sabotage: [without('src/demand/Demand.ts', ' || this.owner === undefined')],
   },
   {
     rule: 'T3',
