@@ -363,7 +363,19 @@ export class PoolStage<T, R> extends Stage<T, R> {
   #follow(job: Job<T, R>, result: ObservableInput<R>): void {
     // A foreign thenable may call back twice, and by then the job may stand for another item.
     if (isPromiseLike(result)) Promise.resolve(result).then(job.fulfilled, job.rejected);
+    else if (Array.isArray(result)) this.#take(job, result as readonly R[]);
     else this.#subscribe(job, result);
+  }
+
+  /** All results at once: no source has to wait for their delivery. */
+  #take(job: Job<T, R>, results: readonly R[]): void {
+    job.outbox = new RingQueue();
+    job.more = true;
+    for (const result of results) {
+      job.outbox.push(result);
+      if (!this.#ordered) this.#ready.push(job);
+    }
+    this.completed(job);
   }
 
   #subscribe(job: Job<T, R>, result: ObservableInput<R>): void {

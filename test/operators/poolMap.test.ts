@@ -1,6 +1,6 @@
 import { map, NEVER, of, throwError, timer, type Observable } from 'rxjs';
 import { describe, expect, it, vi } from 'vitest';
-import { fromPull, fromPush, poolMap, type DeadLetter, type WorkContext } from 'sluice';
+import { fromPull, fromPush, poolMap, type DeadLetter, type Settlement, type WorkContext } from 'sluice';
 import { frame, Pulls, taking, virtual } from './virtualTime.ts';
 
 describe('poolMap as a pool', () => {
@@ -522,6 +522,23 @@ describe('poolMap and inner sources that wait', () => {
     });
     expect(pulls.frames).toEqual([0, 0, 5, 10]);
     expect(pulls.returnedAt).toBe(12);
+  });
+
+  it.each([false, true])('delivers what an array holds one by one, ordered: %s', (ordered) => {
+    const arrays: Record<string, string[]> = { a: ['1', '2'], b: [], c: ['3', '4'] };
+    const settled: string[] = [];
+    const onSettled = ({ value, failure }: Settlement<string>): void => {
+      settled.push(`${value}@${frame()}${failure === undefined ? '' : ' back'}`);
+    };
+    virtual(({ expectObservable }) => {
+      const flow = fromPull(['a', 'b', 'c', 'd'], { onSettled }).pipe(
+        poolMap((value) => arrays[value] ?? of('5'), { concurrency: 2, ordered }),
+        poolMap((value) => taking<string>(3)(value), { concurrency: 1 }),
+      );
+      // 4 is at work, and 3 of 4 results of c and d have not begun, when it is left.
+      expectObservable(flow, '^----------!').toBe('---1--2--3-');
+    });
+    expect(settled.sort()).toEqual(['a@6', 'b@3', 'c@11 back', 'd@11 back']);
   });
 
   it('takes a string for a stream of its characters, as mergeMap does', () => {
