@@ -180,8 +180,9 @@ export class PoolStage<T, R> extends Stage<T, R> {
       this.#deliverLater(job, result);
       return;
     }
-    // Nothing is ready before it, and there is room below: the same, without the way through the line.
+    // Nothing is ready before it, and there is room below: the same, without the way through the line, and unblocked.
     this.delivering = true;
+    job.weight = 0;
     try {
       this.#emit(job, result);
       this.#finish(job);
@@ -390,12 +391,13 @@ export class PoolStage<T, R> extends Stage<T, R> {
   #worked(job: Job<T, R>, run: Run): void {
     const attempts = job.context?.attempts ?? 1;
     if (attempts > 1) this.meter.retried += attempts - 1;
-    if (job.weight > 0) this.#busyUntil(now(), job);
+    if (job.weight > 0) this.#busyUntil(run.now(), job);
     if (run.trace) this.tell('finished', job.value, job.worker, attempts);
   }
 
   override countTime(): void {
-    const at = now();
+    if (this.run === undefined) return;
+    const at = this.run.now();
     for (const job of this.#workers) if (job.state === WORKING && job.weight > 0) this.#busyUntil(at, job);
   }
 
@@ -416,8 +418,8 @@ export class PoolStage<T, R> extends Stage<T, R> {
   }
 
   #emit(job: Job<T, R>, result: R): void {
-    if (job.weight > 0 && job.state === DONE) {
-      this.meter.blockedMs += (now() - job.since) * job.weight;
+    if (job.weight > 0 && job.state === DONE && this.run !== undefined) {
+      this.meter.blockedMs += (this.run.now() - job.since) * job.weight;
       job.weight = 0;
     }
     job.emitting = true;
@@ -513,7 +515,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
 
   #clockIn(job: Job<T, R>, context: ItemContext, run: Run): void {
     job.weight = StageMeter.weight(job.index);
-    if (job.weight > 0) job.since = now();
+    if (job.weight > 0) job.since = run.now();
     if (run.trace) this.#traceWork(job, context);
   }
 }
