@@ -1,4 +1,4 @@
-import { from, type Observable, type ObservableInput, type Subscriber } from 'rxjs';
+import type { Observable, ObservableInput, Subscriber } from 'rxjs';
 import { now } from '../clock.ts';
 import { HandedBackError } from '../errors.ts';
 import { fromPull } from '../demand/fromPull.ts';
@@ -16,6 +16,7 @@ import { isPromiseLike } from './isPromiseLike.ts';
 import { ItemContext, type ItemSlot } from './ItemContext.ts';
 import { dated } from './LetterBox.ts';
 import type { DeadLetter, FailurePolicy } from './DeadLetter.ts';
+import { streamOf } from './streamOf.ts';
 import type { Work } from './Work.ts';
 
 export interface PoolSettings<T> {
@@ -384,7 +385,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
     );
     job.inner = inner;
     job.more = true;
-    streamOf(result).subscribe(inner);
+    pulledStream(result, this.name).subscribe(inner);
   }
 
   /** Work is over: its time is counted, and its retries. */
@@ -521,15 +522,15 @@ export class PoolStage<T, R> extends Stage<T, R> {
 }
 
 /** Iterables are pulled, so that they wait for demand as well; the rest is for RxJS. */
-function streamOf<R>(result: ObservableInput<R>): Observable<R> {
+function pulledStream<R>(result: ObservableInput<R>, stage: string): Observable<R> {
   const shape = result as unknown as Partial<Record<PropertyKey, unknown>> | null | undefined;
   const observable = Symbol.observable ?? '@@observable';
   if (shape == null || typeof shape['subscribe'] === 'function' || typeof shape[observable] === 'function') {
-    return from(result);
+    return streamOf(result, stage);
   }
   const pullable =
     typeof shape[Symbol.iterator] === 'function' ||
     typeof shape[Symbol.asyncIterator] === 'function' ||
     typeof shape['getReader'] === 'function';
-  return pullable ? fromPull(result as Iterable<R>) : from(result);
+  return pullable ? fromPull(result as Iterable<R>) : streamOf(result, stage);
 }
