@@ -1,5 +1,5 @@
 import type { Observable, Subscriber } from 'rxjs';
-import { now } from '../clock.ts';
+import { subscriptionClock } from '../clock.ts';
 import { Demand, UNLIMITED, type DemandOwner } from '../demand/Demand.ts';
 import { HandedBackError, reasonOf, TicketLostError } from '../errors.ts';
 import { ConnectionUse, type CountedConnections } from '../metrics/connections.ts';
@@ -55,7 +55,8 @@ export class Run implements DemandOwner, Receiver<unknown> {
   readonly name = 'runFlow';
   readonly run: Run = this;
   readonly demand: Demand = new Demand(UNLIMITED, this);
-  readonly startedAt = now();
+  readonly now = subscriptionClock();
+  readonly startedAt = this.now();
   /** Items that the sources have delivered into the flow. */
   itemsIn = 0;
   /** Items that came out at the end. */

@@ -1,4 +1,4 @@
-import { from, type Observable, type ObservableInput, type Subscriber } from 'rxjs';
+import type { Observable, ObservableInput, Subscriber } from 'rxjs';
 import { now } from '../clock.ts';
 import { HandedBackError } from '../errors.ts';
 import { fromPull } from '../demand/fromPull.ts';
@@ -16,6 +16,7 @@ import { isPromiseLike } from './isPromiseLike.ts';
 import { ItemContext, type ItemSlot } from './ItemContext.ts';
 import { dated } from './LetterBox.ts';
 import type { DeadLetter, FailurePolicy } from './DeadLetter.ts';
+import { streamOf } from './streamOf.ts';
 import type { Work } from './Work.ts';
 
 export interface PoolSettings<T> {
@@ -180,8 +181,9 @@ export class PoolStage<T, R> extends Stage<T, R> {
       this.#deliverLater(job, result);
       return;
     }
-    // Nothing is ready before it, and there is room below: the same, without the way through the line.
+    // Nothing is ready before it, and there is room below: the same, without the way through the line, and unblocked.
     this.delivering = true;
+    job.weight = 0;
     try {
       this.#emit(job, result);
       this.#finish(job);
@@ -395,19 +397,20 @@ export class PoolStage<T, R> extends Stage<T, R> {
     );
     job.inner = inner;
     job.more = true;
-    streamOf(result).subscribe(inner);
+    pulledStream(result, this.name).subscribe(inner);
   }
 
   /** Work is over: its time is counted, and its retries. */
   #worked(job: Job<T, R>, run: Run): void {
     const attempts = job.context?.attempts ?? 1;
     if (attempts > 1) this.meter.retried += attempts - 1;
-    if (job.weight > 0) this.#busyUntil(now(), job);
+    if (job.weight > 0) this.#busyUntil(run.now(), job);
     if (run.trace) this.tell('finished', job.value, job.worker, attempts);
   }
 
   override countTime(): void {
-    const at = now();
+    if (this.run === undefined) return;
+    const at = this.run.now();
     for (const job of this.#workers) if (job.state === WORKING && job.weight > 0) this.#busyUntil(at, job);
   }
 
@@ -428,8 +431,8 @@ export class PoolStage<T, R> extends Stage<T, R> {
   }
 
   #emit(job: Job<T, R>, result: R): void {
-    if (job.weight > 0 && job.state === DONE) {
-      this.meter.blockedMs += (now() - job.since) * job.weight;
+    if (job.weight > 0 && job.state === DONE && this.run !== undefined) {
+      this.meter.blockedMs += (this.run.now() - job.since) * job.weight;
       job.weight = 0;
     }
     job.emitting = true;
@@ -525,21 +528,21 @@ export class PoolStage<T, R> extends Stage<T, R> {
 
   #clockIn(job: Job<T, R>, context: ItemContext, run: Run): void {
     job.weight = StageMeter.weight(job.index);
-    if (job.weight > 0) job.since = now();
+    if (job.weight > 0) job.since = run.now();
     if (run.trace) this.#traceWork(job, context);
   }
 }
 
 /** Iterables are pulled, so that they wait for demand as well; the rest is for RxJS. */
-function streamOf<R>(result: ObservableInput<R>): Observable<R> {
+function pulledStream<R>(result: ObservableInput<R>, stage: string): Observable<R> {
   const shape = result as unknown as Partial<Record<PropertyKey, unknown>> | null | undefined;
   const observable = Symbol.observable ?? '@@observable';
   if (shape == null || typeof shape['subscribe'] === 'function' || typeof shape[observable] === 'function') {
-    return from(result);
+    return streamOf(result, stage);
   }
   const pullable =
     typeof shape[Symbol.iterator] === 'function' ||
     typeof shape[Symbol.asyncIterator] === 'function' ||
     typeof shape['getReader'] === 'function';
-  return pullable ? fromPull(result as Iterable<R>) : from(result);
+  return pullable ? fromPull(result as Iterable<R>) : streamOf(result, stage);
 }

@@ -81,7 +81,7 @@ class AdaptiveConcurrency extends Concurrency {
       ItemContext.with(context, (item, done) => {
         const attempts = new Attempts(this, pool);
         item.watchAttempts(attempts);
-        return watched(() => work(value, item), item, attempts, done);
+        return watched('adaptive', () => work(value, item), item, attempts, done);
       });
   }
 }

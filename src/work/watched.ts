@@ -1,6 +1,7 @@
-import { from, tap, type ObservableInput } from 'rxjs';
+import { tap, type ObservableInput } from 'rxjs';
 import { isPromiseLike } from './isPromiseLike.ts';
 import type { ItemContext } from './ItemContext.ts';
+import { streamOf } from './streamOf.ts';
 
 /** Told what becomes of work. */
 export interface OutcomeWatcher {
@@ -10,8 +11,9 @@ export interface OutcomeWatcher {
   left(): void;
 }
 
-/** Starts work, and tells what becomes of it, before whoever asked for it hears. `done` is called at the end. */
+/** Starts work, and tells what becomes of it, before whoever asked for it hears. `done` is called at the end. `who`: for messages. */
 export function watched<O extends ObservableInput<unknown>>(
+  who: string,
   start: () => O,
   item: ItemContext,
   watcher: OutcomeWatcher,
@@ -42,23 +44,23 @@ export function watched<O extends ObservableInput<unknown>>(
   let result: O;
   try {
     result = start();
+    if (!isPromiseLike(result)) {
+      const stream = streamOf(result, who);
+      return stream.pipe(tap({ complete: succeeded, error: failed, finalize: () => end() })) as unknown as O;
+    }
   } catch (error) {
     failed(error);
     throw error;
   }
-  if (isPromiseLike(result)) {
-    const answer = Promise.resolve(result).then(
-      (value) => {
-        succeeded();
-        return value;
-      },
-      (error: unknown) => {
-        failed(error);
-        throw error;
-      },
-    );
-    return answer as unknown as O;
-  }
-  const stream = from(result).pipe(tap({ complete: succeeded, error: failed, finalize: () => end() }));
-  return stream as unknown as O;
+  const answer = Promise.resolve(result).then(
+    (value) => {
+      succeeded();
+      return value;
+    },
+    (error: unknown) => {
+      failed(error);
+      throw error;
+    },
+  );
+  return answer as unknown as O;
 }

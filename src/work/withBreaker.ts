@@ -75,7 +75,7 @@ export function withBreaker<T, O extends ObservableInput<unknown>>(
         breaker.left(pass);
       },
     };
-    const result = watched(() => work(value, item), item, watcher, done);
+    const result = watched('withBreaker', () => work(value, item), item, watcher, done);
     givesPromises = isPromiseLike(result);
     return result;
   };

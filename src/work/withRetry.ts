@@ -1,4 +1,4 @@
-import { defer, from, Observable, retry, throwError, type ObservableInput } from 'rxjs';
+import { defer, Observable, retry, throwError, type ObservableInput } from 'rxjs';
 import { after, now } from '../clock.ts';
 import { InvalidOptionError } from '../errors.ts';
 import { connectionsOf, counting } from '../metrics/connections.ts';
@@ -6,6 +6,7 @@ import { callable } from '../options.ts';
 import { checkPolicy, RetryClock, type RetryPolicy } from '../retry/RetryPolicy.ts';
 import { isPromiseLike } from './isPromiseLike.ts';
 import { ItemContext } from './ItemContext.ts';
+import { streamOf } from './streamOf.ts';
 import type { Work, WorkContext } from './Work.ts';
 
 const MIXED_RESULTS =
@@ -101,7 +102,7 @@ function retryStream(
     defer(() => {
       const attempt = started ? next() : first;
       started = true;
-      return from(attempt);
+      return streamOf(attempt, 'withRetry');
     })
       .pipe(
         retry({

@@ -1,10 +1,11 @@
-import { from, Observable, type ObservableInput } from 'rxjs';
+import { Observable, type ObservableInput } from 'rxjs';
 import { after } from '../clock.ts';
 import { TimeoutError } from '../errors.ts';
 import { connectionsOf, counting } from '../metrics/connections.ts';
 import { callable, given, positive } from '../options.ts';
 import { isPromiseLike } from './isPromiseLike.ts';
 import { ItemContext } from './ItemContext.ts';
+import { streamOf } from './streamOf.ts';
 import type { Work, WorkContext } from './Work.ts';
 
 export interface TimeoutOptions {
@@ -65,7 +66,7 @@ export function withTimeout<T, O extends ObservableInput<unknown>>(
           }),
         );
         subscriber.add(done);
-        from(result).subscribe(subscriber);
+        streamOf(result, 'withTimeout').subscribe(subscriber);
       }) as unknown as O;
     });
   return counting(wrapped, connectionsOf(work));

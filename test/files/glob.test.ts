@@ -2,7 +2,7 @@ import { mkdirSync, symlinkSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { take } from 'rxjs';
-import { poolMap } from 'sluice';
+import { poolMap, runFlow } from 'sluice';
 import { fromGlob, fromNdjson } from 'sluice/files';
 import { all, TestFolder } from './folder.ts';
 
@@ -42,6 +42,15 @@ test('reads many files through a pool, and stops when it is left', async () => {
   expect((await all(flow)).sort()).toEqual(['a.ndjson', 'b.ndjson', 'c.txt']);
   expect(await all(flow.pipe(take(1)))).toHaveLength(1);
 });
+
+test.each(['drain', 'abort'] as const)(
+  '%s while it looks: it looks no further, and nothing was begun',
+  async (stop) => {
+    const run = runFlow(fromGlob('**/*.ndjson', { cwd }).pipe(poolMap((path) => [path], { concurrency: 2 })));
+    const { delivered, left } = await run[stop]();
+    expect({ delivered, left }).toEqual({ delivered: 0, left: [] });
+  },
+);
 
 test('wrong options are found at the call', () => {
   expect(() => fromGlob('')).toThrow('fromGlob: pattern');

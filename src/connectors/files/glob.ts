@@ -25,7 +25,7 @@ export interface FromGlobOptions {
  * - **Waits when** the stage below is full.
  * - **Drops** nothing.
  * - **Completes when** all are given; at once where nothing matches.
- * - **Errors when** a folder cannot be read.
+ * - **Errors when** Node's `fs.glob` does; a folder that cannot be read counts as empty there.
  * - **Unsubscribing** stops looking.
  *
  * @param pattern As Node's `fs.glob` has them: `*`, `**`, `?`, `{a,b}`, `[a-z]`; several mean any of them.
@@ -38,8 +38,13 @@ export function fromGlob(
   const { cwd = process.cwd(), exclude = [], order = 'byName' } = options;
   for (const each of [pattern].flat()) nonEmpty('fromGlob: pattern', each);
   oneOf('fromGlob: order', order, ['byName', 'found']);
-  const find = (): AsyncGenerator<string> => filesOf([pattern].flat(), cwd, exclude);
-  return fromPull(() => (order === 'found' ? find() : sorted(find())), { name: 'fromGlob' });
+  return fromPull(
+    (signal) => {
+      const found = filesOf([pattern].flat(), cwd, exclude);
+      return order === 'found' ? found : sorted(found, signal);
+    },
+    { name: 'fromGlob' },
+  );
 }
 
 async function* filesOf(
@@ -59,9 +64,18 @@ async function linksToFile(path: string): Promise<boolean> {
   return target?.isFile() ?? false;
 }
 
-async function* sorted(paths: AsyncIterable<string>): AsyncGenerator<string> {
-  const all: string[] = [];
-  for await (const path of paths) all.push(path);
-  all.sort();
-  for (const path of all) yield path;
+/** Looks for all of them at the first pull, or until the signal; not a generator, which would cost each pull several turns. */
+function sorted(paths: AsyncIterable<string>, signal: AbortSignal): AsyncIterable<string> {
+  let sorted: Iterator<string> | undefined;
+  const look = async (): Promise<IteratorResult<string, undefined>> => {
+    const all: string[] = [];
+    for await (const path of paths) {
+      if (signal.aborted) return { done: true, value: undefined };
+      all.push(path);
+    }
+    sorted = all.sort().values();
+    return sorted.next();
+  };
+  const next = () => (sorted === undefined ? look() : Promise.resolve(sorted.next()));
+  return { [Symbol.asyncIterator]: () => ({ next }) };
 }
