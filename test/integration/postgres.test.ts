@@ -297,6 +297,11 @@ describe('postgresTable', () => {
     client.release();
     await sink.close();
     expect(pool.eventNames()).toEqual([]);
+
+    await sink.store([{ id: 20 }], context); // of another run
+    expect(pool.listenerCount('error')).toBe(1);
+    await sink.close();
+    expect(pool.eventNames()).toEqual([]);
     await pool.end();
 
     const listened = new pg.Pool({ connectionString: database.connectionString, max: 2 });
@@ -307,7 +312,7 @@ describe('postgresTable', () => {
     await other.close();
     expect(listened.listeners('error')).toEqual([mine]);
     await listened.end();
-    expect(await rowsOf(`SELECT count(*)::int FROM ${name}`)).toEqual([{ count: 20 }]);
+    expect(await rowsOf(`SELECT count(*)::int FROM ${name}`)).toEqual([{ count: 21 }]);
   });
 });
 
@@ -393,6 +398,14 @@ describe('values come back as they were', () => {
     expect(await roundTrip('int[]', ['{1,2}'])).toEqual([[1, 2]]);
   });
 
+  test('an array where the column has none is one value, whichever way it goes in', async () => {
+    const lists = [['a', 'b'], ['c', 'd'], [], null, ['e']];
+    for (const via of ['unnest', 'copy']) {
+      expect(await roundTrip('text', lists, { via })).toEqual(['{"a","b"}', '{"c","d"}', '{}', null, '{"e"}']);
+      expect(await failure(roundTrip('int', [[1, 2]], { via }))).toMatchObject({ code: '22P02' });
+    }
+  });
+
   test('an enum, a domain, a type that is told', async () => {
     await database.admin.query("CREATE TYPE mood AS ENUM ('sad', 'so so')");
     await database.admin.query('CREATE DOMAIN few AS varchar(3) CHECK (value <> $$no$$)');
@@ -425,6 +438,7 @@ describe('errors', () => {
     ['a check', 'int CHECK (value > 0)', -1, '23514'],
     ['a NULL where none may be', 'int NOT NULL', null, '23502'],
     ['a value that JSON has not', 'jsonb', 10n, 'POSTGRES_ROW'],
+    ['the same inside an object, in text', 'text', { a: 10n }, 'POSTGRES_ROW'],
     ['an invalid date', 'timestamptz', new Date(NaN), 'POSTGRES_ROW'],
   ])('of data: %s', async (_title, type, value, code) => {
     const name = await table(`id int PRIMARY KEY, value ${type}`);

@@ -164,9 +164,14 @@ interface Convertible {
 /** What pg is to send for one column of a row. */
 export type ReadValue = (row: Row) => unknown;
 
+/** What pg has a conversion of its own for. */
+const hasConversion = (value: object): boolean =>
+  value instanceof Date || ArrayBuffer.isView(value) || 'toPostgres' in value;
+
 /**
  * Reads the values of one column, as pg is to send them. JSON is written here: pg would take an array for a PostgreSQL array
- * and a string for JSON text. An array becomes text of its own, since `unnest` would take apart its dimensions with the rows'.
+ * and a string for JSON text. An array becomes text of its own, whatever the column is: `unnest` would take apart its
+ * dimensions with the rows'.
  */
 export function reader(
   property: string,
@@ -189,8 +194,9 @@ export function reader(
     if (value instanceof Date && Number.isNaN(value.getTime())) {
       throw new PostgresRowError(table, property, 'is an invalid Date');
     }
-    if (!column.isArray) return column.isJson ? json(value) : value;
-    if (!Array.isArray(value)) return value;
+    if (column.isJson && !column.isArray) return json(value);
+    if (typeof value !== 'object' || value === null || hasConversion(value)) return value;
+    if (!Array.isArray(value)) return json(value);
     // Of JSON, only the outermost array is PostgreSQL's: what is inside is JSON's.
     const elements: unknown[] = column.isJson
       ? value.map(json)
