@@ -26,8 +26,10 @@ export function lender(connections: PostgresConnections | Pool, what: string): L
   }
   const pool = connections;
   const timeoutMs = pool.options.query_timeout ?? queryTimeoutMs;
+  let unguard: (() => void) | undefined = guard(pool);
   return {
     async withClient(work, { signal } = {}) {
+      unguard ??= guard(pool); // used again after its release, as by the next run of a flow
       const checkout = new Checkout(pool);
       const stop = (): void => checkout.stop(signal?.reason);
       if (signal?.aborted === true) stop();
@@ -41,7 +43,10 @@ export function lender(connections: PostgresConnections | Pool, what: string): L
       }
     },
     queryTimeoutMs: timeoutMs,
-    release: guard(pool),
+    release() {
+      unguard?.();
+      unguard = undefined;
+    },
   };
 }
 
