@@ -73,6 +73,8 @@ export class FlowRun implements PromiseLike<FlowReport> {
   #stopped: 'drained' | 'aborted' | undefined;
   /** Aborted since draining took too long. */
   #late = false;
+  /** Waits for sinks no longer. Absent: it does not wait for any. */
+  #giveUp: (() => void) | undefined;
   #deadline: Subscription | undefined;
 
   constructor(flow: Observable<unknown>, options: RunFlowOptions) {
@@ -135,17 +137,24 @@ export class FlowRun implements PromiseLike<FlowReport> {
    * keeps its slot, and is what is left at `drainTimeoutMs`. Call `void run.drain()`, and let the work end.
    */
   drain(): Promise<FlowReport> {
-    if (this.#stopped === undefined && this.#elapsedMs === undefined) {
-      this.#stopped = 'drained';
-      this.#deadline = after(this.#drainTimeoutMs, () => void this.#drainedTooLong());
-      this.#run.demand.drain();
+    const runs = this.#elapsedMs === undefined;
+    if (this.#stopped === undefined && (runs || this.#giveUp)) {
+      this.#deadline ??= after(this.#drainTimeoutMs, () => void this.#drainedTooLong());
+      if (runs) {
+        this.#stopped = 'drained';
+        this.#run.demand.drain();
+      }
     }
     return this.#promise;
   }
 
-  /** Stops now: aborts what is at work, and hands back all that is inside. */
+  /**
+   * Stops now: aborts what is at work, and hands back all that is inside. Where only sinks are still closing, they are not
+   * waited for.
+   */
   abort(reason?: unknown): Promise<FlowReport> {
-    if (this.#stopped !== 'aborted' && this.#elapsedMs === undefined) {
+    if (this.#elapsedMs !== undefined) this.#giveUp?.();
+    else if (this.#stopped !== 'aborted') {
       this.#stopped = 'aborted';
       this.#run.abort(reason);
     }
@@ -166,7 +175,7 @@ export class FlowRun implements PromiseLike<FlowReport> {
   }
 
   #drainedTooLong(): Promise<FlowReport> {
-    this.#late = this.#elapsedMs === undefined && this.#stopped === 'drained';
+    this.#late = this.#stopped === 'drained';
     return this.abort();
   }
 
@@ -183,28 +192,51 @@ export class FlowRun implements PromiseLike<FlowReport> {
   #over(failure: Failure | undefined): void {
     this.#elapsedMs = now() - this.#run.startedAt;
     this.#failure = failure;
-    for (const forget of this.#forget) forget();
     this.#flowEnded.next();
   }
 
-  /** Waits for what closes, and for the last settlements, for a bounded time. */
+  /** Waits for the sinks, and then for what else closes, and for the last settlements, for a bounded time. */
   async #close(): Promise<FlowReport> {
     // A turn after the end: `take` completes first, and unsubscribes from what is above after that.
-    const { sinks, closing, scopes, closeWithinMs } = this.#run;
+    const { closing, scopes, closeWithinMs } = this.#run;
+    const open = await this.#closeSinks();
     let timeout: Subscription | undefined;
     const late = new Promise<void>((resolve) => {
       timeout = after(closeWithinMs, resolve);
     });
-    for (const [sink, name] of sinks) void whenClosed(this.#run, () => this.#closeSink(sink), name);
     const closed = async (): Promise<void> => {
       while (closing.size + scopes.size > 0) await Promise.all([...closing, ...scopes]);
     };
     await Promise.race([closed(), late]);
     timeout?.unsubscribe();
     this.#deadline?.unsubscribe();
+    for (const name of open.values()) this.#run.warn(`${name}: its sink is still closing`);
+    if (open.size > 0) this.#stopped = 'aborted';
+    for (const forget of this.#forget) forget();
     this.#ended.complete();
     if (this.#failure) throw this.#failure.error;
     return this.report();
+  }
+
+  /**
+   * Closes the sinks, and gives those that are not closed yet. Where all was stored they are waited for as long as they
+   * take, or until somebody does not want to wait: what was stored may be whole only then.
+   */
+  async #closeSinks(): Promise<ReadonlyMap<unknown, string>> {
+    const open = new Map(this.#run.sinks);
+    const isWhole = this.#failure === undefined && this.#stopped !== 'aborted';
+    const closed = [...open].map(async ([sink, name]) => {
+      await whenClosed(this.#run, () => this.#closeSink(sink), name);
+      open.delete(sink);
+    });
+    if (isWhole && open.size > 0) {
+      const givenUp = new Promise<void>((resolve) => {
+        this.#giveUp = resolve;
+      });
+      await Promise.race([Promise.all(closed), givenUp]);
+      this.#giveUp = undefined;
+    }
+    return open;
   }
 
   /** What a sink says at its end decides on the run: a file may become visible only then. */

@@ -25,8 +25,9 @@ export interface Sink<T> {
   /** `'retry'`: may work next time; `'data'`: some of the items are bad; `'fatal'`: no use. Absent: `'retry'`. */
   classify?(error: unknown): FailureClass;
   /**
-   * Called once: at the end of the run, or, without `runFlow`, of the subscription, with how that ended. A run whose sink
-   * cannot be closed is a failed one.
+   * Called once: at the end of the run, or, without `runFlow`, of the subscription, with how that ended. A run that has
+   * stored everything waits for it as long as it takes, within `drainTimeoutMs` where it is drained; one whose sink cannot
+   * be closed is a failed one.
    */
   close?(ending?: SinkEnding): Promise<void>;
 }

@@ -90,10 +90,12 @@ export const reentrancy: readonly Scenario[] = [
       {
         says: 'each call of drain has a promise of its own',
         file: 'src/flow/runFlow.ts',
-        find: `      this.#run.demand.drain();
+        find: `        this.#run.demand.drain();
+      }
     }
     return this.#promise;`,
-        replace: `      this.#run.demand.drain();
+        replace: `        this.#run.demand.drain();
+      }
     }
     return this.#promise.then();`,
       },
@@ -127,7 +129,7 @@ export const reentrancy: readonly Scenario[] = [
       {
         says: 'draining has no time limit',
         file: 'src/flow/runFlow.ts',
-        find: 'this.#deadline = after(this.#drainTimeoutMs, () => void this.#drainedTooLong());',
+        find: 'this.#deadline ??= after(this.#drainTimeoutMs, () => void this.#drainedTooLong());',
         replace: '',
       },
     ],
@@ -244,7 +246,7 @@ export const reentrancy: readonly Scenario[] = [
       {
         says: 'draining has no time limit',
         file: 'src/flow/runFlow.ts',
-        find: 'this.#deadline = after(this.#drainTimeoutMs, () => void this.#drainedTooLong());',
+        find: 'this.#deadline ??= after(this.#drainTimeoutMs, () => void this.#drainedTooLong());',
         replace: '',
       },
     ],

@@ -176,7 +176,7 @@ export const sources: readonly Scenario[] = [
       {
         says: 'draining has no time limit',
         file: 'src/flow/runFlow.ts',
-        find: 'this.#deadline = after(this.#drainTimeoutMs, () => void this.#drainedTooLong());',
+        find: 'this.#deadline ??= after(this.#drainTimeoutMs, () => void this.#drainedTooLong());',
         replace: '',
       },
     ],

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import {
   filter,
   from,
@@ -445,6 +446,58 @@ describe('the end of a run', () => {
     expect(ended).toBe(false);
     await settle(1);
     expect(ended).toBe(true);
+  });
+
+  /** A flow of one item, whose sink needs that long to close. */
+  const closingIn = (ms: number, how: () => void = () => undefined) => {
+    const close = async (): Promise<void> => {
+      await sleep(ms);
+      how();
+    };
+    return fromPull([1]).pipe(storeTo({ store: async () => undefined, close }));
+  };
+
+  it('waits for sinks as long as they take: what was stored may be whole only then', async () => {
+    const run = runFlow(
+      closingIn(60_000, () => {
+        throw new Error('no rename');
+      }),
+      { onWarning: () => undefined },
+    );
+    const failed = expect(run).rejects.toThrow('no rename');
+    await settle(59_999);
+    expect(await Promise.race([run.then(() => 'ended'), Promise.resolve('runs')])).toBe('runs');
+    await settle(1);
+    await failed;
+    expect(run.report().end).toBe('failed');
+  });
+
+  it('waits for sinks no longer than draining may take, nor longer than until it is aborted', async () => {
+    const onWarning = vi.fn();
+    const drainSignal = new AbortController();
+    const signal = new AbortController();
+    const options = { drainTimeoutMs: 5_000, drainSignal: drainSignal.signal, signal: signal.signal, onWarning };
+    const drained = runFlow(closingIn(60_000), options);
+    const aborted = runFlow(closingIn(60_000), { onWarning, signal: signal.signal });
+    const ends: string[] = [];
+    void drained.then(() => ends.push('drained'));
+    void aborted.then(() => ends.push('aborted'));
+    await settle(100);
+    drainSignal.abort();
+    await settle(4_000);
+    signal.abort();
+    await settle(1_000);
+    expect(ends).toEqual(['drained', 'aborted']);
+    expect([(await drained).end, (await aborted).end]).toEqual(['aborted', 'aborted']);
+    expect(onWarning.mock.calls.flat()).toEqual(Array(2).fill('storeTo: its sink is still closing'));
+    await settle(60_000);
+  });
+
+  it('leaves no listener on a signal, even where it is aborted before it begins', async () => {
+    const drainSignal = new AbortController().signal;
+    await runFlow(fromPull([1]), { signal: AbortSignal.abort(), drainSignal });
+    await runFlow(fromPull([1]), { drainSignal });
+    expect(getEventListeners(drainSignal, 'abort')).toEqual([]);
   });
 
   it('warns where closing fails, and ends all the same', async () => {

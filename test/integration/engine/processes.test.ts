@@ -53,7 +53,7 @@ describe('SIGTERM at half of 100,000 items, of which one hangs', () => {
   test('and does not where draining has no time limit', async () => {
     const library = await twin({
       file: 'src/flow/runFlow.ts',
-      find: 'this.#deadline = after(this.#drainTimeoutMs, () => void this.#drainedTooLong());',
+      find: 'this.#deadline ??= after(this.#drainTimeoutMs, () => void this.#drainedTooLong());',
       replace: 'this.#deadline = after(2 ** 31, () => void this.#drainedTooLong());',
     });
     expect(await stopped(library)).toBeUndefined();
