@@ -401,7 +401,13 @@ describe('values come back as they were', () => {
   test('an array where the column has none is one value, whichever way it goes in', async () => {
     const lists = [['a', 'b'], ['c', 'd'], [], null, ['e']];
     for (const via of ['unnest', 'copy']) {
-      expect(await roundTrip('text', lists, { via })).toEqual(['{"a","b"}', '{"c","d"}', '{}', null, '{"e"}']);
+      expect(await roundTrip('text', lists, { via })).toEqual([
+        '{"a","b"}',
+        '{"c","d"}',
+        '{}',
+        null,
+        '{"e"}',
+      ]);
       expect(await failure(roundTrip('int', [[1, 2]], { via }))).toMatchObject({ code: '22P02' });
     }
   });
@@ -460,6 +466,35 @@ describe('errors', () => {
     );
     await database.admin.query(`CREATE TRIGGER refuse BEFORE INSERT ON ${name} EXECUTE FUNCTION refuse()`);
     expect(sink.classify(await failure(sink.store([{ id: 1 }], context)))).toBe('data');
+  });
+
+  test('of data: a row without anything to store', async () => {
+    const name = await table('id serial, value text');
+    for (const via of ['unnest', 'copy'] as const) {
+      const sink = postgresTable<Record<string, unknown>>(db, name, { via });
+      for (const rows of [[{}], [{ value: 'a' }, { value: undefined }]]) {
+        const error = await failure(sink.store(rows, context));
+        expect(error.message).toBe(`postgresTable: ${name}: a row has nothing to store`);
+        expect(sink.classify(error)).toBe('data');
+      }
+    }
+    expect(await rowsOf(`SELECT * FROM ${name}`)).toEqual([]);
+  });
+
+  test('of data: rows that are too large together, so that half of them are tried', async () => {
+    const name = await table('id int PRIMARY KEY, value text');
+    const sink = postgresTable<Row>(db, name, { key: ['id'] });
+    const value = 'x'.repeat(500_000);
+    const error = await failure(
+      sink.store(
+        numbers(1_100).map((id) => ({ id, value })),
+        context,
+      ),
+    );
+    expect(error.message).toBe(
+      `postgresTable: ${name}: a row or all of a batch is too large for one statement`,
+    );
+    expect(sink.classify(error)).toBe('data');
   });
 
   test('of data: what is no object, and two properties for one column', async () => {

@@ -104,7 +104,10 @@ export function arrange(items: readonly Row[], rules: RowRules): RowGroup[] {
   if (rows.length === 0) return [];
   const written = propertiesOf(rows[0]!, rules.columns);
   const alike = rows.every((row) => hasExactly(row, written, rules.columns));
-  return alike ? [{ properties: [...written].sort(), rows }] : groupsOf(rows, rules);
+  const groups = alike ? [{ properties: [...written].sort(), rows }] : groupsOf(rows, rules);
+  if (groups.some(({ properties }) => properties.length === 0))
+    throw new PostgresRowError(rules.table, undefined, 'has nothing to store');
+  return groups;
 }
 
 function groupsOf(rows: readonly Row[], { columns }: RowRules): RowGroup[] {

@@ -62,6 +62,11 @@ export class TableWriter {
       else if (way === 'copy') await copyInto(statements.copy, copyText(rows, read), session);
       else await this.#stage(statements, copyText(rows, read), session);
     } catch (error) {
+      if (error instanceof RangeError) {
+        // A parameter is one string, and strings have a greatest length.
+        const fault = 'or all of a batch is too large for one statement';
+        throw new PostgresRowError(this.#rules.table, undefined, fault, error);
+      }
       throw withColumn(error, statements.columns, rows.length === 1 ? values : undefined);
     }
   }
