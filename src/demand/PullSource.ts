@@ -1,12 +1,13 @@
 import type { Subscriber } from 'rxjs';
 import { LoopBudget, nextTurn } from '../clock.ts';
 import { HandedBackError, reasonOf, TicketPathError, UnclaimedError } from '../errors.ts';
-import { whenClosed, type Run } from '../flow/Run.ts';
+import { warnOf, whenClosed, type Run } from '../flow/Run.ts';
 import { endOfChain } from '../rx/chain.ts';
 import { current, under } from '../tickets/current.ts';
 import { Ticket, type TicketBook } from '../tickets/Ticket.ts';
 import { UNLIMITED } from './Demand.ts';
 import { Outlet, type Emitter } from './Outlet.ts';
+import { toldOnly } from '../work/toldOf.ts';
 import { openPull, type Pull, type PullInput } from './pullInput.ts';
 import { subscribingStage } from './Stage.ts';
 
@@ -20,7 +21,7 @@ export interface Settlement<T> {
 /** The options of `fromPull`, checked, with their defaults. */
 export interface PullSettings<T> {
   readonly name: string;
-  readonly onSettled: ((settlement: Settlement<T>) => void) | undefined;
+  readonly onSettled: ((settlement: Settlement<T>) => unknown) | undefined;
   /** Items without an outcome at any time; `UNLIMITED`: as many as there is demand. */
   readonly window: number;
   readonly onDrain: (() => void) | undefined;
@@ -38,7 +39,7 @@ export class PullSource<T> implements Emitter {
   readonly #name: string;
   readonly #key: object;
   readonly #out: Outlet<T>;
-  readonly #onSettled: ((settlement: Settlement<T>) => void) | undefined;
+  readonly #onSettled: ((settlement: Settlement<T>) => unknown) | undefined;
   readonly #window: number;
   readonly #onDrain: (() => void) | undefined;
   readonly #onOver: (() => void) | undefined;
@@ -247,19 +248,15 @@ export class PullSource<T> implements Emitter {
     ticket.release();
   }
 
-  #issue(value: T, onSettled: (settlement: Settlement<T>) => void): Ticket {
+  #issue(value: T, onSettled: (settlement: Settlement<T>) => unknown): Ticket {
     const parent = this.#parent === null ? undefined : this.#parent.hold();
     this.#pending++;
     const settle = (failure: unknown): void => {
       this.#pending--;
       parent?.release(failure);
-      try {
-        under(null, () => {
-          onSettled({ value, failure });
-        });
-      } catch (error) {
-        this.fail(error);
-      }
+      under(null, () => {
+        toldOnly(onSettled, { value, failure }, this.#settlingFailed);
+      });
       if (this.#pending === 0 && this.#done) {
         this.#close();
         this.#allSettled?.();
@@ -268,6 +265,12 @@ export class PullSource<T> implements Emitter {
     };
     return new Ticket(1, settle, this.#book, value, parent && [parent]);
   }
+
+  /** `onSettled` has thrown or rejected. Where the source has ended, it is too late for an error of its own. */
+  readonly #settlingFailed = (error: unknown): void => {
+    if (this.#done) warnOf(this.#out.demand.owner?.run, this.#name, 'onSettled', error);
+    else this.fail(error);
+  };
 
   /**
    * At its window the source urges those below, so that it cannot stall: while it waits, they let go of all that they
@@ -336,12 +339,7 @@ export class PullSource<T> implements Emitter {
   /** An item that was pulled, and can no longer be emitted. */
   #giveBack(value: T, reason: HandedBackError): void {
     this.#run?.left.push({ stage: this.#name, value });
-    if (!this.#onSettled) return;
-    try {
-      this.#onSettled({ value, failure: reason });
-    } catch (error) {
-      this.#run?.warn(`${this.#name}: onSettled failed: ${String(error)}`);
-    }
+    if (this.#onSettled) toldOnly(this.#onSettled, { value, failure: reason }, this.#settlingFailed);
   }
 
   /** Closes the input, once; an acknowledged one when its last item has settled. */

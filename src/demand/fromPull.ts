@@ -5,8 +5,11 @@ import type { PullInput } from './pullInput.ts';
 import { PullSource, type Settlement } from './PullSource.ts';
 
 export interface FromPullOptions<T> {
-  /** Makes the source an acknowledged one: called once for each item, with its outcome. */
-  readonly onSettled?: (settlement: Settlement<T>) => void;
+  /**
+   * Makes the source an acknowledged one: called once for each item, with its outcome. A promise is not waited for. That it
+   * throws or rejects is an error of the source, and a warning once the source has ended.
+   */
+  readonly onSettled?: (settlement: Settlement<T>) => unknown;
   /** Items without an outcome at any time; only with `onSettled`. Whole number, 1 or more. @defaultValue no limit */
   readonly maxPending?: number;
   /**

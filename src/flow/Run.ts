@@ -260,7 +260,8 @@ export function closeAtEnd(
     });
 }
 
-function warnOf(run: Run | undefined, what: string, step: string, error: unknown): void {
+/** Warns that something of the user's has failed; in the report, where there is a run. */
+export function warnOf(run: Run | undefined, what: string, step: string, error: unknown): void {
   const message = `${what}: ${step} failed: ${error instanceof Error ? error.message : String(error)}`;
   if (run) run.warn(message);
   else console.warn(message);

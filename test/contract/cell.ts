@@ -150,8 +150,8 @@ export const cellLaws: readonly Law[] = [
       without(STORE, 'under(null, () => this.#store(values, forked))', 'this.#store(values, forked)'),
       without(
         PULL,
-        'under(null, () => {\n          onSettled({ value, failure });\n        });',
-        'onSettled({ value, failure });',
+        'under(null, () => {\n        toldOnly(onSettled, { value, failure }, this.#settlingFailed);\n      });',
+        'toldOnly(onSettled, { value, failure }, this.#settlingFailed);',
       ),
     ],
   },

@@ -476,7 +476,12 @@ describe('the end of a run', () => {
     const onWarning = vi.fn();
     const drainSignal = new AbortController();
     const signal = new AbortController();
-    const options = { drainTimeoutMs: 5_000, drainSignal: drainSignal.signal, signal: signal.signal, onWarning };
+    const options = {
+      drainTimeoutMs: 5_000,
+      drainSignal: drainSignal.signal,
+      signal: signal.signal,
+      onWarning,
+    };
     const drained = runFlow(closingIn(60_000), options);
     const aborted = runFlow(closingIn(60_000), { onWarning, signal: signal.signal });
     const ends: string[] = [];

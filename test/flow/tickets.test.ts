@@ -129,6 +129,49 @@ describe('an acknowledged source', () => {
     expect(await play(true)).toMatchObject({ early: [], error: { code: 'TICKET_UNCLAIMED' } });
   });
 
+  it('errors where onSettled throws or rejects, while it reads', async () => {
+    function* endless(): Generator<number> {
+      for (let n = 1; ; n++) yield n;
+    }
+    const fail = (): never => {
+      throw new Error('not acknowledged');
+    };
+    for (const onSettled of [fail, () => Promise.reject(new Error('not acknowledged'))]) {
+      const run = runFlow(
+        fromPull(endless, { onSettled, maxPending: 2 }).pipe(
+          storeTo(() => new Promise((resolve) => setTimeout(resolve, 5))),
+        ),
+        quiet,
+      );
+      const failed = expect(run).rejects.toThrow('not acknowledged');
+      await settle(100);
+      await failed;
+    }
+  });
+
+  it('warns where onSettled throws or rejects once it has ended', async () => {
+    for (const onSettled of [
+      (): never => {
+        throw new Error('not acknowledged');
+      },
+      () => Promise.reject(new Error('not acknowledged')),
+    ]) {
+      const run = runFlow(
+        fromPull([1], { onSettled }).pipe(
+          storeTo(() => new Promise((resolve) => setTimeout(resolve, 5))),
+          poolMap(() => new Promise((resolve) => setTimeout(resolve, 5)), { concurrency: 1 }),
+        ),
+        quiet,
+      );
+      await settle(200);
+      const { end, warnings } = await run;
+      expect({ end, warnings }).toEqual({
+        end: 'completed',
+        warnings: ['fromPull: onSettled failed: not acknowledged'],
+      });
+    }
+  });
+
   it('is handed back what a failure left, with the reason', async () => {
     const settled: Settlement<number>[] = [];
     const boom = new Error('boom');
