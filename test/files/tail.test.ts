@@ -1,4 +1,13 @@
-import { appendFileSync, copyFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  copyFileSync,
+  readdirSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test, vi } from 'vitest';
 import { poolMap, runFlow } from 'sluice';
@@ -88,6 +97,25 @@ test('a file that is not there is waited for, and read from its beginning', asyn
     writeFileSync(path, 'a\n');
     await until('a');
   });
+});
+
+test.runIf(process.platform === 'linux')('the file is closed, whatever it was stopped in', async () => {
+  const path = folder.file('left.log', 'a\nb\n');
+  const open = (): number =>
+    readdirSync('/proc/self/fd').filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`) === realpathSync(path);
+      } catch {
+        return false; // closed meanwhile
+      }
+    }).length;
+  for (const concurrency of [1, 5]) {
+    const never = poolMap(() => new Promise(() => undefined), { concurrency }); // full, or waiting for more
+    const run = runFlow(fromTail(path, { from: 'start', pollMs: 5 }).pipe(never));
+    await vi.waitFor(() => expect([open(), run.report().itemsIn]).toEqual([1, Math.min(concurrency, 2)]));
+    await run.abort();
+    await vi.waitFor(() => expect(open()).toBe(0));
+  }
 });
 
 test('wrong options are found at the call', () => {

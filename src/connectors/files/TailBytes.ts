@@ -22,6 +22,7 @@ export class TailBytes implements ByteSource {
   /** Its name belongs to another file now; it is looked at once more before it is left. */
   #rotated = false;
   #from: 'start' | 'end';
+  #reading = false;
 
   constructor(settings: TailSettings) {
     this.#settings = settings;
@@ -30,6 +31,7 @@ export class TailBytes implements ByteSource {
 
   async read(): Promise<Buffer | undefined> {
     const { signal } = this.#controller;
+    this.#reading = true;
     try {
       while (!signal.aborted) {
         const chunk = await this.#more();
@@ -38,13 +40,17 @@ export class TailBytes implements ByteSource {
       }
     } catch (error) {
       if (!signal.aborted) throw error;
+    } finally {
+      this.#reading = false;
+      if (signal.aborted) await this.#leave();
     }
-    await this.#leave();
     return undefined;
   }
 
+  /** A read that is pending leaves the file when it ends. */
   close(): void {
     this.#controller.abort();
+    if (!this.#reading) this.#leave().catch(() => undefined);
   }
 
   /** What has come since; undefined: nothing. */
