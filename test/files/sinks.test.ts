@@ -125,6 +125,21 @@ describe('toNdjson', () => {
     expect(lines(path)).toEqual([1, 2, 3, 4, 5]);
   });
 
+  test.each(['gz', 'zst'])('append adds nothing to a %s file that was cut off', async (end) => {
+    const path = at(`cut.ndjson.${end}`);
+    await store([1, 2, 3], toNdjson(path, { append: true }), 1);
+    await store([4], toNdjson(path, { append: true }), 1);
+    expect(await all(fromNdjson(path))).toEqual([1, 2, 3, 4]);
+    const cut = readFileSync(path).subarray(0, -3);
+    writeFileSync(path, cut);
+    const run = store([5], toNdjson(path, { append: true }));
+    await expect(run).rejects.toMatchObject({
+      code: 'FILE_BROKEN',
+      message: `${path}: it cannot be appended to, since what follows could not be read; move it away, or mend it`,
+    });
+    expect(readFileSync(path)).toEqual(cut);
+  });
+
   test('several batches at once do not mix', async () => {
     const path = at('wide.ndjson');
     const items = Array.from({ length: 2_000 }, (_, i) => ({ i, text: 'x'.repeat(i % 50) }));
@@ -193,6 +208,30 @@ describe('toCsv', () => {
     for (let i = 0; i < 2; i++) await store([row], toCsv<typeof row>(path, { columns, append: true }));
     const line = '1970-01-01T00:00:00.000Z,"{""a"":1}",\n';
     expect(readFileSync(path, 'utf8')).toBe(`day,more,none\n${line}${line}`);
+  });
+
+  test('nothing is added under another header', async () => {
+    const columns = ['a', 'b"', 'é'] as const;
+    const row = { a: 1, 'b"': 2, é: 3 };
+    for (const [name, header] of [
+      ['bom.csv', '\ufeff"a","b""","é"\r\n'],
+      ['open.csv', 'a,"b""",é'],
+    ] as const) {
+      const path = folder.file(name, header);
+      await store([row], toCsv<typeof row>(path, { columns, append: true }));
+      expect(readFileSync(path, 'utf8')).toBe(`${header}${header.endsWith('\n') ? '' : '\n'}1,2,3\n`);
+      for (const other of [['b"', 'a', 'é'], ['a', 'b"'], ['a']] as const) {
+        const run = store([row], toCsv<typeof row>(path, { columns: other, append: true }));
+        await expect(run).rejects.toThrow(
+          `${path}: its header is not that of the columns; name the same ones`,
+        );
+      }
+    }
+    const packed = at('packed.csv.gz');
+    await store([row], toCsv<typeof row>(packed, { columns, append: true }));
+    const run = store([row], toCsv<typeof row>(packed, { columns: ['a'], append: true }));
+    await expect(run).rejects.toThrow('its header is not');
+    expect(await all(fromCsv(packed))).toHaveLength(1);
   });
 
   test('wrong options are found at the call', () => {

@@ -7,8 +7,9 @@ import { constants as zlib, gzip, zstdCompress } from 'node:zlib';
 import { CheckpointError, FileBrokenError, FileValueError, InvalidOptionError } from '../../errors.ts';
 import { oneOf } from '../../options.ts';
 import type { FailureClass, Sink, SinkContext, SinkEnding } from '../../work/Sink.ts';
-import { compressionOf, pathOf, type Compression } from './Bytes.ts';
+import { Bytes, compressionOf, pathOf, type Compression } from './Bytes.ts';
 import type { FileCheckpoint } from './FileCheckpoint.ts';
+import { LineReader } from './LineReader.ts';
 import { syncFolder } from './replaceFile.ts';
 
 export interface FileSinkOptions {
@@ -202,6 +203,7 @@ export class FileSink<T> implements Required<Sink<T>> {
       if (known.bytes > 0) return known.bytes;
     }
     const length = known?.bytes ?? size;
+    if (length > 0) await this.#mustTakeMore();
     this.#bytes = length;
     let start: string = length === 0 ? this.#format.head : '';
     // A line that a crash has cut off does not become one with ours.
@@ -212,6 +214,28 @@ export class FileSink<T> implements Required<Sink<T>> {
     return length + bytes.length;
   }
 
+  /** That it can be added to: under the same header, and, where it is compressed, behind what is whole. */
+  async #mustTakeMore(): Promise<void> {
+    const [head = ''] = this.#format.head.split('\n', 1);
+    const settings = { compression: this.#compression, name: this.#path };
+    const bytes = new Bytes(this.#path, settings);
+    try {
+      const lines = new LineReader(bytes, { ...settings, maxLineBytes: Infinity });
+      await lines.fill();
+      const isHeaded = head === '' || unquoted(lines.take()?.text ?? '') === unquoted(head);
+      if (!isHeaded) {
+        throw new FileBrokenError(this.#path, 'its header is not that of the columns; name the same ones');
+      }
+      if (this.#compression !== 'none') while (await bytes.read());
+    } catch (error) {
+      if (!(error instanceof FileBrokenError) || error.cause === undefined) throw error;
+      const what = 'it cannot be appended to, since what follows could not be read; move it away, or mend it';
+      throw new FileBrokenError(this.#path, what, error);
+    } finally {
+      bytes.close();
+    }
+  }
+
   async #compressed(text: string): Promise<Uint8Array> {
     if (this.#compression === 'gzip') return promisify(gzip)(text);
     if (this.#compression === 'zstd') {
@@ -220,6 +244,8 @@ export class FileSink<T> implements Required<Sink<T>> {
     return Buffer.from(text);
   }
 }
+
+const unquoted = (header: string): string => header.replaceAll('"', '');
 
 async function endsInNewline(file: FileHandle, size: number): Promise<boolean> {
   const { buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1);

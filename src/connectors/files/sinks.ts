@@ -12,7 +12,7 @@ import { FileSink, type FileSinkOptions } from './FileSink.ts';
  * it was. So an item counts as stored before the file is there; where the source is acknowledged, use `append`.
  *
  * With `append: true` each batch is on the disk before its items count as stored, and a fault leaves nothing of a batch. A
- * last line that has no newline gets one.
+ * last line that has no newline gets one; of a compressed file without a checkpoint, it is read first that it is whole.
  *
  * With the `checkpoint` of the source too, the file is first cut to what had its outcome, so that after a crash nothing is
  * lost and nothing is in there twice, whatever a record became on its way. What the source has come to is saved with a
@@ -51,8 +51,8 @@ export interface ToCsvOptions<Row> extends FileSinkOptions {
  *
  *     storeTo(toCsv<Order>('orders.csv', { columns: ['id', 'value'] }))
  *
- * `null` and what is absent is an empty field, an empty string is `""`; a `Date` is in ISO 8601, objects are JSON. In all
- * else it is as `toNdjson`.
+ * `null` and what is absent is an empty field, an empty string is `""`; a `Date` is in ISO 8601, objects are JSON. A file
+ * that is added to must have the same header. In all else it is as `toNdjson`.
  *
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
  */
