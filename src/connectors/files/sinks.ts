@@ -9,7 +9,8 @@ import { FileSink, type FileSinkOptions } from './FileSink.ts';
  *
  * The file is replaced as a whole: the items go to a new one beside it, `.<name>.<id>.new`, which takes its place, on the
  * disk, when the run has completed or was drained. After an error or an abort the new one is removed and the old one is as
- * it was. So an item counts as stored before the file is there; where the source is acknowledged, use `append`.
+ * it was. So an item counts as stored before the file is there; where the source is acknowledged, use `append`. A sink is
+ * for one run at a time: of two at once, the one that ends first would publish, and take away, what the other has stored.
  *
  * With `append: true` each batch is on the disk before its items count as stored, and a fault leaves nothing of a batch. A
  * last line that has no newline gets one; of a compressed file without a checkpoint, it is read first that it is whole.
