@@ -228,6 +228,7 @@ export abstract class FanStage<T, R> extends Stage<T, R> {
     while (branch.waiting.size > 0) this.#takenBy(branch.waiting.take());
     if (!this.inputDone && this.idle()) {
       this.demand.end(new HandedBackError(this.name, 'every branch has completed'));
+      this.leaveInput(); // the next item would be for nobody, and may come before this one's call returns
       this.inputEnded();
     } else this.deliver();
   }

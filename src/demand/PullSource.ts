@@ -1,7 +1,7 @@
 import type { Subscriber } from 'rxjs';
 import { LoopBudget, nextTurn } from '../clock.ts';
 import { HandedBackError, reasonOf, TicketPathError, UnclaimedError } from '../errors.ts';
-import { whenClosed, type Run } from '../flow/Run.ts';
+import { warnOf, whenClosed, type Run } from '../flow/Run.ts';
 import { endOfChain } from '../rx/chain.ts';
 import { current, under } from '../tickets/current.ts';
 import { Ticket, type TicketBook } from '../tickets/Ticket.ts';
@@ -61,6 +61,8 @@ export class PullSource<T> implements Emitter {
   #stopping = false;
   #done = false;
   #closed = false;
+  /** `onSettled` has failed after the end. */
+  #refused = false;
 
   /** `key`: the Observable, which is the same however often it is subscribed to. */
   constructor(input: PullInput<T>, subscriber: Subscriber<T>, key: object, settings: PullSettings<T>) {
@@ -167,7 +169,9 @@ export class PullSource<T> implements Emitter {
       const result = iterator.next();
       this.#pulling = false;
       if (this.#done) {
-        this.#close(); // torn down by its own iterator
+        // torn down by its own iterator
+        if (!result.done) this.#giveBack(result.value, this.#stopped());
+        this.#close();
         return;
       }
       if (result.done) {
@@ -212,7 +216,7 @@ export class PullSource<T> implements Emitter {
   readonly #pulled = (result: IteratorResult<T, unknown>): void => {
     this.#pulling = false;
     if (this.#done) {
-      if (!result.done) this.#giveBack(result.value, new HandedBackError(this.#name, 'the flow was stopped'));
+      if (!result.done) this.#giveBack(result.value, this.#stopped());
       return;
     }
     if (result.done) {
@@ -258,7 +262,8 @@ export class PullSource<T> implements Emitter {
           onSettled({ value, failure });
         });
       } catch (error) {
-        this.fail(error);
+        if (this.#done) this.#untold(error);
+        else this.fail(error);
       }
       if (this.#pending === 0 && this.#done) {
         this.#close();
@@ -315,13 +320,17 @@ export class PullSource<T> implements Emitter {
     return new HandedBackError(this.#name, 'the flow was drained');
   }
 
+  #stopped(): HandedBackError {
+    return new HandedBackError(this.#name, 'the flow was stopped');
+  }
+
   #tearDown(): void {
     this.#urge(-1);
     // Torn down while it emits, the item it works on was delivered as far as anybody wanted.
     const cutShort = !this.#done && !this.#running;
     const item = this.#inHand;
     // Making an error takes longer than a source of one value: not where the end is its own.
-    const reason = this.#done && !item ? undefined : new HandedBackError(this.#name, 'the flow was stopped');
+    const reason = this.#done && !item ? undefined : this.#stopped();
     this.#inHand = undefined;
     this.#done = true;
     if (item && reason) this.#giveBack(item.value, reason);
@@ -340,8 +349,14 @@ export class PullSource<T> implements Emitter {
     try {
       this.#onSettled({ value, failure: reason });
     } catch (error) {
-      this.#run?.warn(`${this.#name}: onSettled failed: ${String(error)}`);
+      this.#untold(error);
     }
+  }
+
+  /** The source has ended, and nobody but the run can hear that an outcome was not taken: once, however many follow. */
+  #untold(error: unknown): void {
+    if (!this.#refused) warnOf(this.#run, this.#name, 'onSettled', error);
+    this.#refused = true;
   }
 
   /** Closes the input, once; an acknowledged one when its last item has settled. */

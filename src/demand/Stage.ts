@@ -185,7 +185,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     this.run?.note(
       `${this.name}: draining ended what is above this stage, which does not complete by itself`,
     );
-    this.#leaveInput();
+    this.leaveInput();
     this.inputEnded();
   }
 
@@ -217,7 +217,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     this.inputDone = true;
     const reason = new HandedBackError(this.name, 'the stage failed', error);
     this.demand.end(reason);
-    this.#leaveInput();
+    this.leaveInput();
     this.countTime();
     this.abandon(reason, true);
     if (this.run?.abortsOnError) this.run.fail(error);
@@ -260,7 +260,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     });
   }
 
-  #leaveInput(): void {
+  protected leaveInput(): void {
     void whenClosed(this.run, () => this.#inlet?.unsubscribe(), this.name);
   }
 

@@ -260,7 +260,8 @@ export function closeAtEnd(
     });
 }
 
-function warnOf(run: Run | undefined, what: string, step: string, error: unknown): void {
+/** A hook of the user's that fails is a warning: of the run, or on the console. */
+export function warnOf(run: Run | undefined, what: string, step: string, error: unknown): void {
   const message = `${what}: ${step} failed: ${error instanceof Error ? error.message : String(error)}`;
   if (run) run.warn(message);
   else console.warn(message);

@@ -1,17 +1,24 @@
-import { map, merge, of, Subject, take } from 'rxjs';
+import { map, merge, of, Subject, take, timer, type Observable } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   batch,
   boundedQueue,
+  dedupe,
+  delays,
   filterOr,
   fromPull,
   fromPush,
   poolMap,
+  rateLimit,
   runFlow,
   storeTo,
+  withHedge,
+  withRetry,
+  withTimeout,
   type FlowRun,
+  type Work,
 } from 'sluice';
-import { Endless, settle } from './settling.ts';
+import { Endless, settle, sleep } from './settling.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -165,6 +172,110 @@ describe('abort from inside', () => {
     await settle(5);
     expect((await run).end).toBe('aborted');
     expectBalanced(run);
+  });
+});
+
+describe('abort from inside work', () => {
+  it.each([
+    ['plain', (work: Work<number, Observable<number>>) => work],
+    ['withRetry', (work: Work<number, Observable<number>>) => withRetry(work, delays([1]))],
+    ['withTimeout', (work: Work<number, Observable<number>>) => withTimeout(work, { timeoutMs: 100 })],
+  ])('leaves its Observable alone, %s', async (_name, wrapped) => {
+    const work = vi.fn(() => {
+      void run.abort();
+      return timer(1_000);
+    });
+    const run: FlowRun = runFlow(fromPush(timer(1)).pipe(poolMap(wrapped(work), { concurrency: 1 })));
+    await settle(5);
+    expect(await run).toMatchObject({ end: 'aborted' });
+    expect(work).toHaveBeenCalledTimes(1);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it.each([
+    ['withTimeout', (work: Work<number, Promise<number>>) => withTimeout(work, { timeoutMs: 100 })],
+    [
+      'withHedge',
+      (work: Work<number, Promise<number>>) => withHedge(work, { afterPercentile: 50, maxExtraShare: 1 }),
+    ],
+  ])('leaves no timer behind, %s', async (_name, wrapped) => {
+    let calls = 0;
+    const work = (value: number): Promise<number> => {
+      calls++;
+      if (value < 30) return sleep(1).then(() => value); // so that it knows how long an attempt takes
+      void run.abort();
+      return new Promise(() => undefined);
+    };
+    const run: FlowRun = runFlow(
+      fromPull(Array(100).keys()).pipe(poolMap(wrapped(work), { concurrency: 1 })),
+    );
+    await settle(60);
+    expect(await run).toMatchObject({ end: 'aborted', delivered: 30 });
+    expect(calls).toBe(31);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe('abort from inside what holds nothing', () => {
+  it.each([
+    ['a predicate', (stop: () => void) => filterOr<number>(() => stopped(stop))],
+    ['a key', (stop: () => void) => dedupe<number>({ by: () => stopped(stop), withinMs: 1, maxKeys: 1 })],
+  ])('%s leaves its item in the list once', async (_kind, operator) => {
+    const run: FlowRun = runFlow(
+      fromPush(timer(1).pipe(map(() => 1))).pipe(operator(() => void run.abort())),
+    );
+    await settle(5);
+    expect(await run).toMatchObject({ end: 'aborted', left: [{ value: 1 }], leftOver: 1 });
+  });
+
+  it.each([
+    ['a synchronous input', (stop: () => void) => stoppingNow(stop)],
+    ['an asynchronous one', (stop: () => void) => stoppingLater(stop)],
+  ])('%s hands back the item that it gives then', async (_kind, input) => {
+    const settled: unknown[] = [];
+    const run: FlowRun = runFlow(
+      fromPull(() => input(() => void run.abort()), {
+        onSettled: ({ value, failure }) => settled.push([value, failure === undefined]),
+      }).pipe(poolMap(async (value) => value, { concurrency: 1 })),
+    );
+    await settle(5);
+    expect(await run).toMatchObject({ end: 'aborted', left: [{ value: 2 }] });
+    expect(settled).toEqual([
+      [1, true],
+      [2, false],
+    ]);
+  });
+});
+
+function stopped(stop: () => void): true {
+  stop();
+  return true;
+}
+
+function* stoppingNow(stop: () => void): Generator<number> {
+  yield 1;
+  stop();
+  yield 2;
+}
+
+async function* stoppingLater(stop: () => void): AsyncGenerator<number> {
+  yield* stoppingNow(stop);
+}
+
+describe('drain from inside a callback below a source that cannot wait', () => {
+  it.each([
+    ['filterOr', (stop: () => void) => filterOr<number>(() => stopped(stop))],
+    ['dedupe', (stop: () => void) => dedupe<number>({ by: () => stopped(stop), withinMs: 1, maxKeys: 1 })],
+    ['rateLimit', (stop: () => void) => rateLimit<number>({ limit: 1, perMs: 1, by: () => stopped(stop) })],
+    ['batch', (stop: () => void) => batch<number>({ maxItems: 2, weigh: () => Number(stopped(stop)) })],
+  ])('%s delivers its item, and nothing more', async (_name, operator) => {
+    const source = new Subject<number>();
+    const run: FlowRun = runFlow(fromPush(source).pipe(operator(() => void run.drain())));
+    source.next(1);
+    source.next(2);
+    await settle(5);
+    expect(await run).toMatchObject({ end: 'drained', delivered: 1, left: [] });
+    expect(source.observed).toBe(false);
   });
 });
 

@@ -1,6 +1,6 @@
 import { of, switchMap, tap } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { dedupe, fromPull, poolMap, runFlow } from 'sluice';
+import { dedupe, fromPull, poolMap, runFlow, storeTo } from 'sluice';
 import { RecentKeys } from '../../src/queue/RecentKeys.ts';
 import { sleep } from '../../src/testing/laws/time.ts';
 import { settle } from '../flow/settling.ts';
@@ -74,6 +74,24 @@ describe('dedupe in an acknowledged flow', () => {
     await run;
     expect(told).toEqual(['1 back', '2 done', '1 done']);
     expect(out).toEqual([2, 1]);
+  });
+
+  it('lets a sink know what its source pulled, for a checkpoint in the same transaction', async () => {
+    const origins: unknown[] = [];
+    const flow = fromPull([1, 1, 2], { onSettled: () => undefined }).pipe(
+      dedupe(forEver),
+      storeTo(
+        async (_items, context) => {
+          await sleep(1);
+          origins.push(context.origins?.of(0), context.origins?.settled());
+        },
+        { maxItems: 2 },
+      ),
+    );
+    const run = runFlow(flow);
+    await settle(5);
+    await run;
+    expect(origins).toEqual([[1], [1, 2]]);
   });
 });
 
