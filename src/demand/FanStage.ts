@@ -188,9 +188,12 @@ export abstract class FanStage<T, R> extends Stage<T, R> {
   }
 
   #give(parcel: Parcel<T>, way: Outlet<T>): void {
+    const { value, ticket } = parcel;
     parcel.taken = true;
     this.meter.emitted++;
-    way.emit(parcel.value, parcel.ticket);
+    if (ticket !== null) ticket.hold(); // stopped meanwhile, the stage gives back its own
+    way.emit(value, ticket);
+    if (ticket !== null) ticket.release();
     this.#takenBy(parcel);
   }
 

@@ -216,6 +216,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     this.#failure = { error };
     this.inputDone = true;
     const reason = new HandedBackError(this.name, 'the stage failed', error);
+    this.demand.close();
     this.demand.end(reason);
     this.leaveInput();
     this.countTime();
@@ -277,6 +278,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
       const reason = new HandedBackError(this.name, 'the flow was stopped', this.#failure?.error);
       this.countTime();
       this.dead = this.inputDone = true;
+      this.demand.close();
       this.demand.end(reason);
       this.abandon(reason, false);
       this.out.detach(reason);

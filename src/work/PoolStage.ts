@@ -302,7 +302,9 @@ export class PoolStage<T, R> extends Stage<T, R> {
     for (const queue of [this.#ready, this.#order]) {
       while (queue.size > 0) {
         const job = queue.take();
-        if (job.state === DONE && !job.emitting) this.#leaveJob(job, reason);
+        if (job.state !== DONE || job.emitting) continue;
+        if (job.hasResult || (job.outbox?.size ?? 0) > 0) this.#leaveJob(job, reason);
+        else this.#finish(job); // all that it gave is delivered
       }
     }
   }

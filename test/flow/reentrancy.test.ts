@@ -1,8 +1,21 @@
-import { map, merge, of, Subject, take, timer, type Observable } from 'rxjs';
+import {
+  map,
+  merge,
+  of,
+  pipe,
+  Subject,
+  take,
+  tap,
+  timer,
+  type Observable,
+  type OperatorFunction,
+} from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   batch,
   boundedQueue,
+  broadcast,
+  Concurrency,
   dedupe,
   delays,
   filterOr,
@@ -262,6 +275,83 @@ async function* stoppingLater(stop: () => void): AsyncGenerator<number> {
   yield* stoppingNow(stop);
 }
 
+describe('abort while an item is on its way', () => {
+  it('below a broadcast settles it once, though another branch has still to take it', async () => {
+    const settled: unknown[] = [];
+    const takes = (ms: number) =>
+      poolMap(
+        async (value: number) => {
+          await sleep(ms);
+          return value;
+        },
+        { concurrency: 1 },
+      );
+    const stop = tap((value: number) => {
+      if (value === 2) void run.abort();
+    });
+    const run: FlowRun = runFlow(
+      fromPull([1, 2, 3], {
+        onSettled: ({ value, failure }) => settled.push([value, failure === undefined]),
+      }).pipe(broadcast([takes(10), pipe(stop, takes(5))])),
+    );
+    await settle(20);
+    expect(await run).toMatchObject({ end: 'aborted' });
+    expect(settled.toSorted()).toEqual([
+      [1, false],
+      [2, false],
+    ]);
+  });
+
+  it('lists one whose results were all delivered where it is, and not above', async () => {
+    const workers = new Concurrency(1);
+    const run: FlowRun = runFlow(
+      fromPull([1, 2, 3]).pipe(
+        poolMap((value) => [value], { concurrency: 3, name: 'above' }),
+        tap((value) => {
+          if (value === 3) void run.abort();
+        }),
+        poolMap(() => new Promise<number>(() => undefined), { concurrency: workers, name: 'below' }),
+      ),
+    );
+    await settle(1);
+    workers.set(3);
+    const { left, stages } = await run;
+    expect(left.map(({ stage, value }) => `${stage} ${value as number}`).toSorted()).toEqual([
+      'below 1',
+      'below 2',
+      'below 3',
+    ]);
+    expect(stages.map(({ name, in: came, out, held }) => [name, came, out, held])).toEqual([
+      ['above', 3, 3, 0],
+      ['below', 2, 0, 2],
+    ]);
+  });
+
+  it('takes nothing in while stages are left one after the other, whatever is called meanwhile', async () => {
+    let calls = 0;
+    const workers = new Concurrency(1);
+    const onSettled = ({ failure }: { failure: unknown }): void => {
+      if (failure === undefined || calls++ > 0) return;
+      workers.set(9);
+      void run.drain();
+    };
+    const run: FlowRun = runFlow(
+      merge(fromPull(Array(9).keys(), { onSettled }), fromPull(Array(9).keys(), { onSettled })).pipe(
+        boundedQueue({ capacity: 2 }),
+        poolMap((value) => timer(1 + (value % 2)).pipe(map(() => value)), {
+          concurrency: workers,
+          maxWaiting: 2,
+        }),
+        take(3),
+      ),
+    );
+    await settle(20);
+    const { itemsIn, delivered, left } = await run;
+    expectBalanced(run);
+    expect(left).toHaveLength(itemsIn - delivered);
+  });
+});
+
 describe('drain from inside a callback below a source that cannot wait', () => {
   it.each([
     ['filterOr', (stop: () => void) => filterOr<number>(() => stopped(stop))],
@@ -270,7 +360,11 @@ describe('drain from inside a callback below a source that cannot wait', () => {
     ['batch', (stop: () => void) => batch<number>({ maxItems: 2, weigh: () => Number(stopped(stop)) })],
   ])('%s delivers its item, and nothing more', async (_name, operator) => {
     const source = new Subject<number>();
-    const run: FlowRun = runFlow(fromPush(source).pipe(operator(() => void run.drain())));
+    const run: FlowRun = runFlow(
+      fromPush(source).pipe(
+        (operator as (stop: () => void) => OperatorFunction<number, unknown>)(() => void run.drain()),
+      ),
+    );
     source.next(1);
     source.next(2);
     await settle(5);
