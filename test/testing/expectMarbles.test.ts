@@ -419,6 +419,19 @@ describe('a failure of the player', () => {
   });
 });
 
+describe('a row that stops the run', () => {
+  test.each(['drain', 'abort'])('must say when: %s', async (name) => {
+    const picture = `
+      source  a--|
+      ${name}   ---|
+      output  a--|
+    `;
+    expect(await failure(picture, ({ source }) => source())).toBe(
+      `row ${name} does nothing: draw ! in the column of the ${name}`,
+    );
+  });
+});
+
 describe('values that look alike', () => {
   class Private {
     readonly #value: number;
