@@ -303,8 +303,9 @@ export class PoolStage<T, R> extends Stage<T, R> {
       while (queue.size > 0) {
         const job = queue.take();
         if (job.state !== DONE || job.emitting) continue;
-        if (job.hasResult || (job.outbox?.size ?? 0) > 0) this.#leaveJob(job, reason);
-        else this.#finish(job); // all that it gave is delivered
+        if (job.outcome === 'out' && job.outbox?.size === 0)
+          this.#finish(job); // all that it gave is delivered
+        else this.#leaveJob(job, reason);
       }
     }
   }
