@@ -169,9 +169,7 @@ export class PullSource<T> implements Emitter {
       const result = iterator.next();
       this.#pulling = false;
       if (this.#done) {
-        // torn down by its own iterator
-        if (!result.done) this.#giveBack(result.value, this.#stopped());
-        this.#close();
+        this.#tornDown(result);
         return;
       }
       if (result.done) {
@@ -204,6 +202,12 @@ export class PullSource<T> implements Emitter {
     }
     this.#pulling = true;
     this.#pull?.next().then(this.#pulled, this.#pullFailed);
+  }
+
+  /** By its own iterator, which gave this. */
+  #tornDown(result: IteratorResult<T, unknown>): void {
+    if (!result.done) this.#giveBack(result.value, this.#stopped());
+    this.#close();
   }
 
   /** Goes on when the event loop has turned. Apart, since a closure would cost its caller a context a call. */

@@ -5,7 +5,10 @@ import type { PullInput } from './pullInput.ts';
 import { PullSource, type Settlement } from './PullSource.ts';
 
 export interface FromPullOptions<T> {
-  /** Makes the source an acknowledged one: called once for each item, with its outcome. */
+  /**
+   * Makes the source an acknowledged one: called once for each item, with its outcome. If it throws, the source errors, or,
+   * where it has ended already, warns.
+   */
   readonly onSettled?: (settlement: Settlement<T>) => void;
   /** Items without an outcome at any time; only with `onSettled`. Whole number, 1 or more. @defaultValue no limit */
   readonly maxPending?: number;
