@@ -8,7 +8,7 @@ export function sameValue(a: unknown, b: unknown): boolean {
   if (a instanceof Set && b instanceof Set) return sameValue([...a], [...b]);
   if (a instanceof Map && b instanceof Map) return sameValue([...a], [...b]);
   const keys = partsOf(a);
-  if (keys.length === 0 && isOpaque(a)) return isNamed(a) && String(a) === String(b);
+  if (keys.length === 0 && isOpaque(a)) return isNamed(a) && textOf(a) === textOf(b);
   return (
     keys.length === partsOf(b).length &&
     keys.every((key) => Object.hasOwn(b, key) && sameValue(Reflect.get(a, key), Reflect.get(b, key)))
@@ -28,6 +28,10 @@ function isOpaque(value: object): boolean {
 /** Whether its text tells it from others, as that of a URL or a regular expression does. */
 function isNamed(value: object): boolean {
   return (value as { toString: unknown }).toString !== Object.prototype.toString;
+}
+
+function textOf(value: unknown): string {
+  return String(value);
 }
 
 /** A value as a message shows it. */
@@ -51,10 +55,10 @@ function shownPart(part: unknown): unknown {
   if (typeof part === 'bigint') return `${part}n`;
   if (typeof part === 'number') return Number.isFinite(part) ? part : String(part);
   if (typeof part !== 'object')
-    return typeof part === 'string' || typeof part === 'boolean' ? part : String(part);
+    return typeof part === 'string' || typeof part === 'boolean' ? part : textOf(part);
   if (part instanceof Error) return shown(part);
   if (part instanceof Set || part instanceof Map) return { [part.constructor.name]: [...part] };
-  return part !== null && partsOf(part).length === 0 && isOpaque(part) ? String(part) : part;
+  return part !== null && partsOf(part).length === 0 && isOpaque(part) ? textOf(part) : part;
 }
 
 /** What the letters of a picture stand for: those of the table; any other stands for itself. */
