@@ -61,11 +61,15 @@ function dedupeNow<T>(
   const below = demandBelow(subscriber);
   const run = below?.owner?.run;
   const meter = run?.meter(identity, below?.inner === true) ?? new StageMeter(identity);
+  const leave = (value: T): void => {
+    run?.left.push({ stage: meter.name, value });
+    if (below) below.claims++; // it came so far
+  };
   const keyOf = (value: T): unknown => {
     try {
       return under(null, () => by(value));
     } catch (error) {
-      run?.left.push({ stage: meter.name, value });
+      leave(value);
       throw error;
     }
   };
@@ -74,7 +78,7 @@ function dedupeNow<T>(
       meter.in++;
       const key = keyOf(value);
       if (subscriber.closed) {
-        run?.left.push({ stage: meter.name, value }); // stopped by `by`
+        leave(value); // stopped by `by`
         return;
       }
       const at = now();
@@ -108,6 +112,8 @@ function emitUnder<T>(ticket: Ticket, subscriber: Subscriber<T>, value: T, hande
       ticket.release(failure);
     },
     ticket.book,
+    undefined,
+    [ticket],
   );
   ticket.hold();
   try {

@@ -93,8 +93,14 @@ export class Demand {
 
   /** Sets another limit; those who wait go on if there is room now. */
   resize(limit: number): void {
+    if (this.limit === 0) return;
     this.limit = limit;
     this.pump();
+  }
+
+  /** Its owner takes nothing in any more: while those above are left, one after the other, each keeps what it has. */
+  close(): void {
+    this.limit = 0;
   }
 
   /** `by` more (or fewer) acknowledged sources above wait for their window, so nothing may only be gathered. */

@@ -188,9 +188,12 @@ export abstract class FanStage<T, R> extends Stage<T, R> {
   }
 
   #give(parcel: Parcel<T>, way: Outlet<T>): void {
+    const { value, ticket } = parcel;
     parcel.taken = true;
     this.meter.emitted++;
-    way.emit(parcel.value, parcel.ticket);
+    if (ticket !== null) ticket.hold(); // stopped meanwhile, the stage gives back its own
+    way.emit(value, ticket);
+    if (ticket !== null) ticket.release();
     this.#takenBy(parcel);
   }
 
@@ -228,6 +231,7 @@ export abstract class FanStage<T, R> extends Stage<T, R> {
     while (branch.waiting.size > 0) this.#takenBy(branch.waiting.take());
     if (!this.inputDone && this.idle()) {
       this.demand.end(new HandedBackError(this.name, 'every branch has completed'));
+      this.leaveInput(); // the next item would be for nobody, and may come before this one's call returns
       this.inputEnded();
     } else this.deliver();
   }

@@ -62,6 +62,8 @@ export class PullSource<T> implements Emitter {
   #stopping = false;
   #done = false;
   #closed = false;
+  /** `onSettled` has failed after the end. */
+  #refused = false;
 
   /** `key`: the Observable, which is the same however often it is subscribed to. */
   constructor(input: PullInput<T>, subscriber: Subscriber<T>, key: object, settings: PullSettings<T>) {
@@ -168,7 +170,7 @@ export class PullSource<T> implements Emitter {
       const result = iterator.next();
       this.#pulling = false;
       if (this.#done) {
-        this.#close(); // torn down by its own iterator
+        this.#tornDown(result);
         return;
       }
       if (result.done) {
@@ -203,6 +205,12 @@ export class PullSource<T> implements Emitter {
     this.#pull?.next().then(this.#pulled, this.#pullFailed);
   }
 
+  /** By its own iterator, which gave this. */
+  #tornDown(result: IteratorResult<T, unknown>): void {
+    if (!result.done) this.#giveBack(result.value, this.#stopped());
+    this.#close();
+  }
+
   /** Goes on when the event loop has turned. Apart, since a closure would cost its caller a context a call. */
   #pause(): void {
     nextTurn(() => {
@@ -213,7 +221,7 @@ export class PullSource<T> implements Emitter {
   readonly #pulled = (result: IteratorResult<T, unknown>): void => {
     this.#pulling = false;
     if (this.#done) {
-      if (!result.done) this.#giveBack(result.value, new HandedBackError(this.#name, 'the flow was stopped'));
+      if (!result.done) this.#giveBack(result.value, this.#stopped());
       return;
     }
     if (result.done) {
@@ -267,9 +275,13 @@ export class PullSource<T> implements Emitter {
   }
 
   /** `onSettled` has thrown or rejected. Where the source has ended, it is too late for an error of its own. */
+  /** Once the source has ended, nobody but the run can hear of it: once, however many follow. */
   readonly #settlingFailed = (error: unknown): void => {
-    if (this.#done) warnOf(this.#out.demand.owner?.run, this.#name, 'onSettled', error);
-    else this.fail(error);
+    if (!this.#done) this.fail(error);
+    else if (!this.#refused) {
+      this.#refused = true;
+      warnOf(this.#out.demand.owner?.run, this.#name, 'onSettled', error);
+    }
   };
 
   /**
@@ -318,13 +330,17 @@ export class PullSource<T> implements Emitter {
     return new HandedBackError(this.#name, 'the flow was drained');
   }
 
+  #stopped(): HandedBackError {
+    return new HandedBackError(this.#name, 'the flow was stopped');
+  }
+
   #tearDown(): void {
     this.#urge(-1);
     // Torn down while it emits, the item it works on was delivered as far as anybody wanted.
     const cutShort = !this.#done && !this.#running;
     const item = this.#inHand;
     // Making an error takes longer than a source of one value: not where the end is its own.
-    const reason = this.#done && !item ? undefined : new HandedBackError(this.#name, 'the flow was stopped');
+    const reason = this.#done && !item ? undefined : this.#stopped();
     this.#inHand = undefined;
     this.#done = true;
     if (item && reason) this.#giveBack(item.value, reason);

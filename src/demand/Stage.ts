@@ -185,7 +185,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     this.run?.note(
       `${this.name}: draining ended what is above this stage, which does not complete by itself`,
     );
-    this.#leaveInput();
+    this.leaveInput();
     this.inputEnded();
   }
 
@@ -216,8 +216,9 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     this.#failure = { error };
     this.inputDone = true;
     const reason = new HandedBackError(this.name, 'the stage failed', error);
+    this.demand.close();
     this.demand.end(reason);
-    this.#leaveInput();
+    this.leaveInput();
     this.countTime();
     this.abandon(reason, true);
     if (this.run?.abortsOnError) this.run.fail(error);
@@ -260,7 +261,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     });
   }
 
-  #leaveInput(): void {
+  protected leaveInput(): void {
     void whenClosed(this.run, () => this.#inlet?.unsubscribe(), this.name);
   }
 
@@ -277,6 +278,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
       const reason = new HandedBackError(this.name, 'the flow was stopped', this.#failure?.error);
       this.countTime();
       this.dead = this.inputDone = true;
+      this.demand.close();
       this.demand.end(reason);
       this.abandon(reason, false);
       this.out.detach(reason);

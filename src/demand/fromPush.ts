@@ -40,6 +40,8 @@ export function fromPush<O extends ObservableInput<unknown>>(source: O): Observa
 class PushSource<T> implements Emitter {
   readonly #out: Outlet<T>;
   readonly #subscriber: Subscriber<T>;
+  #emitting = false;
+  #stopping = false;
 
   constructor(subscriber: Subscriber<T>) {
     this.#subscriber = subscriber;
@@ -62,7 +64,12 @@ class PushSource<T> implements Emitter {
     if (this.#subscriber.closed) return;
     const { run } = this.#out.demand.owner ?? {};
     if (run && !this.#out.inner) run.itemsIn++;
+    const outermost = !this.#emitting;
+    this.#emitting = true;
     this.#out.emit(value, null);
+    if (!outermost) return;
+    this.#emitting = false;
+    if (this.#stopping) this.#out.complete();
     this.#out.pass();
   }
 
@@ -70,8 +77,10 @@ class PushSource<T> implements Emitter {
     // It never waits for its turn.
   }
 
+  /** Not while it emits: the item on its way goes first. */
   stop(): void {
-    this.#out.complete();
+    if (this.#emitting) this.#stopping = true;
+    else this.#out.complete();
   }
 
   fail(error: unknown): void {

@@ -1,9 +1,11 @@
+import { LruMap } from './LruMap.ts';
+
 /** Keys with the time at which each was added; beyond `maxKeys`, the one not asked for longest is forgotten. */
 export class RecentKeys {
   readonly #withinMs: number;
   readonly #maxKeys: number;
   /** In the order in which they were last asked for. */
-  readonly #addedAt = new Map<unknown, number>();
+  readonly #addedAt = new LruMap<number>();
 
   constructor(withinMs: number, maxKeys: number) {
     this.#withinMs = withinMs;
@@ -18,20 +20,16 @@ export class RecentKeys {
   has(key: unknown, at: number): boolean {
     const addedAt = this.#addedAt.get(key);
     if (addedAt === undefined) return false;
-    this.#addedAt.delete(key);
-    if (at - addedAt >= this.#withinMs) return false;
-    this.#addedAt.set(key, addedAt);
-    return true;
+    const known = at - addedAt < this.#withinMs;
+    if (known) this.#addedAt.set(key, addedAt);
+    else this.#addedAt.delete(key);
+    return known;
   }
 
   /** Adds a key that it does not have. */
   add(key: unknown, at: number): void {
     this.#addedAt.set(key, at);
-    if (this.#addedAt.size <= this.#maxKeys) return;
-    for (const oldest of this.#addedAt.keys()) {
-      this.#addedAt.delete(oldest);
-      return;
-    }
+    if (this.#addedAt.size > this.#maxKeys) this.#addedAt.delete(this.#addedAt.oldest?.key);
   }
 
   /** Forgets a key that was added at the time `at`, unless it was added again since. */

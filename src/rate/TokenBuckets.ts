@@ -1,3 +1,5 @@
+import { LruMap } from '../queue/LruMap.ts';
+
 /**
  * Token buckets, one a key, each kept as one number: the time at which it will be full again. What is full is forgotten,
  * so there are only as many as keys were used of late.
@@ -9,7 +11,7 @@ export class TokenBuckets {
   /** How long an empty bucket takes to have all but one of its tokens. */
   readonly #slackMs: number;
   /** By key, in the order of last use. */
-  readonly #fullAt = new Map<unknown, number>();
+  readonly #fullAt = new LruMap<number>();
 
   /** `limit` tokens come in `perMs`, and a bucket holds `burst` at most, which it has at first. */
   constructor(limit: number, perMs: number, burst: number) {
@@ -30,11 +32,11 @@ export class TokenBuckets {
   /** Takes a token of `key` at the time `at`, which is not before `dueAt`. */
   take(key: unknown, at: number): void {
     const fullAt = Math.max(at, this.#fullAt.get(key) ?? at) + this.#intervalMs;
-    this.#fullAt.delete(key);
     this.#fullAt.set(key, fullAt);
-    for (const [oldest, full] of this.#fullAt) {
-      if (full > at) return;
-      this.#fullAt.delete(oldest);
+    let { oldest } = this.#fullAt;
+    while (oldest && oldest.value <= at) {
+      this.#fullAt.delete(oldest.key);
+      ({ oldest } = this.#fullAt);
     }
   }
 }

@@ -86,6 +86,9 @@ class Player {
     const [output] = script.rowsOf('output') as [StreamRow];
     const stops = ['drain', 'abort'].filter((name) => script.rowsOf(name).length > 0);
     for (const name of stops) {
+      if (script.rowsOf(name).every(({ marks }) => marks.every(({ kind }) => kind !== 'unsubscribe'))) {
+        throw new MarblesError(`row ${name} does nothing: draw ! in the column of the ${name}`);
+      }
       this.#act(script, name, () => void (name === 'drain' ? this.#run?.drain() : this.#run?.abort()));
     }
     let leave = (): void => undefined;

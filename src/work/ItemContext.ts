@@ -113,9 +113,13 @@ export class ItemContext implements WorkContext {
     for (const stop of [...live.stops]) stop();
   }
 
-  /** Calls `stop` when the item is aborted, but not for draining; the result cancels it. */
+  /** Calls `stop` when the item is aborted, or at once, but not for draining; the result cancels it. */
   whenAborted(stop: () => void): () => void {
-    const { stops } = this.#state();
+    const { aborted, stops } = this.#state();
+    if (aborted) {
+      stop();
+      return () => undefined;
+    }
     stops.add(stop);
     return () => {
       stops.delete(stop);

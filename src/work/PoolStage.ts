@@ -302,7 +302,10 @@ export class PoolStage<T, R> extends Stage<T, R> {
     for (const queue of [this.#ready, this.#order]) {
       while (queue.size > 0) {
         const job = queue.take();
-        if (job.state === DONE && !job.emitting) this.#leaveJob(job, reason);
+        if (job.state !== DONE || job.emitting) continue;
+        if (job.outcome === 'out' && job.outbox?.size === 0)
+          this.#finish(job); // all that it gave is delivered
+        else this.#leaveJob(job, reason);
       }
     }
   }
@@ -365,6 +368,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
   #follow(job: Job<T, R>, result: ObservableInput<R>): void {
     // A foreign thenable may call back twice, and by then the job may stand for another item.
     if (isPromiseLike(result)) Promise.resolve(result).then(job.fulfilled, job.rejected);
+    else if (job.state !== WORKING) return; // its work has stopped the flow, or the stage
     else if (Array.isArray(result)) this.#take(job, result as readonly R[]);
     else this.#subscribe(job, result);
   }

@@ -20,6 +20,7 @@ export function watched<O extends ObservableInput<unknown>>(
   done: () => void,
 ): O {
   let over = false;
+  let forget = (): void => undefined;
   const end = (tell?: () => void): void => {
     if (over) return;
     over = true;
@@ -28,7 +29,7 @@ export function watched<O extends ObservableInput<unknown>>(
     watcher.left();
     done();
   };
-  const forget = item.whenAborted(() => {
+  forget = item.whenAborted(() => {
     end();
   });
   const failed = (error: unknown): void => {

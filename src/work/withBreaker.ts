@@ -1,5 +1,5 @@
 import { Observable, from, type ObservableInput } from 'rxjs';
-import { BreakerOpenError } from '../errors.ts';
+import { BreakerOpenError, InvalidOptionError } from '../errors.ts';
 import { connectionsOf, counting } from '../metrics/connections.ts';
 import { callable, oneOf, wholeNumber, given, positive } from '../options.ts';
 import { retryableByDefault } from '../retry/RetryPolicy.ts';
@@ -8,6 +8,9 @@ import { isPromiseLike } from './isPromiseLike.ts';
 import { ItemContext } from './ItemContext.ts';
 import { watched } from './watched.ts';
 import type { Work, WorkContext } from './Work.ts';
+
+const MIXED_RESULTS =
+  'withBreaker: work gave a promise before an item waited and none after it; let it give the same each time';
 
 export interface BreakerOptions {
   /** Failures in a row that open it. Whole number, 1 or more. */
@@ -43,7 +46,8 @@ export interface BreakerOptions {
  *
  * **The order of wrapping**: breaker outside, retry and timeout inside: `withBreaker(withRetry(withTimeout(work, …), …), …)`.
  * Then one item with all its attempts counts once, and nobody waits between attempts on a breaker that is open. All
- * that call the same wrapped work share the breaker: wrap once for each service.
+ * that call the same wrapped work share the breaker: wrap once for each service. Let the work give promises each time, or
+ * Observables.
  *
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
  * @see M. Nygard, "Release It!", 2007, for the circuit breaker.
@@ -62,7 +66,7 @@ export function withBreaker<T, O extends ObservableInput<unknown>>(
   // What it gave before it is what it gives after the wait: `withRetry` is told apart by it.
   let givesPromises = false;
 
-  const call = (value: T, item: ItemContext, pass: number, done: () => void): O => {
+  const call = (value: T, item: ItemContext, pass: number, done: () => void, promised = false): O => {
     const watcher = {
       succeeded: () => {
         breaker.succeeded(pass);
@@ -75,7 +79,12 @@ export function withBreaker<T, O extends ObservableInput<unknown>>(
         breaker.left(pass);
       },
     };
-    const result = watched('withBreaker', () => work(value, item), item, watcher, done);
+    const start = (): O => {
+      const result = work(value, item);
+      if (promised && !isPromiseLike(result)) throw new InvalidOptionError(MIXED_RESULTS);
+      return result;
+    };
+    const result = watched('withBreaker', start, item, watcher, done);
     givesPromises = isPromiseLike(result);
     return result;
   };
@@ -85,12 +94,13 @@ export function withBreaker<T, O extends ObservableInput<unknown>>(
       const pass = breaker.enter();
       if (pass !== undefined) return call(value, item, pass, done);
       if (whenOpen === 'fail') throw new BreakerOpenError(breaker.remainingMs);
+      const promised = givesPromises;
       const waited = (go: (result: ObservableInput<unknown>) => void, fail: (error: unknown) => void) => {
         let leave = (): void => undefined;
         const leaveLine = breaker.wait((admitted) => {
           leave();
           try {
-            go(call(value, item, admitted, done));
+            go(call(value, item, admitted, done, promised));
           } catch (error) {
             fail(error);
           }
@@ -106,7 +116,7 @@ export function withBreaker<T, O extends ObservableInput<unknown>>(
           leave();
         };
       };
-      if (givesPromises) return new Promise(waited as never) as unknown as O;
+      if (promised) return new Promise(waited as never) as unknown as O;
       return new Observable((subscriber) =>
         waited(
           (result) => {

@@ -67,6 +67,7 @@ export function withHedge<T, R>(work: Work<T, Promise<R>>, options: HedgeOptions
           const attempts: ItemContext[] = [];
           let failed = 0;
           let over = false;
+          let stopped = false;
           let timer: Subscription | undefined = undefined;
           let forget = (): void => undefined;
           saved = Math.min(MAX_SAVED, saved + maxExtraShare);
@@ -104,11 +105,12 @@ export function withHedge<T, R>(work: Work<T, Promise<R>>, options: HedgeOptions
             }, lost);
           };
           forget = outer.whenAborted(() => {
+            stopped = true;
             timer?.unsubscribe();
             for (const item of attempts) item.abort(outer.signal.reason);
           });
           attempt();
-          const slow = over ? undefined : slowMs();
+          const slow = over || stopped ? undefined : slowMs();
           if (slow === undefined) return;
           timer = after(slow, () => {
             if (saved < 1) return;

@@ -126,11 +126,7 @@ export const cornerLaws: readonly Law[] = [
       }
     },
     sabotage: [
-      without(
-        FILTER_OR,
-        '        run?.left.push({ stage: meter.name, value });\n        throw error;',
-        '        throw error;',
-      ),
+      without(FILTER_OR, '        leave(value);\n        throw error;', '        throw error;'),
       without(
         POOL,
         '      this.#fail(job, error);\n      return;\n    }\n    this.#done(job);',
@@ -332,7 +328,8 @@ export const cornerLaws: readonly Law[] = [
     rule: 'D4',
     says: 'raising a limit lets those who wait go on',
     check(sluice) {
-      const demand = new sluice.Demand(0);
+      const demand = new sluice.Demand(1);
+      demand.held = 1;
       let resumed = 0;
       const waiting = {
         called: () => resumed++,
@@ -342,7 +339,7 @@ export const cornerLaws: readonly Law[] = [
         before: undefined,
       };
       demand.joinLine(waiting as never);
-      demand.resize(1);
+      demand.resize(2);
       assert.equal(resumed, 1);
     },
     sabotage: [without(DEMAND, '    this.limit = limit;\n    this.pump();', '    this.limit = limit;')],

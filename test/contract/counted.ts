@@ -172,7 +172,11 @@ export const countedLaws: readonly Law[] = [
     },
     sabotage: [
       without('operators/drops.ts', 'if (below) below.claims++;', ''),
-      without('operators/filterOr.ts', 'if (below) below.claims++;', ''),
+      without(
+        'operators/filterOr.ts',
+        'if (below) below.claims++;\n      current.ticket?.drop();',
+        'current.ticket?.drop();',
+      ),
       without('operators/stage.ts', 'if (below) below.declared = true;', ''),
     ],
   },
@@ -314,7 +318,7 @@ export const countedLaws: readonly Law[] = [
     sabotage: [
       without(PUSH, 'this.#out.demand.pushed = true;'),
       without(PUSH, 'if (run && !this.#out.inner) run.itemsIn++;'),
-      without(PUSH, '  stop(): void {\n    this.#out.complete();', '  stop(): void {'),
+      without(PUSH, '    else this.#out.complete();'),
       without(PUSH, 'subscriber.add(inlet);'),
     ],
   },

@@ -277,7 +277,7 @@ export const waitingLaws: readonly Law[] = [
     sabotage: [
       without(
         STAGE,
-        '      this.dead = this.inputDone = true;\n      this.demand.end(reason);\n      this.abandon(reason, false);\n',
+        '      this.dead = this.inputDone = true;\n      this.demand.close();\n      this.demand.end(reason);\n      this.abandon(reason, false);\n',
       ),
     ],
   },

@@ -1,17 +1,37 @@
-import { map, merge, of, Subject, take } from 'rxjs';
+import {
+  map,
+  merge,
+  of,
+  pipe,
+  Subject,
+  take,
+  tap,
+  timer,
+  type Observable,
+  type OperatorFunction,
+} from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   batch,
   boundedQueue,
+  broadcast,
+  Concurrency,
+  dedupe,
+  delays,
   filterOr,
   fromPull,
   fromPush,
   poolMap,
+  rateLimit,
   runFlow,
   storeTo,
+  withHedge,
+  withRetry,
+  withTimeout,
   type FlowRun,
+  type Work,
 } from 'sluice';
-import { Endless, settle } from './settling.ts';
+import { Endless, settle, sleep } from './settling.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -165,6 +185,191 @@ describe('abort from inside', () => {
     await settle(5);
     expect((await run).end).toBe('aborted');
     expectBalanced(run);
+  });
+});
+
+describe('abort from inside work', () => {
+  it.each([
+    ['plain', (work: Work<number, Observable<number>>) => work],
+    ['withRetry', (work: Work<number, Observable<number>>) => withRetry(work, delays([1]))],
+    ['withTimeout', (work: Work<number, Observable<number>>) => withTimeout(work, { timeoutMs: 100 })],
+  ])('leaves its Observable alone, %s', async (_name, wrapped) => {
+    const work = vi.fn(() => {
+      void run.abort();
+      return timer(1_000);
+    });
+    const run: FlowRun = runFlow(fromPush(timer(1)).pipe(poolMap(wrapped(work), { concurrency: 1 })));
+    await settle(5);
+    expect(await run).toMatchObject({ end: 'aborted' });
+    expect(work).toHaveBeenCalledTimes(1);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it.each([
+    ['withTimeout', (work: Work<number, Promise<number>>) => withTimeout(work, { timeoutMs: 100 })],
+    [
+      'withHedge',
+      (work: Work<number, Promise<number>>) => withHedge(work, { afterPercentile: 50, maxExtraShare: 1 }),
+    ],
+  ])('leaves no timer behind, %s', async (_name, wrapped) => {
+    let calls = 0;
+    const work = (value: number): Promise<number> => {
+      calls++;
+      if (value < 30) return sleep(1).then(() => value); // so that it knows how long an attempt takes
+      void run.abort();
+      return new Promise(() => undefined);
+    };
+    const run: FlowRun = runFlow(
+      fromPull(Array(100).keys()).pipe(poolMap(wrapped(work), { concurrency: 1 })),
+    );
+    await settle(60);
+    expect(await run).toMatchObject({ end: 'aborted', delivered: 30 });
+    expect(calls).toBe(31);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe('abort from inside what holds nothing', () => {
+  it.each([
+    ['a predicate', (stop: () => void) => filterOr<number>(() => stopped(stop))],
+    ['a key', (stop: () => void) => dedupe<number>({ by: () => stopped(stop), withinMs: 1, maxKeys: 1 })],
+  ])('%s leaves its item in the list once', async (_kind, operator) => {
+    const run: FlowRun = runFlow(
+      fromPush(timer(1).pipe(map(() => 1))).pipe(operator(() => void run.abort())),
+    );
+    await settle(5);
+    expect(await run).toMatchObject({ end: 'aborted', left: [{ value: 1 }], leftOver: 1 });
+  });
+
+  it.each([
+    ['a synchronous input', (stop: () => void) => stoppingNow(stop)],
+    ['an asynchronous one', (stop: () => void) => stoppingLater(stop)],
+  ])('%s hands back the item that it gives then', async (_kind, input) => {
+    const settled: unknown[] = [];
+    const run: FlowRun = runFlow(
+      fromPull(() => input(() => void run.abort()), {
+        onSettled: ({ value, failure }) => settled.push([value, failure === undefined]),
+      }).pipe(poolMap(async (value) => value, { concurrency: 1 })),
+    );
+    await settle(5);
+    expect(await run).toMatchObject({ end: 'aborted', left: [{ value: 2 }] });
+    expect(settled).toEqual([
+      [1, true],
+      [2, false],
+    ]);
+  });
+});
+
+function stopped(stop: () => void): true {
+  stop();
+  return true;
+}
+
+function* stoppingNow(stop: () => void): Generator<number> {
+  yield 1;
+  stop();
+  yield 2;
+}
+
+async function* stoppingLater(stop: () => void): AsyncGenerator<number> {
+  yield* stoppingNow(stop);
+}
+
+describe('abort while an item is on its way', () => {
+  it('below a broadcast settles it once, though another branch has still to take it', async () => {
+    const settled: unknown[] = [];
+    const takes = (ms: number) =>
+      poolMap(
+        async (value: number) => {
+          await sleep(ms);
+          return value;
+        },
+        { concurrency: 1 },
+      );
+    const stop = tap((value: number) => {
+      if (value === 2) void run.abort();
+    });
+    const run: FlowRun = runFlow(
+      fromPull([1, 2, 3], {
+        onSettled: ({ value, failure }) => settled.push([value, failure === undefined]),
+      }).pipe(broadcast([takes(10), pipe(stop, takes(5))])),
+    );
+    await settle(20);
+    expect(await run).toMatchObject({ end: 'aborted' });
+    expect(settled.toSorted()).toEqual([
+      [1, false],
+      [2, false],
+    ]);
+  });
+
+  it('lists one whose results were all delivered where it is, and not above', async () => {
+    const workers = new Concurrency(1);
+    const run: FlowRun = runFlow(
+      fromPull([1, 2, 3]).pipe(
+        poolMap((value) => [value], { concurrency: 3, name: 'above' }),
+        tap((value) => {
+          if (value === 3) void run.abort();
+        }),
+        poolMap(() => new Promise<number>(() => undefined), { concurrency: workers, name: 'below' }),
+      ),
+    );
+    await settle(1);
+    workers.set(3);
+    const { left, stages } = await run;
+    expect(left.map(({ stage, value }) => `${stage} ${value as number}`).toSorted()).toEqual([
+      'below 1',
+      'below 2',
+      'below 3',
+    ]);
+    expect(stages.map(({ name, in: came, out, held }) => [name, came, out, held])).toEqual([
+      ['above', 3, 3, 0],
+      ['below', 2, 0, 2],
+    ]);
+  });
+
+  it('takes nothing in while stages are left one after the other, whatever is called meanwhile', async () => {
+    let calls = 0;
+    const workers = new Concurrency(1);
+    const onSettled = ({ failure }: { failure: unknown }): void => {
+      if (failure === undefined || calls++ > 0) return;
+      workers.set(9);
+      void run.drain();
+    };
+    const run: FlowRun = runFlow(
+      merge(fromPull(Array(9).keys(), { onSettled }), fromPull(Array(9).keys(), { onSettled })).pipe(
+        boundedQueue({ capacity: 2 }),
+        poolMap((value) => timer(1 + (value % 2)).pipe(map(() => value)), {
+          concurrency: workers,
+          maxWaiting: 2,
+        }),
+        take(3),
+      ),
+    );
+    await settle(20);
+    const { itemsIn, delivered, left } = await run;
+    expectBalanced(run);
+    expect(left).toHaveLength(itemsIn - delivered);
+  });
+});
+
+describe('drain from inside a callback below a source that cannot wait', () => {
+  it.each([
+    ['filterOr', (stop: () => void) => filterOr<number>(() => stopped(stop))],
+    ['dedupe', (stop: () => void) => dedupe<number>({ by: () => stopped(stop), withinMs: 1, maxKeys: 1 })],
+    ['rateLimit', (stop: () => void) => rateLimit<number>({ limit: 1, perMs: 1, by: () => stopped(stop) })],
+    ['batch', (stop: () => void) => batch<number>({ maxItems: 2, weigh: () => Number(stopped(stop)) })],
+  ])('%s delivers its item, and nothing more', async (_name, operator) => {
+    const source = new Subject<number>();
+    const run: FlowRun = runFlow(
+      fromPush(source).pipe(
+        (operator as (stop: () => void) => OperatorFunction<number, unknown>)(() => void run.drain()),
+      ),
+    );
+    source.next(1);
+    source.next(2);
+    await settle(5);
+    expect(await run).toMatchObject({ end: 'drained', delivered: 1, left: [] });
+    expect(source.observed).toBe(false);
   });
 });
 

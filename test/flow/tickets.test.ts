@@ -35,6 +35,20 @@ describe('an acknowledged source', () => {
     ]);
   });
 
+  it('warns, once, that onSettled failed, where it has ended and cannot error any more', async () => {
+    const warnings: string[] = [];
+    const run = runFlow(
+      fromPull([1, 2], {
+        onSettled: () => {
+          throw new Error('no connection');
+        },
+      }).pipe(poolMap(async (value) => value, { concurrency: 3 })),
+      { onWarning: (message) => warnings.push(message) },
+    );
+    expect(await run).toMatchObject({ end: 'completed', delivered: 2 });
+    expect(warnings).toEqual(['fromPull: onSettled failed: no connection']);
+  });
+
   it('is settled as done at its end for items that a native filter swallowed last', async () => {
     const settled: Settlement<number>[] = [];
     await runFlow(

@@ -221,3 +221,11 @@ describe('the branches of broadcast', () => {
     expect(out).toEqual([1, 1, 2, 2]);
   });
 });
+
+describe('a broadcast whose branches have all completed', () => {
+  it('takes nothing more in, also where the stage below is full', async () => {
+    const run = runFlow(fromPull(Array(100).keys()).pipe(broadcast([take(3)]), takes(5)), { strict: true });
+    await settle(100);
+    expect(await run).toMatchObject({ end: 'completed', itemsIn: 3, delivered: 3, warnings: [] });
+  });
+});

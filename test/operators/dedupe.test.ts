@@ -1,7 +1,8 @@
 import { of, switchMap, tap } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { dedupe, fromPull, poolMap, runFlow } from 'sluice';
+import { dedupe, fromPull, poolMap, runFlow, storeTo } from 'sluice';
 import { RecentKeys } from '../../src/queue/RecentKeys.ts';
+import { TokenBuckets } from '../../src/rate/TokenBuckets.ts';
 import { sleep } from '../../src/testing/laws/time.ts';
 import { settle } from '../flow/settling.ts';
 
@@ -75,6 +76,24 @@ describe('dedupe in an acknowledged flow', () => {
     expect(told).toEqual(['1 back', '2 done', '1 done']);
     expect(out).toEqual([2, 1]);
   });
+
+  it('lets a sink know what its source pulled, for a checkpoint in the same transaction', async () => {
+    const origins: unknown[] = [];
+    const flow = fromPull([1, 1, 2], { onSettled: () => undefined }).pipe(
+      dedupe(forEver),
+      storeTo(
+        async (_items, context) => {
+          await sleep(1);
+          origins.push(context.origins?.of(0), context.origins?.settled());
+        },
+        { maxItems: 2 },
+      ),
+    );
+    const run = runFlow(flow);
+    await settle(5);
+    await run;
+    expect(origins).toEqual([[1], [1, 2]]);
+  });
 });
 
 describe('the keys that are remembered', () => {
@@ -107,4 +126,24 @@ describe('the keys that are remembered', () => {
     recent.remove('a', 0);
     expect(recent.has('a', 11)).toBe(true);
   });
+
+  it('are forgotten in the order in which they were last asked for', () => {
+    const recent = new RecentKeys(Infinity, 3);
+    for (const key of ['a', 'b', 'c']) recent.add(key, 0);
+    recent.has('a', 1);
+    recent.remove('b', 0);
+    for (const key of ['d', 'e']) recent.add(key, 2);
+    expect(['a', 'b', 'c', 'd', 'e'].filter((key) => recent.has(key, 3))).toEqual(['a', 'd', 'e']);
+  });
+
+  // A Map of the host passes over all that was deleted before its first key: this would take minutes.
+  it('cost no more where there are many', () => {
+    const recent = new RecentKeys(Infinity, 100_000);
+    const buckets = new TokenBuckets(1, 1e9, 100);
+    for (let key = 0; key < 250_000; key++) {
+      if (!recent.has(key, key)) recent.add(key, key);
+      buckets.take(key % 100_000, key);
+    }
+    expect([recent.size, buckets.size]).toEqual([100_000, 100_000]);
+  }, 30_000);
 });

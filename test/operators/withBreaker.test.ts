@@ -1,4 +1,4 @@
-import { map, mergeMap, NEVER, throwError, timer, type Observable } from 'rxjs';
+import { map, mergeMap, NEVER, of, throwError, timer, type Observable } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { delays, fromPull, poolMap, runFlow, withBreaker, withRetry, withTimeout } from 'sluice';
 import { frame, Pulls, virtual } from './virtualTime.ts';
@@ -24,6 +24,30 @@ describe('withBreaker', () => {
     // While it is down: three items that fail, two attempts each, then one trial every 200 ms.
     expect(calls.filter((at) => at < 1_000).length).toBeLessThanOrEqual(8 + 2 * 5);
     expect(pulls.frames.filter((at) => at < 1_000)).toEqual([0, 0]);
+  });
+
+  it('says so where work gave promises before an item waited, and an Observable after it', async () => {
+    let calls = 0;
+    const work = (value: number): Promise<number> | Observable<number> => {
+      if (++calls === 1) return Promise.reject(new Error('down'));
+      return calls === 2 ? of(value) : Promise.resolve(value);
+    };
+    const letters: unknown[] = [];
+    const out: unknown[] = [];
+    await runFlow(
+      fromPull([1, 2, 3]).pipe(
+        poolMap(withBreaker(work, { maxFailures: 1, openMs: 1 }), {
+          concurrency: 1,
+          onFailure: ({ value, error }) => letters.push([value, (error as { code?: unknown }).code]),
+        }),
+        map((value) => out.push(value)),
+      ),
+    );
+    expect(letters).toEqual([
+      [1, undefined],
+      [2, 'INVALID_OPTION'],
+    ]);
+    expect(out).toEqual([3]);
   });
 
   it('takes the answer of what was called before it opened for no news', () => {

@@ -419,6 +419,63 @@ describe('a failure of the player', () => {
   });
 });
 
+describe('a row that stops the run', () => {
+  test.each(['drain', 'abort'])('must say when: %s', async (name) => {
+    const picture = `
+      source  a--|
+      ${name}   ---|
+      output  a--|
+    `;
+    expect(await failure(picture, ({ source }) => source())).toBe(
+      `row ${name} does nothing: draw ! in the column of the ${name}`,
+    );
+  });
+});
+
+describe('values that look alike', () => {
+  class Private {
+    readonly #value: number;
+    constructor(value: number) {
+      this.#value = value;
+    }
+    get value(): number {
+      return this.#value;
+    }
+  }
+  const key = Symbol('key');
+  const picture = `
+    source  a|
+    output  b|
+  `;
+  const compared = (a: unknown, b: unknown): Promise<string> =>
+    failure(picture, ({ source }) => source(), { values: { a, b } });
+
+  test.each([
+    ['regular expressions', /a/, /b/, 'expected b = "/b/", got "/a/"'],
+    ['addresses', new URL('http://a'), new URL('http://b'), 'expected b = "http://b/", got "http://a/"'],
+    ['objects with private fields', new Private(1), new Private(2), '[object Object]'],
+    ['promises', Promise.resolve(1), Promise.resolve(2), '[object Promise]'],
+    ['buffers', new ArrayBuffer(1), new ArrayBuffer(2), '[object ArrayBuffer]'],
+    ['properties with a symbol', { [key]: 1 }, { [key]: 2 }, 'expected b = {}'],
+    ['maps', new Map([[1, 2]]), new Map([[1, 3]]), 'expected b = {"Map":[[1,3]]}, got {"Map":[[1,2]]}'],
+    ['sets', [new Set([1])], [new Set([2])], 'expected b = [{"Set":[2]}], got [{"Set":[1]}]'],
+    ['what is undefined', { x: 1 }, { x: 1, y: undefined }, '{"x":1,"y":"undefined"}, got {"x":1}'],
+    ['numbers', [NaN], [-Infinity], 'expected b = ["-Infinity"], got ["NaN"]'],
+  ])('are not taken for one another: %s', async (_kind, a, b, words) => {
+    expect(await compared(a, b)).toContain(words);
+  });
+
+  test.each([
+    ['regular expressions', /a/g, /a/g],
+    ['addresses', new URL('http://a'), new URL('http://a')],
+    ['nothing in them', [{}, [], null, undefined], [{}, [], null, undefined]],
+    ['typed arrays', new Uint8Array([1, 2]), new Uint8Array([1, 2])],
+    ['maps', new Map([[1, { x: 2 }]]), new Map([[1, { x: 2 }]])],
+  ])('are the same where all that can be seen is: %s', async (_kind, a, b) => {
+    expect(await compared(a, b)).toBe('it passed');
+  });
+});
+
 describe('what a wiring may use', () => {
   test('note writes a row; signal is aborted in the column of a !', async () => {
     await expectMarbles(
