@@ -374,6 +374,22 @@ export class PostgresRowError extends SluiceError {
   }
 }
 
+/** A notification of PostgreSQL is not what `decode` reads (`cause`). */
+export class NotificationError extends SluiceError {
+  override readonly name = 'NotificationError';
+  readonly code = 'NOTIFICATION';
+  readonly retryable = false;
+  readonly channel: string;
+  /** The first 1,024 characters of what was sent. Not enumerable: it may hold data that logs must not. */
+  declare readonly payload: string;
+  constructor(source: string, channel: string, payload: string, cause: unknown) {
+    const what = cause instanceof Error ? cause.message : String(cause);
+    super(`${source}: channel '${channel}': a payload cannot be decoded: ${what}`, { cause });
+    this.channel = channel;
+    Object.defineProperty(this, 'payload', { value: payload.slice(0, 1_024) });
+  }
+}
+
 /** A dead letter could not be written, and its item is handed back; or what was written cannot be read. */
 export class DeadLetterError extends SluiceError {
   override readonly name = 'DeadLetterError';

@@ -88,7 +88,14 @@ test('gives what decode makes of payloads; that it throws is an error, after wha
   const run = runFlow(flow.pipe(poolMap(async (job) => void seen.push(job), { concurrency: 1 })));
   await listening();
   await notify('jobs', '{"id":1}', '{"id":2}', 'oops', '{"id":3}');
-  await expect(Promise.resolve(run)).rejects.toBeInstanceOf(SyntaxError);
+  const why = 'Unexpected token \'o\', "oops" is not valid JSON';
+  await expect(Promise.resolve(run)).rejects.toMatchObject({
+    message: `fromNotifications: channel 'jobs': a payload cannot be decoded: ${why}`,
+    code: 'NOTIFICATION',
+    channel: 'jobs',
+    payload: 'oops',
+    cause: expect.objectContaining({ name: 'SyntaxError', message: why }),
+  });
   expect(seen).toEqual([{ id: 1 }, { id: 2 }]);
 });
 

@@ -62,7 +62,7 @@ export class TableWriter {
       else if (way === 'copy') await copyInto(statements.copy, copyText(rows, read), session);
       else await this.#stage(statements, copyText(rows, read), session);
     } catch (error) {
-      throw withColumn(error, statements.columns, rows.length === 1 ? values : undefined);
+      throw withColumn(error, this.#rules.table, statements.columns, rows.length === 1 ? values : undefined);
     }
   }
 
