@@ -250,13 +250,20 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   }
 
   /** Debug mode. Callers check `this.run?.trace` first, so that nothing is made where nobody listens. */
-  protected tell(event: ItemEvent['event'], value: unknown, worker?: number, attempt?: number): void {
+  protected tell(
+    event: ItemEvent['event'],
+    value: unknown,
+    worker?: number,
+    attempt?: number,
+    error?: unknown,
+  ): void {
     this.run?.trace?.({
       stage: this.name,
       event,
       value,
       ...(worker === undefined ? {} : { worker }),
       ...(attempt === undefined ? {} : { attempt }),
+      ...(error === undefined ? {} : { error }),
     });
   }
 

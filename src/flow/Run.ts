@@ -26,6 +26,8 @@ export interface ItemEvent {
   readonly value: unknown;
   readonly worker?: number;
   readonly attempt?: number;
+  /** What failed: of `retried`, the attempt before; of `finished`, `dropped` and `dead`, the last. */
+  readonly error?: unknown;
 }
 
 /** An item that was left over when the flow was stopped. */
