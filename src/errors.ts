@@ -1,3 +1,5 @@
+import { counted } from './counted.ts';
+
 /** Base of every error that sluice makes itself. Match on `code`, which is stable; messages may change. */
 export abstract class SluiceError extends Error {
   abstract readonly code: string;
@@ -33,7 +35,7 @@ export class QueueOverflowError extends SluiceError {
   readonly capacity: number;
   constructor(stage: string, capacity: number) {
     super(
-      `${stage}: the queue is full (capacity ${capacity} items) and the source above cannot wait; ` +
+      `${stage}: the queue is full (capacity ${counted(capacity, 'item')}) and the source above cannot wait; ` +
         "use fromPull or intake, or choose overflow: 'dropOldest' or 'dropNewest'",
     );
     this.stage = stage;
