@@ -411,7 +411,7 @@ test('an onLost that throws, or rejects, is a warning, and changes nothing', asy
     const tried = fromNotifications(nobody, 'jobs', { retry: delays([1]), onLost });
     await expect(firstValueFrom(tried)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   }
-  expect(warn.mock.calls).toEqual([1, 2].map(() => ['fromNotifications: onLost failed: mine']));
+  expect(warn.mock.calls).toEqual([1, 2].map(() => ['[sluice] fromNotifications: onLost failed: mine']));
   warn.mockRestore();
 });
 
