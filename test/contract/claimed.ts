@@ -98,7 +98,7 @@ export const claimedLaws: readonly Law[] = [
       without(STORE, 'this.#leaves(batch, i, outcome);'),
       without(
         POOL,
-        "    if (onFailure === 'drop') {\n      this.#done(job);\n      return;",
+        "    if (onFailure === 'drop') {\n      this.#without(job, 'dropped', error);\n      return;",
         "    if (onFailure === 'drop') {\n      return;",
       ),
     ],
