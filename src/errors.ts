@@ -1,3 +1,5 @@
+import { counted } from './counted.ts';
+
 /** Base of every error that sluice makes itself. Match on `code`, which is stable; messages may change. */
 export abstract class SluiceError extends Error {
   abstract readonly code: string;
@@ -33,7 +35,7 @@ export class QueueOverflowError extends SluiceError {
   readonly capacity: number;
   constructor(stage: string, capacity: number) {
     super(
-      `${stage}: the queue is full (capacity ${capacity} items) and the source above cannot wait; ` +
+      `${stage}: the queue is full (capacity ${counted(capacity, 'item')}) and the source above cannot wait; ` +
         "use fromPull or intake, or choose overflow: 'dropOldest' or 'dropNewest'",
     );
     this.stage = stage;
@@ -371,6 +373,22 @@ export class PostgresRowError extends SluiceError {
     const what = property === undefined ? 'a row' : `property '${property}'`;
     super(`postgresTable: ${table}: ${what} ${fault}`, cause === undefined ? undefined : { cause });
     this.property = property;
+  }
+}
+
+/** A notification of PostgreSQL is not what `decode` reads (`cause`). */
+export class NotificationError extends SluiceError {
+  override readonly name = 'NotificationError';
+  readonly code = 'NOTIFICATION';
+  readonly retryable = false;
+  readonly channel: string;
+  /** The first 1,024 characters of what was sent. Not enumerable: it may hold data that logs must not. */
+  declare readonly payload: string;
+  constructor(source: string, channel: string, payload: string, cause: unknown) {
+    const what = cause instanceof Error ? cause.message : String(cause);
+    super(`${source}: channel '${channel}': a payload cannot be decoded: ${what}`, { cause });
+    this.channel = channel;
+    Object.defineProperty(this, 'payload', { value: payload.slice(0, 1_024) });
   }
 }
 

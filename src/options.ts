@@ -11,7 +11,8 @@ function shown(value: unknown): string {
   return Array.isArray(value) ? 'an array' : `a value of type ${typeof value}`;
 }
 
-function refuse(key: string, expected: string, value: unknown): never {
+/** Throws of an option that is not what it must be. */
+export function refuse(key: string, expected: string, value: unknown): never {
   throw new InvalidOptionError(`${key} must be ${expected}, got ${shown(value)}`);
 }
 

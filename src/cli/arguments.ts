@@ -59,7 +59,7 @@ Reads newline-delimited JSON or CSV, keeps the records you want, and stores them
   --on-bad-record WHAT    fail: finish what was read before it and stop (the default); skip: count it and go on;
                           or a file name: add it to that file, with its line and what is wrong, and go on
   --drain-timeout MS      how long a stopped run may take to finish what it has read (30000)
-  --verbose               tell the life of each record
+  --verbose               tell the life of each record, and all that is known of an error
   --help, --version
 
 sluice run starts a module of yours, in JavaScript or TypeScript (whose types are left out, not checked): its default
@@ -170,8 +170,9 @@ function parsed(args: readonly string[]) {
 
 /** The second sentence of `parseArgs` explains how to pass what we do not take. */
 function misused(error: unknown): UsageError {
-  const [what] = (error as Error).message.split('. ', 1);
-  return new UsageError(withoutPassword(what ?? ''));
+  const [what = ''] = (error as Error).message.split('. ', 1);
+  const [, stray] = /^Unexpected argument '(.*)'$/.exec(what) ?? [];
+  return new UsageError(withoutPassword(stray === undefined ? what : `${what}: try --input ${stray}`));
 }
 
 function missing(option: string, what: string): UsageError {

@@ -27,7 +27,7 @@ export async function collect(settings: CollectSettings, interrupts: Interrupts)
     const read: ReadRow = (line) => {
       const record = parseRecord(line);
       target.check(record);
-      return { line, record, kept: where(record) };
+      return { line, record, kept: where(record, line.record !== undefined) };
     };
     await checkStart(input, read, target, settings);
     return { target, read };
@@ -45,8 +45,9 @@ export async function collect(settings: CollectSettings, interrupts: Interrupts)
     verbose: settings.verbose,
     readable,
   });
-  process.stdout.write(collectSummary(report));
-  return verdict(report, failure, { bad, input, settings, interrupted: interrupts.drain.aborted });
+  const interrupted = interrupts.drain.aborted;
+  process.stdout.write(collectSummary(report, stopAtBad.signal.aborted && !interrupted));
+  return verdict(report, failure, { bad, input, settings, interrupted });
 }
 
 function connect(connectionString: string): PostgresConnections {

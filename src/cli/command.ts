@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { collectSettings, runSettings, usage } from './arguments.ts';
-import { Interrupted, reason, UsageError, withoutPackage } from './failures.ts';
+import { account, Interrupted, UsageError, withoutPackage } from './failures.ts';
 import { Interrupts } from './interrupts.ts';
 
 /** Runs the command, and gives its exit code. */
@@ -32,8 +32,7 @@ export async function command(args: readonly string[]): Promise<number> {
       say(args[0] === 'run' ? 'stopped before it began' : 'stopped before anything was written');
       return 130;
     }
-    say(reason(error));
-    if (process.env['SLUICE_DEBUG'] && error instanceof Error) say(error.stack ?? '');
+    say(account(error, own.includes('--verbose')));
     const nothing = args[0] === 'run' ? 'nothing was run' : 'nothing was written';
     say(error instanceof UsageError ? `${nothing}; sluice --help says what there is` : nothing);
     return error instanceof UsageError ? 2 : 1;

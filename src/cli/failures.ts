@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { PackageMissingError } from '../errors.ts';
 
 /** The user asked for what cannot be, or gave an input that cannot be read: exit code 2. */
@@ -38,6 +39,17 @@ export function reason(error: unknown): string {
   if (error instanceof UsageError || error instanceof RunError) return error.message; // our own words
   const text = error.message === '' ? (codeOf(error) ?? error.name) : error.message;
   return withoutPassword(text.split('\n', 1)[0] ?? '');
+}
+
+/**
+ * The same, of an error that may be the user's own: with its class, where neither a code nor we say what it is; `verbose`:
+ * with its stack and its causes.
+ */
+export function account(error: unknown, verbose: boolean): string {
+  const ours = error instanceof UsageError || error instanceof RunError;
+  if (verbose && !(ours && error.cause === undefined)) return withoutPassword(inspect(error));
+  const classed = error instanceof Error && error.name !== 'Error' && codeOf(error) === undefined && !ours;
+  return classed ? `${error.name}: ${reason(error)}` : reason(error);
 }
 
 /** Packages that are optional, and those that are peers. */

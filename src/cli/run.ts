@@ -5,7 +5,7 @@ import type { Observable } from 'rxjs';
 import { counted } from '../counted.ts';
 import type { FlowReport } from '../flow/report.ts';
 import type { RunSettings } from './arguments.ts';
-import { codeOf, reason, UsageError, withoutPackage } from './failures.ts';
+import { account, codeOf, reason, UsageError, withoutPackage } from './failures.ts';
 import type { Interrupts } from './interrupts.ts';
 import { runSummary, startProgress } from './progress.ts';
 import { supervise } from './supervise.ts';
@@ -31,7 +31,7 @@ export async function run(settings: RunSettings, interrupts: Interrupts): Promis
     verbose: settings.verbose,
   });
   process.stdout.write(runSummary(report));
-  return verdict(report, failure, interrupts.drain.aborted);
+  return verdict(report, failure, { interrupted: interrupts.drain.aborted, verbose: settings.verbose });
 }
 
 async function flowOf(path: string, context: RunContext): Promise<Observable<unknown>> {
@@ -53,12 +53,14 @@ async function load(path: string, file: string): Promise<unknown> {
     const module = (await import(pathToFileURL(file).href)) as { default?: unknown; flow?: unknown };
     return module.default ?? module.flow;
   } catch (error) {
-    const what = withoutPackage(error)?.message ?? reason(error);
+    const what = withoutPackage(error)?.message ?? account(error, false);
     // What `npm init` writes into package.json makes CommonJS of `.ts` and `.js`.
     const asModule = /import statement outside a module|Unexpected token 'export'/.test(what)
       ? `; call it ….m${extname(path).slice(1)}, or say "type": "module" in package.json`
       : '';
-    throw new UsageError(`${path} cannot be loaded: ${what}${asModule}`, { cause: error });
+    const at = /(?:^|file:\/\/)(\/.+?:\d+)/.exec((error as Partial<Error> | null)?.stack ?? '')?.[1];
+    const where = at === undefined ? '' : ` (${at})`;
+    throw new UsageError(`${path} cannot be loaded: ${what}${where}${asModule}`, { cause: error });
   }
 }
 
@@ -66,7 +68,7 @@ async function call(path: string, make: object, context: RunContext): Promise<un
   try {
     return await (make as (context: RunContext) => unknown)(context);
   } catch (error) {
-    throw new UsageError(`${path}: its function failed: ${reason(error)}`, { cause: error });
+    throw new UsageError(`${path}: its function failed: ${account(error, false)}`, { cause: error });
   }
 }
 
@@ -77,15 +79,10 @@ function isFlow(made: unknown): made is Observable<unknown> {
 function verdict(
   report: FlowReport,
   failure: { readonly error: unknown } | undefined,
-  interrupted: boolean,
+  { interrupted, verbose }: { readonly interrupted: boolean; readonly verbose: boolean },
 ): number {
   const say = (text: string): void => void process.stderr.write(`sluice: ${text}\n`);
-  if (failure) {
-    const { error } = failure;
-    say(
-      process.env['SLUICE_DEBUG'] && error instanceof Error ? (error.stack ?? reason(error)) : reason(error),
-    );
-  }
+  if (failure) say(account(failure.error, verbose));
   if (report.leftOver > 0) {
     const stages = [...new Set(report.left.map(({ stage }) => stage))].join(', ');
     say(`left over: ${counted(report.leftOver, 'item')} without an outcome, in ${stages}`);

@@ -51,7 +51,7 @@ export class Target {
     try {
       await run('SELECT 1', []);
     } catch (error) {
-      throw unreachable(settings.database, error);
+      throw unreachable(error);
     }
     try {
       const catalogue = await readCatalogue(run, table);
@@ -123,12 +123,10 @@ export class Target {
     if (field === undefined && codeOf(error)?.startsWith('22') === true && this.#inquiries++ < maxInquiries) {
       field = await this.#refusedField(record);
     }
-    if (error instanceof PostgresRowError) {
-      const [, fault = reason(error)] = /^postgresTable: .*?: property '.*?' (.*)/.exec(error.message) ?? [];
-      return new BadRecordError(fault, field);
-    }
-    if (field === undefined) return new BadRecordError(`the database refuses it: ${reason(error)}`);
-    return new BadRecordError(`is refused by the database: ${reason(error)}`, field);
+    const what = withoutTable(error, this.#settings.table);
+    if (error instanceof PostgresRowError) return new BadRecordError(what, field);
+    if (field === undefined) return new BadRecordError(`the database refuses it: ${what}`);
+    return new BadRecordError(`is refused by the database: ${what}`, field);
   }
 
   #sinkInto(database: PostgresConnections): PostgresSink<JsonRecord> {
@@ -181,22 +179,28 @@ export class Target {
   }
 }
 
-function unreachable(address: string, error: unknown): Error {
-  const { host, pathname } = new URL(address);
-  const what = `--database ${host}${pathname}: ${reason(error)}`;
+function unreachable(error: unknown): Error {
+  const what = `--database: ${reason(error)}`;
   // Who may come in (28) and which databases there are (3D) is the user's business; the rest may mend itself.
   return /^(28|3D)/.test(codeOf(error) ?? '') ? new UsageError(what) : new RunError(what, { cause: error });
+}
+
+/** What went wrong, without what the command says itself: that it was the table, which, and the field. */
+function withoutTable(error: unknown, table: string): string {
+  const { column, property } = (error ?? {}) as { column?: string; property?: string };
+  return ['postgresTable: ', `${table}: `, `column '${column}': `, `property '${property}' `].reduce(
+    (text, said) => (text.startsWith(said) ? text.slice(said.length) : text),
+    reason(error),
+  );
 }
 
 /** What the checks say, in the words of the command. */
 function usageOr(error: unknown, { table }: CollectSettings): Error {
   if (error instanceof UsageError) return error;
-  const what = reason(error)
-    .replace(/^postgresTable: /, '')
-    .replace(
-      ', which ON CONFLICT needs; create one, or name another key',
-      ': create one, or give another --key',
-    );
+  const what = withoutTable(error, table).replace(
+    ', which ON CONFLICT needs; create one, or name another key',
+    ': create one, or give another --key',
+  );
   if (error instanceof InvalidOptionError) return new UsageError(`--table: ${what}`);
   if (classifyPostgresError(error) === 'fatal') return new UsageError(`--table ${table}: ${what}`);
   return new RunError(`--table ${table}: ${what}`, { cause: error });

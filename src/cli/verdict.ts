@@ -2,7 +2,7 @@ import { counted } from '../counted.ts';
 import type { FlowReport } from '../flow/report.ts';
 import type { CollectSettings } from './arguments.ts';
 import type { BadRecords } from './badRecords.ts';
-import { reason, UsageError } from './failures.ts';
+import { account, UsageError } from './failures.ts';
 import type { Input } from './input.ts';
 import { lineOf } from './pipeline.ts';
 
@@ -21,7 +21,7 @@ export function verdict(
 ): number {
   const say = (text: string): void => void process.stderr.write(`sluice: ${text}\n`);
   const stoppedAt = settings.onBadRecord === 'fail' ? bad.first : undefined;
-  if (failure) say(reason(failure.error));
+  if (failure) say(account(failure.error, settings.verbose));
   if (stoppedAt) {
     say(stoppedAt.what);
     const more = bad.count - 1;

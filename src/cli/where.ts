@@ -4,8 +4,8 @@ import { isExactNumber, type ExactNumber } from './record.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Says whether a record is kept. Throws `BadRecordError` where it cannot say. */
-export type Where = (record: Fields) => boolean;
+/** Says whether a record is kept, be it of a CSV file. Throws `BadRecordError` where it cannot say. */
+export type Where = (record: Fields, csv: boolean) => boolean;
 
 /**
  * A number of JSON is a number of CEL, `double`, and a literal such as `500` or `2` is an `int`. CEL compares the two and
@@ -40,13 +40,13 @@ export function compileWhere(expression: string): Where {
   const text = withFieldsFirst(cel, expression);
   const evaluate = compiled(cel, text, expression);
   const asksForRecord = /\brecord\b/.test(text);
-  return (record) => {
+  return (record, csv) => {
     const fields = visible(record, asksForRecord);
     let kept: unknown;
     try {
       kept = evaluate(fields);
     } catch (error) {
-      throw explained(error, expression, fields);
+      throw explained(error, expression, fields, csv);
     }
     if (typeof kept === 'boolean') return kept;
     throw new BadRecordError(`--where ${quoted(expression)} gives ${kindOf(kept)}, not true or false`);
@@ -113,7 +113,7 @@ function visible(record: Fields, asksForRecord: boolean): Fields {
   return fields;
 }
 
-function explained(error: unknown, expression: string, fields: Fields): BadRecordError {
+function explained(error: unknown, expression: string, fields: Fields, csv: boolean): BadRecordError {
   if (!(error instanceof EvaluationError)) {
     return new BadRecordError(`--where ${quoted(expression)} fails: ${(error as Error).message}`);
   }
@@ -127,7 +127,9 @@ function explained(error: unknown, expression: string, fields: Fields): BadRecor
   const field = node && everyNode(node).flatMap(({ op, args }) => (op === 'id' ? [args] : []))[0];
   if (field === undefined) return new BadRecordError(`--where ${quoted(expression)} fails: ${summary}`);
   const what = `is ${kindOf(fields[field])}, which --where ${quoted(expression)} cannot use (${summary.replaceAll(/dyn<(\w+)>/g, '$1')})`;
-  return new BadRecordError(what, field);
+  const typed =
+    csv && typeof fields[field] === 'string' ? `; say what it is, as in --types ${field}:number` : '';
+  return new BadRecordError(what + typed, field);
 }
 
 /** Characters of an expression that a message shows. */

@@ -6,6 +6,7 @@ export {
   CheckpointMismatchError,
   ConnectionsClosedError,
   DeadLetterError,
+  NotificationError,
   PostgresRowError,
   QueueOverflowError,
   TransactionLostError,

@@ -1,7 +1,7 @@
 import type { Subscriber } from 'rxjs';
 import { LoopBudget, nextTurn } from '../clock.ts';
 import { HandedBackError, reasonOf, TicketPathError, UnclaimedError } from '../errors.ts';
-import { warnOf, whenClosed, type Run } from '../flow/Run.ts';
+import { warnOf, whenClosed, type Failure, type Run } from '../flow/Run.ts';
 import { endOfChain } from '../rx/chain.ts';
 import { current, under } from '../tickets/current.ts';
 import { Ticket, type TicketBook } from '../tickets/Ticket.ts';
@@ -26,7 +26,7 @@ export interface PullSettings<T> {
   readonly window: number;
   readonly onDrain: (() => void) | undefined;
   /** The run that it was read in is over. */
-  readonly onOver?: () => void;
+  readonly onOver?: (failure: Failure | undefined) => void;
 }
 
 /** Items that may wait for a ride on the next claimed ticket, where `maxPending` sets no window. */
@@ -42,7 +42,7 @@ export class PullSource<T> implements Emitter {
   readonly #onSettled: ((settlement: Settlement<T>) => unknown) | undefined;
   readonly #window: number;
   readonly #onDrain: (() => void) | undefined;
-  readonly #onOver: (() => void) | undefined;
+  readonly #onOver: PullSettings<T>['onOver'];
   readonly #book: TicketBook;
   /** The run whose items it brings; none for a source inside work. */
   readonly #run: Run | undefined;

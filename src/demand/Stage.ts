@@ -12,6 +12,7 @@ import { StageMeter, type StageIdentity } from '../metrics/StageMeter.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
 import { current, under } from '../tickets/current.ts';
 import { Ticket } from '../tickets/Ticket.ts';
+import { warnOnConsole } from '../warnOnConsole.ts';
 import { Demand, type DemandOwner } from './Demand.ts';
 import { Outlet, type Emitter } from './Outlet.ts';
 
@@ -228,7 +229,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   complain(error: Error, fatal: boolean): void {
     if (fatal && this.run?.strict) this.fail(error);
     else if (this.run) this.run.warn(error.message);
-    else console.warn(error.message);
+    else warnOnConsole(error.message);
   }
 
   /** Emits what is ready. A loop that is never re-entered: what becomes ready meanwhile is taken by the same loop. */
@@ -251,13 +252,20 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   }
 
   /** Debug mode. Callers check `this.run?.trace` first, so that nothing is made where nobody listens. */
-  protected tell(event: ItemEvent['event'], value: unknown, worker?: number, attempt?: number): void {
+  protected tell(
+    event: ItemEvent['event'],
+    value: unknown,
+    worker?: number,
+    attempt?: number,
+    error?: unknown,
+  ): void {
     this.run?.trace?.({
       stage: this.name,
       event,
       value,
       ...(worker === undefined ? {} : { worker }),
       ...(attempt === undefined ? {} : { attempt }),
+      ...(error === undefined ? {} : { error }),
     });
   }
 

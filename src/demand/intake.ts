@@ -1,5 +1,6 @@
 import { Observable } from 'rxjs';
 import { HandedBackError, InvalidOptionError, SourceUsedError } from '../errors.ts';
+import type { Failure } from '../flow/Run.ts';
 import { given, wholeNumber } from '../options.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
 import { UNLIMITED } from './Demand.ts';
@@ -28,6 +29,13 @@ interface Offer<T> {
   readonly reject: (error: unknown) => void;
 }
 
+interface End {
+  /** Present, even if undefined: it fails with this. */
+  readonly error?: unknown;
+  /** What offers are refused with, where it was draining that ended it. */
+  readonly refusal?: HandedBackError;
+}
+
 interface Taken<T> {
   done: boolean;
   readonly value: T | undefined;
@@ -49,11 +57,11 @@ export function intake<T>(options: IntakeOptions): Intake<T> {
   wholeNumber('intake: capacity', capacity, 1);
   const inside = new RingQueue<T>();
   const offers = new RingQueue<Offer<T>>();
-  let end: { readonly error?: unknown } | undefined;
+  let end: End | undefined;
   let taken = false;
   let finished = false;
-  /** The run that took the items is over, and nobody takes them now. */
-  let stopped = false;
+  /** The run that took the items is over, and nobody takes them now: why offers are refused. */
+  let stopped: HandedBackError | undefined;
   let pull: ((result: Taken<T>) => void) | undefined;
   let refuse: ((error: unknown) => void) | undefined;
   /** Between the promise that is resolved and its reaction the item is still ours. */
@@ -82,23 +90,22 @@ export function intake<T>(options: IntakeOptions): Intake<T> {
       else resolve({ done: true, value: undefined });
     }
   };
-  const close = (how: { readonly error?: unknown }): void => {
+  const close = (how: End): void => {
     end ??= how;
     settle();
   };
-  const refuseAll = (what: string): void => {
-    const reason = new HandedBackError('intake', what);
-    while (offers.size > 0) offers.take().reject(reason);
+  const refuseAll = (why: string, cause?: unknown): HandedBackError => {
+    const refusal = new HandedBackError('intake', why, cause);
+    while (offers.size > 0) offers.take().reject(refusal);
+    return refusal;
   };
   /** What is inside was accepted; what waits outside is refused. */
   const drain = (): void => {
-    refuseAll('the flow was drained');
-    close({});
+    close({ refusal: refuseAll('the flow was drained') });
   };
   /** Nobody takes what is inside any more, so whoever waits outside would wait for ever. */
-  const over = (): void => {
-    stopped = true;
-    refuseAll('the flow was stopped');
+  const over = (failure: Failure | undefined): void => {
+    stopped = refuseAll(failure ? 'the flow has failed' : 'the flow was stopped', failure?.error);
   };
   const iterator = (): AsyncIterator<T, undefined> => ({
     next() {
@@ -128,7 +135,7 @@ export function intake<T>(options: IntakeOptions): Intake<T> {
   const open = (): AsyncIterable<T> => {
     if (taken || finished) throw new SourceUsedError('intake');
     taken = true;
-    stopped = false;
+    stopped = undefined;
     return { [Symbol.asyncIterator]: iterator };
   };
 
@@ -139,8 +146,9 @@ export function intake<T>(options: IntakeOptions): Intake<T> {
 
   return {
     offer(item) {
-      if (end) return Promise.reject(new InvalidOptionError('intake: offer after end or fail'));
-      if (stopped) return Promise.reject(new HandedBackError('intake', 'the flow was stopped'));
+      const late = end && (end.refusal ?? new InvalidOptionError('intake: offer after end or fail'));
+      const refusal = late ?? stopped;
+      if (refusal) return Promise.reject(refusal);
       if (inside.size < capacity && offers.size === 0) {
         inside.push(item);
         settle();

@@ -1,4 +1,5 @@
-import { InvalidOptionError, SourceUsedError } from '../errors.ts';
+import { SourceUsedError } from '../errors.ts';
+import { refuse } from '../options.ts';
 
 /** What a source can read: an iterable, an async iterable, a Node or web readable stream. */
 export type Pullable<T> = Iterable<T> | AsyncIterable<T> | ReadableStream<T>;
@@ -59,7 +60,8 @@ export function openPull<T>(input: PullInput<T>, name: string): Pull<T> {
     if (Symbol.asyncIterator in opened) return ofAsync(opened, name, stop);
     if (Symbol.iterator in opened) return ofSync(opened, name, stop);
   }
-  throw new InvalidOptionError(`${name}: input must be an iterable, an async iterable or a readable stream`);
+  const pullable = 'an iterable, an async iterable or a readable stream (an Observable is for fromPush)';
+  return refuse(`${name}: input`, pullable, opened);
 }
 
 function ofSync<T>(input: Iterable<T>, name: string, stop: () => void): Pull<T> {

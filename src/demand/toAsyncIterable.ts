@@ -6,6 +6,7 @@ import { RingQueue } from '../queue/RingQueue.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
 import { current, under } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
+import { warnOnConsole } from '../warnOnConsole.ts';
 import { Demand, type DemandOwner } from './Demand.ts';
 
 export interface ToAsyncIterableOptions {
@@ -101,7 +102,7 @@ class Loop<T> implements AsyncIterator<T, undefined>, DemandOwner, Receiver<T> {
   }
 
   complain(error: Error): void {
-    console.warn(error.message);
+    warnOnConsole(error.message);
   }
 
   #subscribe(): void {

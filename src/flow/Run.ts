@@ -8,6 +8,7 @@ import { Inlet, type Receiver } from '../rx/Inlet.ts';
 import { current, under } from '../tickets/current.ts';
 import type { Sink, SinkEnding } from '../work/Sink.ts';
 import { toldOnly } from '../work/toldOf.ts';
+import { warnOnConsole } from '../warnOnConsole.ts';
 
 /** One step in the life of an item, as the debug mode tells it. */
 export interface ItemEvent {
@@ -26,6 +27,8 @@ export interface ItemEvent {
   readonly value: unknown;
   readonly worker?: number;
   readonly attempt?: number;
+  /** What failed: of `retried`, the attempt before; of `finished`, `dropped` and `dead`, the last. */
+  readonly error?: unknown;
 }
 
 /** An item that was left over when the flow was stopped. */
@@ -264,5 +267,5 @@ export function closeAtEnd(
 export function warnOf(run: Run | undefined, what: string, step: string, error: unknown): void {
   const message = `${what}: ${step} failed: ${error instanceof Error ? error.message : String(error)}`;
   if (run) run.warn(message);
-  else console.warn(message);
+  else warnOnConsole(message);
 }

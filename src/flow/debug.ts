@@ -14,10 +14,11 @@ export function debugTracer(): ((event: ItemEvent) => void) | undefined {
 }
 
 /** One line of the debug log. It shows values: it is switched on on purpose. */
-export function debugLine({ stage, event, value, worker, attempt }: ItemEvent): string {
+export function debugLine({ stage, event, value, worker, attempt, error }: ItemEvent): string {
   const by = worker === undefined ? '' : ` worker ${worker}`;
   const tries = attempt === undefined ? '' : ` attempt ${attempt}`;
-  return `[sluice] ${stage} ${event}${by}${tries} ${shown(value)}`;
+  const why = error === undefined ? '' : ` error ${shown(error instanceof Error ? error.message : error)}`;
+  return `[sluice] ${stage} ${event}${by}${tries} value ${shown(value)}${why}`;
 }
 
 function shown(value: unknown): string {

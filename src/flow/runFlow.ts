@@ -14,6 +14,7 @@ import { after, now } from '../clock.ts';
 import { InvalidOptionError } from '../errors.ts';
 import { atLeast, callable, oneOf, timerMs } from '../options.ts';
 import type { Sink, SinkEnding } from '../work/Sink.ts';
+import { warnOnConsole } from '../warnOnConsole.ts';
 import { debugTracer } from './debug.ts';
 import { explain, statsOf, type FlowReport, type FlowStats, type Stand } from './report.ts';
 import { Run, whenClosed, type Failure, type ItemEvent } from './Run.ts';
@@ -27,7 +28,7 @@ export interface RunFlowOptions {
   readonly drainTimeoutMs?: number;
   /** What an error does to the rest: `'drain'` finishes what other stages hold, `'abort'` stops all. @defaultValue 'drain' */
   readonly onError?: 'drain' | 'abort';
-  /** Told of what endangers the promises, once a kind and stage. @defaultValue console.warn */
+  /** Told of what endangers the promises, once a kind and stage. @defaultValue a line on the console */
   readonly onWarning?: (message: string) => void;
   /** Makes errors of the warnings about native operators that hold or lose items. @defaultValue false */
   readonly strict?: boolean;
@@ -79,12 +80,7 @@ export class FlowRun implements PromiseLike<FlowReport> {
 
   constructor(flow: Observable<unknown>, options: RunFlowOptions) {
     const { drainTimeoutMs = 30_000, onError = 'drain', strict = false, statsEveryMs = 250 } = options;
-    const {
-      onWarning = (message: string) => {
-        console.warn(message);
-      },
-      debug = debugTracer(),
-    } = options;
+    const { onWarning = warnOnConsole, debug = debugTracer() } = options;
     if (typeof (flow as { subscribe?: unknown } | undefined)?.subscribe !== 'function') {
       throw new InvalidOptionError('runFlow: flow must be an Observable');
     }

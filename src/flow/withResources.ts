@@ -7,6 +7,7 @@ import { demandBelow, runBelow } from '../rx/chain.ts';
 import { current, under } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
 import { isPromiseLike } from '../work/isPromiseLike.ts';
+import { warnOnConsole } from '../warnOnConsole.ts';
 import { whenClosed, type Run } from './Run.ts';
 
 /** Something that is closed when it is no longer needed. The first of the three that it has is called. */
@@ -233,7 +234,7 @@ class OpenResources implements ResourceScope {
     this.#over = true;
     const message = `withResources: closing took longer than ${this.#closeTimeoutMs} ms, and goes on`;
     if (this.#run) this.#run.warn(message);
-    else console.warn(message);
+    else warnOnConsole(message);
     let close: (() => unknown) | undefined;
     while ((close = this.#closers.pop())) void whenClosed(this.#run, close, 'withResources');
   }

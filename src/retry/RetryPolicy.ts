@@ -1,4 +1,4 @@
-import { atLeast, callable, given, oneOf, wholeNumber } from '../options.ts';
+import { atLeast, callable, given, oneOf, refuse, wholeNumber } from '../options.ts';
 import { InvalidOptionError } from '../errors.ts';
 
 /** When to try again: data, applied by `withRetry`, `retryDelayed` and `storeTo`. */
@@ -153,7 +153,8 @@ export function retryableByDefault(error: unknown): boolean {
 
 /** Checks an option that is to be a policy. */
 export function checkPolicy(key: string, policy: unknown): void {
-  callable(`${key}.delayMs`, (policy as Partial<RetryPolicy> | undefined)?.delayMs);
+  const made = typeof (policy as Partial<RetryPolicy> | null | undefined)?.delayMs === 'function';
+  if (!made) refuse(key, 'made by delays(…) or exponential(…)', policy);
   callable(`${key}.isRetryable`, (policy as RetryPolicy).isRetryable);
 }
 

@@ -232,7 +232,7 @@ class Player {
       drawn -= drawnHere;
       if (active > drawnHere) {
         pending.push(
-          `work is still pending: ${counted(active - drawnHere, 'item')} in ${stage} never settled`,
+          `work is still pending: ${counted(active - drawnHere, 'item')} in ${stage} never settled; real I/O and real timers cannot come in virtual time`,
         );
       }
     }

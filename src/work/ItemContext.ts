@@ -26,12 +26,14 @@ export interface ItemSlot {
 interface Live {
   /** Attempts made so far, those of forks included. */
   attempts: number;
-  /** Debug mode: told of each attempt beyond the first. */
-  onRetry: ((attempt: number) => void) | undefined;
+  /** Debug mode: told of each attempt beyond the first, with the failure of the one before. */
+  onRetry: ((attempt: number, error: unknown) => void) | undefined;
   watcher: AttemptWatcher | undefined;
   controller: AbortController | undefined;
   aborted: { readonly reason: unknown } | undefined;
   child: ItemContext | undefined;
+  /** What an attempt has failed with, the last that did. */
+  failure: unknown;
   readonly stops: Set<() => void>;
 }
 
@@ -69,8 +71,8 @@ export class ItemContext implements WorkContext {
     if (this.slot !== undefined) this.slot.startedAt = at;
   }
 
-  /** Debug mode: `told` hears of each attempt beyond the first. */
-  watchRetries(told: (attempt: number) => void): void {
+  /** Debug mode: `told` hears of each attempt beyond the first, and what the one before failed with. */
+  watchRetries(told: (attempt: number, error: unknown) => void): void {
     this.#state().onRetry = told;
   }
 
@@ -81,7 +83,9 @@ export class ItemContext implements WorkContext {
 
   /** The attempt at work has failed. */
   attemptFailed(error: unknown): void {
-    this.live?.watcher?.failed(error);
+    const { live } = this;
+    if (live) live.failure = error;
+    live?.watcher?.failed(error);
     this.parent?.attemptFailed(error);
   }
 
@@ -180,6 +184,7 @@ export class ItemContext implements WorkContext {
       controller: undefined,
       aborted: slot?.abandoned,
       child: undefined,
+      failure: undefined,
       stops: new Set(),
     };
   }
@@ -188,7 +193,7 @@ export class ItemContext implements WorkContext {
     const live = this.#state();
     if (attempt > live.attempts) {
       live.attempts = attempt;
-      live.onRetry?.(attempt);
+      live.onRetry?.(attempt, live.failure);
       live.watcher?.started();
     }
     if (this.parent) this.parent.#count(attempt);

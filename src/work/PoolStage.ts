@@ -208,16 +208,15 @@ export class PoolStage<T, R> extends Stage<T, R> {
   failed(job: Job<T, R>, error: unknown): void {
     if (this.dead || job.state !== WORKING) return;
     job.state = DONE;
-    if (this.run !== undefined) this.#worked(job, this.run);
+    if (this.run !== undefined) this.#worked(job, this.run, error);
     const { onFailure } = this.#settings;
     if (onFailure === 'fail') {
       this.#fail(job, error);
       return;
     }
-    job.outcome = onFailure === 'drop' ? 'dropped' : 'dead';
     job.more = true;
     if (onFailure === 'drop') {
-      this.#done(job);
+      this.#without(job, 'dropped', error);
       return;
     }
     const attempts = job.context?.attempts ?? 1;
@@ -227,7 +226,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
     const taken = (): void => {
       if (this.dead || job.state !== SETTLING) return;
       job.state = DONE;
-      this.#done(job);
+      this.#without(job, 'dead', error);
     };
     const refused = (reason: unknown): void => {
       if (!this.dead && job.state === SETTLING) this.#fail(job, reason);
@@ -405,11 +404,11 @@ export class PoolStage<T, R> extends Stage<T, R> {
   }
 
   /** Work is over: its time is counted, and its retries. */
-  #worked(job: Job<T, R>, run: Run): void {
+  #worked(job: Job<T, R>, run: Run, error?: unknown): void {
     const attempts = job.context?.attempts ?? 1;
     if (attempts > 1) this.meter.retried += attempts - 1;
     if (job.weight > 0) this.#busyUntil(run.now(), job);
-    if (run.trace) this.tell('finished', job.value, job.worker, attempts);
+    if (run.trace) this.tell('finished', job.value, job.worker, attempts, error);
   }
 
   override countTime(): void {
@@ -449,7 +448,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
   #finish(job: Job<T, R>): void {
     const { ticket } = job;
     if (!job.more || job.outcome === 'out') this.meter.out++;
-    else this.#withoutResult(job, job.outcome);
+    else this.meter[job.outcome]++;
     if (this.dead) {
       if (ticket !== null) ticket.release(); // it was on the stack when the flow ended below: delivered
       return;
@@ -461,9 +460,11 @@ export class PoolStage<T, R> extends Stage<T, R> {
     this.demand.release();
   }
 
-  #withoutResult(job: Job<T, R>, outcome: Exclude<Outcome, 'out'>): void {
-    this.meter[outcome]++;
-    if (this.run?.trace) this.tell(outcome, job.value, job.worker);
+  /** Its work has failed, and the flow goes on. */
+  #without(job: Job<T, R>, outcome: 'dropped' | 'dead', error: unknown): void {
+    job.outcome = outcome;
+    if (this.run?.trace) this.tell(outcome, job.value, job.worker, undefined, error);
+    this.#done(job);
   }
 
   /** The worker is free, and so is the key. */
@@ -525,8 +526,8 @@ export class PoolStage<T, R> extends Stage<T, R> {
   #traceWork(job: Job<T, R>, context: ItemContext): void {
     const { value, worker } = job;
     this.tell('started', value, worker, 1);
-    context.watchRetries((attempt) => {
-      this.tell('retried', value, worker, attempt);
+    context.watchRetries((attempt, error) => {
+      this.tell('retried', value, worker, attempt, error);
     });
   }
 

@@ -281,7 +281,7 @@ export class StoreStage<T> extends Stage<T, T> {
         });
         this.meter.retried += values.length;
         if (this.run?.trace)
-          for (const value of values) this.tell('retried', value, context.worker, attempt + 1);
+          for (const value of values) this.tell('retried', value, context.worker, attempt + 1, error);
       }
     }
   }
@@ -304,7 +304,7 @@ export class StoreStage<T> extends Stage<T, T> {
     if (onFailure === 'fail') throw error;
     const { batch } = part;
     if (onFailure === 'drop') {
-      this.#leaveWithout(batch, this.#held(part), 'dropped');
+      this.#leaveWithout(batch, this.#held(part), 'dropped', error);
       return;
     }
     const { attempts, startedAt } = batch;
@@ -314,14 +314,19 @@ export class StoreStage<T> extends Stage<T, T> {
       if (held.length === 0) return; // handed back while others were taken
       const letters: DeadLetter<T>[] = held.map((i) => ({ value: batch.values[i] as T, ...facts }));
       await onFailure.put(letters, context.fork());
-      this.#leaveWithout(batch, held, 'dead');
+      this.#leaveWithout(batch, held, 'dead', error);
     }
   }
 
-  #leaveWithout(batch: Batch<T>, indices: readonly number[], outcome: 'dropped' | 'dead'): void {
+  #leaveWithout(
+    batch: Batch<T>,
+    indices: readonly number[],
+    outcome: 'dropped' | 'dead',
+    error: unknown,
+  ): void {
     for (const i of indices) {
       if (this.dead || batch.states[i] !== HELD) continue;
-      if (this.run?.trace) this.tell(outcome, batch.values[i]);
+      if (this.run?.trace) this.tell(outcome, batch.values[i], undefined, undefined, error);
       this.#leaves(batch, i, outcome);
     }
   }

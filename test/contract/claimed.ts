@@ -56,7 +56,10 @@ export const claimedLaws: readonly Law[] = [
       const log: Log = [];
       const flow = acknowledged(sluice, log, items(30), 4).pipe(store(sluice, log));
       const ended = new Promise<string>((resolve) => {
-        flow.subscribe({ error: (error: unknown) => resolve(String(error)), complete: () => resolve('completed') });
+        flow.subscribe({
+          error: (error: unknown) => resolve(String(error)),
+          complete: () => resolve('completed'),
+        });
       });
       assert.equal(await within(ended, 5_000), 'completed');
       assertSettledOnce(log, items(30));
@@ -98,7 +101,7 @@ export const claimedLaws: readonly Law[] = [
       without(STORE, 'this.#leaves(batch, i, outcome);'),
       without(
         POOL,
-        "    if (onFailure === 'drop') {\n      this.#done(job);\n      return;",
+        "    if (onFailure === 'drop') {\n      this.#without(job, 'dropped', error);\n      return;",
         "    if (onFailure === 'drop') {\n      return;",
       ),
     ],

@@ -389,7 +389,7 @@ export const cornerLaws: readonly Law[] = [
         (await within(refused)).map(({ status }) => status),
         ['fulfilled', 'fulfilled', 'rejected', 'rejected'],
       );
-      assert.match(String(await failure(box.offer(9))), /the flow was stopped/);
+      assert.match(String(await failure(box.offer(9))), /the flow has failed/);
       const again = watch(box.items$);
       await flush();
       await within(box.offer(10));
@@ -398,8 +398,11 @@ export const cornerLaws: readonly Law[] = [
       assert.equal(again.values.at(-1), 10);
     },
     sabotage: [
-      without(INTAKE, "    stopped = true;\n    refuseAll('the flow was stopped');"),
-      without(INTAKE, '    stopped = false;\n'),
+      without(
+        INTAKE,
+        "    stopped = refuseAll(failure ? 'the flow has failed' : 'the flow was stopped', failure?.error);",
+      ),
+      without(INTAKE, '    stopped = undefined;\n'),
       without(
         RUN,
         'for (const tell of this.#whenOver) tell(',
@@ -428,7 +431,7 @@ export const cornerLaws: readonly Law[] = [
       const report = await within(running.drain(), 100);
       assert.equal(report.end, 'drained');
       assert.deepEqual(seen.slice(-2), [101, 102]);
-      assert.match(String(await failure(box.offer(3))), /after end|was stopped/);
+      assert.match(String(await failure(box.offer(3))), /the flow was drained/);
     },
     sabotage: [without(PULL, 'if (draining) this.stop();', 'if (draining) this.#stopping = true;')],
   },

@@ -542,7 +542,7 @@ export const operatorLaws: readonly Law[] = [
     sabotage: [
       without(
         POOL,
-        "    if (!job.more || job.outcome === 'out') this.meter.out++;\n    else this.#withoutResult(job, job.outcome);",
+        "    if (!job.more || job.outcome === 'out') this.meter.out++;\n    else this.meter[job.outcome]++;",
       ),
       without('operators/batch.ts', '    this.meter.out += size;'),
       without('operators/boundedQueue.ts', '    this.meter.out++;'),

@@ -183,8 +183,8 @@ export const reentrancy: readonly Scenario[] = [
       {
         says: 'draining does not close the intake',
         file: 'src/demand/intake.ts',
-        find: "    refuseAll('the flow was drained');\n    close({});",
-        replace: "    refuseAll('the flow was drained');",
+        find: "close({ refusal: refuseAll('the flow was drained') });",
+        replace: "refuseAll('the flow was drained');",
       },
     ],
   },
@@ -216,8 +216,8 @@ export const reentrancy: readonly Scenario[] = [
       {
         says: 'draining does not refuse offers that wait',
         file: 'src/demand/intake.ts',
-        find: "    refuseAll('the flow was drained');\n    close({});",
-        replace: '    close({});',
+        find: "close({ refusal: refuseAll('the flow was drained') });",
+        replace: 'close({});',
       },
     ],
   },

@@ -146,8 +146,8 @@ describe('F34: a host asks to be left alone', () => {
       expect(await http.text(() => server.origin)(0)).toBe('fine');
     }
     expect(warned.mock.calls).toEqual([
-      ['HttpConnections: onPause failed: thrown'],
-      ['HttpConnections: onPause failed: rejected'],
+      ['[sluice] HttpConnections: onPause failed: thrown'],
+      ['[sluice] HttpConnections: onPause failed: rejected'],
     ]);
     warned.mockRestore();
   });

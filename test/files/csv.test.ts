@@ -119,7 +119,7 @@ describe('fromCsv', () => {
       expect(bad.map(({ line, error }) => [line, error.message])).toEqual([
         [4, 'input:4: has 1 fields, and the header has 2'],
         [5, 'input:5: has 3 fields, and the header has 2'],
-        [7, 'input:7: is not UTF-8'],
+        [7, 'input:7: is not UTF-8; convert it first, say with iconv -f latin1 -t utf-8'],
         [9, 'input:9: has 1 fields, and the header has 2'],
       ]);
     }
@@ -138,7 +138,9 @@ describe('fromCsv', () => {
   test.each([
     ['a,b,a\n', "names 'a' twice"],
     ['__proto__,b\n', "called '__proto__'"],
-    ['a,b\n', "no field 'c'"],
+    ['a;b\n', "the header has no field 'c', only 'a;b'"],
+    [`${Array.from({ length: 11 }, (_, i) => `f${i}`).join(',')}\n`, "no field 'c', only 'f0', "],
+    [`${Array.from({ length: 11 }, (_, i) => `f${i}`).join(',')}\n`, "'f9' …"],
   ])('a header %j is refused', async (text, what) => {
     const { error } = await ending(fromCsv(folder.file('header.csv', text), { types: { c: 'number' } }));
     expect(error).toMatchObject({ code: 'FILE_BROKEN' });

@@ -68,7 +68,7 @@ describe('fromLines', () => {
       code: 'FILE_RECORD',
       file: path,
       line: 2,
-      message: `${path}:2: is not UTF-8`,
+      message: `${path}:2: is not UTF-8; convert it first, say with iconv -f latin1 -t utf-8`,
     });
     expect(await all(fromLines(path, { onBadRecord: 'drop' }))).toEqual(['é', 'ü']);
   });

@@ -1,6 +1,15 @@
 import { map, Observable, take } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { boundedQueue, fromPull, intake, poolMap, runFlow, toAsyncIterable } from 'sluice';
+import {
+  boundedQueue,
+  fromPull,
+  intake,
+  poolMap,
+  runFlow,
+  toAsyncIterable,
+  type FlowRun,
+  type Intake,
+} from 'sluice';
 import { Endless, settle, sleep } from './settling.ts';
 
 beforeEach(() => {
@@ -59,6 +68,47 @@ describe('intake', () => {
     const { offer, end } = intake<number>({ capacity: 1 });
     end();
     await expect(offer(1)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+  });
+
+  it('refuses offers after its flow is over with how that ended, unless the user has ended it first', async () => {
+    const afterwards = async (stop: (run: FlowRun, box: Intake<number>) => unknown) => {
+      const box = intake<number>({ capacity: 1 });
+      const run = runFlow(box.items$.pipe(slowly));
+      await box.offer(1);
+      stop(run, box);
+      await settle(20);
+      await run;
+      return box.offer(2).catch(String);
+    };
+    expect(await afterwards((run) => run.drain())).toBe(
+      'HandedBackError: intake: handed back, the flow was drained',
+    );
+    expect(await afterwards((run) => run.abort())).toBe(
+      'HandedBackError: intake: handed back, the flow was stopped',
+    );
+    for (const stop of ['drain', 'abort'] as const) {
+      const ended = await afterwards((run, box) => {
+        box.end();
+        return run[stop]();
+      });
+      expect(ended).toBe('InvalidOptionError: intake: offer after end or fail');
+    }
+
+    const { offer, items$ } = intake<number>({ capacity: 1 });
+    const boom = new Error('boom');
+    const run = runFlow(
+      items$.pipe(
+        map(() => {
+          throw boom;
+        }),
+      ),
+    );
+    void offer(1);
+    await expect(run).rejects.toBe(boom);
+    await expect(offer(2)).rejects.toMatchObject({
+      message: 'intake: handed back, the flow has failed',
+      cause: boom,
+    });
   });
 
   it('gives what was offered before, then the error it failed with', async () => {
@@ -154,7 +204,7 @@ describe('intake', () => {
     expect(answers).toContain('HANDED_BACK');
     expect(answers.filter((answer) => answer === 'inside')).toHaveLength(delivered);
     expect(leftOver).toBe(0);
-    await expect(offer(6)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+    await expect(offer(6)).rejects.toMatchObject({ code: 'HANDED_BACK' });
   });
 });
 

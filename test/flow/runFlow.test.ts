@@ -9,6 +9,7 @@ import {
   NEVER,
   Observable,
   of,
+  type OperatorFunction,
   take,
   throwError,
   timer,
@@ -789,14 +790,56 @@ describe('the debug mode', () => {
     expect(events).toContain('retried');
   });
 
+  it('tells once of an item that a predicate rejects later', async () => {
+    const events: string[] = [];
+    await runFlow(fromPull([1]).pipe(filterOr(async () => false, { concurrency: 1 })), {
+      debug: ({ event }) => events.push(event),
+    });
+    expect(events).toEqual(['produced', 'accepted', 'started', 'finished', 'rejected']);
+  });
+
+  it('shows with what work or a sink has failed', async () => {
+    vi.stubEnv('SLUICE_DEBUG', '1');
+    const log = vi.spyOn(console, 'error').mockReturnValue();
+    const fails = () => Promise.reject(new Error('boo'));
+    const seen = async (stage: OperatorFunction<number, unknown>): Promise<unknown[]> => {
+      log.mockClear();
+      const ended = Promise.allSettled([runFlow(fromPull([7]).pipe(stage))]);
+      await settle(5);
+      await ended;
+      return log.mock.calls.flat().filter((line) => String(line).includes('boo'));
+    };
+    const retry = delays([1]);
+    expect(
+      await seen(poolMap(withRetry(fails, retry), { concurrency: 1, onFailure: () => undefined })),
+    ).toEqual([
+      '[sluice] poolMap retried worker 0 attempt 2 value 7 error boo',
+      '[sluice] poolMap finished worker 0 attempt 2 value 7 error boo',
+      '[sluice] poolMap dead worker 0 value 7 error boo',
+    ]);
+    expect(await seen(poolMap(fails, { concurrency: 1, onFailure: 'drop' }))).toEqual([
+      '[sluice] poolMap finished worker 0 attempt 1 value 7 error boo',
+      '[sluice] poolMap dropped worker 0 value 7 error boo',
+    ]);
+    expect(await seen(poolMap(fails, { concurrency: 1 }))).toEqual([
+      '[sluice] poolMap finished worker 0 attempt 1 value 7 error boo',
+    ]);
+    expect(await seen(storeTo(fails, { retry, onFailure: () => undefined }))).toEqual([
+      '[sluice] storeTo retried worker 0 attempt 2 value 7 error boo',
+      '[sluice] storeTo dead value 7 error boo',
+    ]);
+  });
+
   it('writes a line a step where SLUICE_DEBUG asks for it', async () => {
     vi.stubEnv('SLUICE_DEBUG', '1');
     const error = vi.spyOn(console, 'error').mockReturnValue();
     await runFlow(
       fromPull([{ id: 7n }, 'x'.repeat(200)]).pipe(poolMap(async (value) => value, { concurrency: 1 })),
     );
-    expect(error.mock.calls[0]).toEqual(['[sluice] fromPull produced {"id":"7n"}']);
-    expect(error.mock.calls.flat()).toContain('[sluice] poolMap started worker 0 attempt 1 {"id":"7n"}');
+    expect(error.mock.calls[0]).toEqual(['[sluice] fromPull produced value {"id":"7n"}']);
+    expect(error.mock.calls.flat()).toContain(
+      '[sluice] poolMap started worker 0 attempt 1 value {"id":"7n"}',
+    );
     const long = error.mock.calls.flat().find((line) => (line as string).includes('xxx')) as string;
     expect(long).toMatch(/x…$/);
     expect(long.length).toBeLessThan(130);

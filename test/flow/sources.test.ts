@@ -138,6 +138,13 @@ describe('fromPull', () => {
     },
   );
 
+  it('says that an Observable is for fromPush', async () => {
+    await expect(all(fromPull(of(1) as never))).rejects.toThrow(
+      'fromPull: input must be an iterable, an async iterable or a readable stream (an Observable is for fromPush), ' +
+        'got a value of type object',
+    );
+  });
+
   it('aborts the signal of a factory when it is unsubscribed from, and not before', async () => {
     const signals: AbortSignal[] = [];
     const subscription = fromPull((signal) => {

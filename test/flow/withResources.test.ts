@@ -444,7 +444,7 @@ describe('with fake timers', () => {
       const warn = vi.spyOn(console, 'warn').mockReturnValue();
       expect(() => use('late', () => Promise.reject(new Error('refused')))).toThrow('the scope has ended');
       await settle(1);
-      expect(warn).toHaveBeenCalledWith('withResources: closing failed: refused');
+      expect(warn).toHaveBeenCalledWith('[sluice] withResources: closing failed: refused');
     });
 
     it('rejects an opening that took longer than closing may, and closes what it opened', async () => {

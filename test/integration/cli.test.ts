@@ -153,6 +153,20 @@ describe('input', () => {
     ]);
   });
 
+  test('CSV: a condition that needs a number says how a field comes to be one', async () => {
+    const ended = await collect(['--input', '-', '--format', 'csv', '--where', 'value > 5'], {
+      input: 'id,value\n1,10\n',
+    });
+    expect(ended.stderr).toContain(
+      "-:2: field 'value' is a string, which --where 'value > 5' cannot use (no such overload: string > int); " +
+        'say what it is, as in --types value:number',
+    );
+    const ndjsonOnly = await collect(['--input', '-', '--where', 'value > 5'], {
+      input: ndjson([{ id: 1, value: 'x' }]),
+    });
+    expect(ndjsonOnly.stderr).toMatch(/string > int\)$/m);
+  });
+
   test('the files of a pattern, in the order of their names; a bad record names its file', async () => {
     await writeFile(
       join(folder, 'part-2.ndjson.zst'),
@@ -171,6 +185,7 @@ describe('input', () => {
     );
     const strict = await collect(['--input', pattern]);
     expect(strict.code).toBe(2);
+    expect(strict.stdout).toContain('Drained, since a bad record ended the input: nothing was left over.');
     expect(strict.stderr).toContain('part-2.ndjson.zst:2: it is not JSON');
     const none = await collect(['--input', join(folder, 'nothing-*.csv')]);
     expect(none).toMatchObject({ code: 2 });
@@ -451,6 +466,7 @@ describe('what is wrong is found before anything is written', () => {
     ['an unknown option', ['collect', '--inptu', 'x'], "Unknown option '--inptu'"],
     ['no input', ['collect'], '--input is missing'],
     ['no database', ['collect', '--input', '-'], '--database is missing: postgres://'],
+    ['a stray file', ['collect', 'o.ndjson'], "Unexpected argument 'o.ndjson': try --input o.ndjson"],
     ['no table', ['collect', '--input', '-', '--database', 'postgres://h/d'], '--table is missing'],
     [
       'no key',
@@ -671,7 +687,7 @@ describe('a bad record later on', () => {
     );
     expect(at(705).error).toContain('violates check constraint');
     expect(at(706).error).toContain("field 'worth' has no column in orders");
-    expect(at(707).error).toBe('it is not UTF-8');
+    expect(at(707).error).toMatch(/^it is not UTF-8; convert it first/);
   });
 
   test.runIf(existsSync('/dev/full'))('a file that cannot be written to is named', async () => {

@@ -455,6 +455,41 @@ describe('errors', () => {
     expect(await rowsOf(`SELECT * FROM ${name}`)).toEqual([]);
   });
 
+  test('say the table and the column, also where they are printed, and keep what the server has said', async () => {
+    const name = await table('id int PRIMARY KEY, value bigint');
+    const rows = [{ id: 1 }, { id: 2, value: 'x' }];
+    for (const via of ['unnest', 'copy'] as const) {
+      const error = await failure(postgresTable<Row>(db, name, { key: ['id'], via }).store(rows, context));
+      const message = `postgresTable: ${name}: column 'value': invalid input syntax for type bigint: "x"`;
+      expect(error).toMatchObject({ message, code: '22P02', column: 'value', severity: 'ERROR' });
+      expect(error).toBeInstanceOf(pg.DatabaseError);
+      expect(error.stack?.split('\n    at ')[0]).toBe(`error: ${message}`);
+    }
+  });
+
+  test('of connections say to which server none could be made, and nothing of the password', async () => {
+    const address = new URL(database.connectionString);
+    address.password = 'geheim';
+    const { host, pathname, username } = address;
+    const refusal = async (url: string): Promise<Failure> => {
+      await using connections = new PostgresConnections({ connectionString: url });
+      const error = await failure(connections.query('SELECT 1'));
+      expect(`${error.message}${error.stack}${JSON.stringify(error)}`).not.toContain('geheim');
+      return error;
+    };
+    expect(await refusal(address.href)).toMatchObject({
+      code: '28P01',
+      message: `PostgreSQL at ${host}${pathname}: password authentication failed for user "${username}"`,
+    });
+    address.port = '1';
+    expect(await refusal(address.href)).toMatchObject({
+      code: 'ECONNREFUSED',
+      message: `PostgreSQL at 127.0.0.1:1${pathname}: connect ECONNREFUSED 127.0.0.1:1`,
+    });
+    address.hostname = 'localhost'; // often two addresses, and an error without a message
+    expect((await refusal(address.href)).message).toMatch(/^PostgreSQL at localhost:1.*ECONNREFUSED/);
+  });
+
   test('of data: a key that is missing, a foreign key, a trigger', async () => {
     const name = await table(`id int PRIMARY KEY, value int REFERENCES ${await table('id int PRIMARY KEY')}`);
     const sink = postgresTable<Row>(db, name, { key: ['id'] });
@@ -841,7 +876,9 @@ describe('PostgresConnections', () => {
       connectTimeoutMs: 200,
     });
     const ms = await elapsedMs(async () => {
-      expect(classifyPostgresError(await failure(mute.query('SELECT 1')))).toBe('retry');
+      const error = await failure(mute.query('SELECT 1'));
+      expect(error.message).toContain(`PostgreSQL at 127.0.0.1:${port}/x: `);
+      expect(classifyPostgresError(error)).toBe('retry');
     });
     expect(ms).toBeLessThan(500);
     silent.close();

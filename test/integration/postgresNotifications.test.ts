@@ -88,7 +88,14 @@ test('gives what decode makes of payloads; that it throws is an error, after wha
   const run = runFlow(flow.pipe(poolMap(async (job) => void seen.push(job), { concurrency: 1 })));
   await listening();
   await notify('jobs', '{"id":1}', '{"id":2}', 'oops', '{"id":3}');
-  await expect(Promise.resolve(run)).rejects.toBeInstanceOf(SyntaxError);
+  const why = 'Unexpected token \'o\', "oops" is not valid JSON';
+  await expect(Promise.resolve(run)).rejects.toMatchObject({
+    message: `fromNotifications: channel 'jobs': a payload cannot be decoded: ${why}`,
+    code: 'NOTIFICATION',
+    channel: 'jobs',
+    payload: 'oops',
+    cause: expect.objectContaining({ name: 'SyntaxError', message: why }),
+  });
   expect(seen).toEqual([{ id: 1 }, { id: 2 }]);
 });
 
@@ -404,7 +411,7 @@ test('an onLost that throws, or rejects, is a warning, and changes nothing', asy
     const tried = fromNotifications(nobody, 'jobs', { retry: delays([1]), onLost });
     await expect(firstValueFrom(tried)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   }
-  expect(warn.mock.calls).toEqual([1, 2].map(() => ['fromNotifications: onLost failed: mine']));
+  expect(warn.mock.calls).toEqual([1, 2].map(() => ['[sluice] fromNotifications: onLost failed: mine']));
   warn.mockRestore();
 });
 

@@ -115,12 +115,38 @@ test.each([
 
 test.each([
   ['no-flow.ts', 'export const other = 1;', "its default export, or 'flow', must be an Observable"],
-  ['broken.ts', 'export default (;', 'cannot be loaded'],
-  ['throws.ts', "export default () => { throw new Error('no config'); };", 'its function failed: no config'],
+  [
+    'broken.ts',
+    '\nexport default (;',
+    /broken\.ts cannot be loaded: Expression expected \(\/.*broken\.ts:2\)\n/,
+  ],
+  ['early.ts', '\n\nnull.f();', /early\.ts cannot be loaded: TypeError: Cannot .* \(\/.*early\.ts:3\)\n/],
+  ['unset.ts', 'export default () => undefined.f;', /its function failed: TypeError: Cannot read/],
+  [
+    'throws.ts',
+    "export default () => { throw new Error('no config'); };",
+    'its function failed: no config\n',
+  ],
 ])('%s: exit code 2', async (name, code, what) => {
   const ended = await run(cli, ['run', await module(name, code)]);
   expect(ended.code).toBe(2);
-  expect(ended.stderr).toContain(what);
+  expect(ended.stderr).toMatch(what);
+});
+
+test('--verbose shows the stack of an error and its causes', async () => {
+  const failing = "throw new TypeError('boo', { cause: new Error('deep') });";
+  const late = await module(
+    'late.ts',
+    `import { fromPull, poolMap } from 'sluice';
+     const fails = async () => { ${failing} };
+     export default fromPull([1]).pipe(poolMap(fails, { concurrency: 1 }));`,
+  );
+  const atOnce = await module('at-once.ts', `export default () => { ${failing} };`);
+  expect((await run(cli, ['run', late])).stderr).toMatch(/^sluice: TypeError: boo$/m);
+  for (const path of [late, atOnce]) {
+    const { stderr } = await run(cli, ['run', path, '--verbose']);
+    expect(stderr).toMatch(/TypeError: boo\n +at [^]*\[cause\]: Error: deep\n +at /);
+  }
 });
 
 test.each([

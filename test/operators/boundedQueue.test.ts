@@ -21,6 +21,11 @@ describe('boundedQueue without a stage below', () => {
 describe('boundedQueue over a source that cannot wait', () => {
   const slow = poolMap((value: string) => taking<string>(10)(value), { concurrency: 1 });
 
+  it('says what a full queue holds', () => {
+    expect(new QueueOverflowError('raw', 1).message).toContain('(capacity 1 item)');
+    expect(new QueueOverflowError('raw', 2).message).toContain('(capacity 2 items)');
+  });
+
   it("errors under overflow 'fail', once what it holds is out", () => {
     virtual(({ hot, expectObservable, expectSubscriptions }) => {
       const source = hot('abcdef---|');

@@ -475,7 +475,9 @@ describe('poolMap over sources that cannot wait', () => {
       expectObservable(pool).toBe('--a-b-c-(d|)');
     });
     expect(warn).toHaveBeenCalledExactlyOnceWith(
-      expect.stringMatching(/^poolMap: items arrive although 1 are held, with no source that can wait above/),
+      expect.stringMatching(
+        /^\[sluice\] poolMap: items arrive although 1 are held, with no source that can wait above/,
+      ),
     );
     warn.mockRestore();
   });

@@ -240,7 +240,9 @@ describe('a failure of the player', () => {
     const told = await failure('source  a|\noutput  -----', ({ source }) =>
       source().pipe(poolMap(never, { concurrency: 1, name: 'fetch' })),
     );
-    expect(told).toContain('- work is still pending: 1 item in fetch never settled');
+    expect(told).toContain(
+      '- work is still pending: 1 item in fetch never settled; real I/O and real timers cannot come in virtual time',
+    );
   });
 
   test('names a timer that is left over, and who set it', async () => {

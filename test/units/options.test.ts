@@ -136,7 +136,7 @@ const cases: [call: () => unknown, message: string][] = [
   [() => storeTo(async () => undefined, { concurrency: 0 }), `storeTo: concurrency ${whole(1, '0')}`],
   [
     () => storeTo(async () => undefined, { retry: wrong({}) }),
-    'storeTo: retry.delayMs must be a function, got undefined',
+    'storeTo: retry must be made by delays(…) or exponential(…), got a value of type object',
   ],
   [
     () => storeTo(async () => undefined, { onFailure: wrong('retry') }),
@@ -146,13 +146,16 @@ const cases: [call: () => unknown, message: string][] = [
     () => storeTo(async () => undefined, { name: '' }),
     'storeTo: name must be a string that is not empty, got a string of 0 characters',
   ],
-  [() => retryDelayed(wrong(undefined)), 'retryDelayed: policy.delayMs must be a function, got undefined'],
+  [
+    () => retryDelayed(wrong(undefined)),
+    'retryDelayed: policy must be made by delays(…) or exponential(…), got undefined',
+  ],
   [
     () => retryDelayed(wrong({ delayMs: () => 1 })),
     'retryDelayed: policy.isRetryable must be a function, got undefined',
   ],
   [() => withRetry(wrong(1), policy), 'withRetry: work must be a function, got 1'],
-  [() => withRetry(work, wrong(3)), 'withRetry: policy.delayMs must be a function, got undefined'],
+  [() => withRetry(work, wrong(3)), 'withRetry: policy must be made by delays(…) or exponential(…), got 3'],
   [() => withTimeout(wrong(null), { timeoutMs: 1 }), 'withTimeout: work must be a function, got null'],
   [
     () => withTimeout(work, { timeoutMs: -5 }),
@@ -179,7 +182,7 @@ const cases: [call: () => unknown, message: string][] = [
   [() => budgeted(policy, { maxExtraShare: 0.1, maxSaved: 0 }), `budgeted: maxSaved ${whole(1, '0')}`],
   [
     () => budgeted(wrong({}), { maxExtraShare: 0.1 }),
-    'budgeted: policy.delayMs must be a function, got undefined',
+    'budgeted: policy must be made by delays(…) or exponential(…), got a value of type object',
   ],
   [() => delays(wrong(5)), 'delays: delaysMs must be an array of milliseconds'],
   [() => delays([1, -1]), 'delays: delaysMs must be a finite number of 0 or more, got -1'],
@@ -308,7 +311,7 @@ describe('the documented default of each option', () => {
   const words: Record<string, string | undefined> = {
     'no limit': 'Infinity',
     '1 for each': '() => 1',
-    'console.warn': '(message: string) => { console.warn(message); }',
+    'a line on the console': 'warnOnConsole',
     'a log on the console where SLUICE_DEBUG=1 is set': 'debugTracer()',
     'where trying again may help, as for policies': 'retryableByDefault',
     'not where the error says that it does not': 'retryableByDefault',

@@ -4,6 +4,7 @@ import { FileBrokenError, FileRecordError } from '../../errors.ts';
 import { needed } from '../../needed.ts';
 import { RingQueue } from '../../queue/RingQueue.ts';
 import type { Bytes } from './Bytes.ts';
+import { notUtf8 } from './LineReader.ts';
 
 /** A field of a CSV file: null where it is empty and has no quotes. */
 export type CsvField = string | null;
@@ -138,7 +139,7 @@ export class CsvReader {
     const number = last === bytes ? this.#lines : this.#lines + 1;
     let fault: string | undefined;
     if (this.#faulty.size > 0) {
-      for (let line = from + 1; line <= number; line++) if (this.#faulty.delete(line)) fault = 'is not UTF-8';
+      for (let line = from + 1; line <= number; line++) if (this.#faulty.delete(line)) fault = notUtf8;
     }
     this.#rows.push({ number, fields, fault });
   }

@@ -2,6 +2,7 @@ import { positionsOf } from '../../checkpoint/Numbered.ts';
 import { Progress } from '../../checkpoint/Progress.ts';
 import { CheckpointError, InvalidOptionError } from '../../errors.ts';
 import { callable, nonEmpty, timerMs } from '../../options.ts';
+import { warnOnConsole } from '../../warnOnConsole.ts';
 import { readCheckpoint, writeCheckpoint, type OutputLength } from './checkpointFile.ts';
 import { holdFile } from './holdFile.ts';
 import type { FilePosition } from './LineReader.ts';
@@ -9,7 +10,7 @@ import type { FilePosition } from './LineReader.ts';
 export interface FileCheckpointOptions {
   /** Milliseconds between two saves at the least, where no sink says when; 0 or more. @defaultValue 200 */
   readonly everyMs?: number;
-  /** Told where a damaged copy is passed over. @defaultValue console.warn */
+  /** Told where a damaged copy is passed over. @defaultValue a line on the console */
   readonly onWarning?: (message: string) => void;
 }
 
@@ -53,7 +54,7 @@ export class FileCheckpoint {
   #failure: { readonly error: unknown } | undefined;
 
   constructor(path: string, options: FileCheckpointOptions) {
-    const { everyMs = 200, onWarning = (message: string) => console.warn(message) } = options;
+    const { everyMs = 200, onWarning = warnOnConsole } = options;
     nonEmpty('fileCheckpoint: path', path);
     timerMs('fileCheckpoint: everyMs', everyMs, 0);
     callable('fileCheckpoint: onWarning', onWarning);

@@ -198,8 +198,11 @@ function withoutMark(start: Buffer, skipped: (bytes: number) => void): Buffer {
   return start.subarray(byteOrderMark.length);
 }
 
+/** What is said of such a line. */
+export const notUtf8 = 'is not UTF-8; convert it first, say with iconv -f latin1 -t utf-8';
+
 /** A line of a section that is not UTF-8 as a whole, given a byte a character. */
 function decode(text: string): [string, string | undefined] {
   const bytes = Buffer.from(text, 'latin1');
-  return isUtf8(bytes) ? [bytes.toString(), undefined] : [text, 'is not UTF-8'];
+  return isUtf8(bytes) ? [bytes.toString(), undefined] : [text, notUtf8];
 }

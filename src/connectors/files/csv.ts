@@ -115,10 +115,18 @@ export class CsvRecords {
     if (twice !== undefined) throw new FileBrokenError(this.#name, `the header names '${twice}' twice`);
     if (names.includes('__proto__')) throw new FileBrokenError(this.#name, "a field is called '__proto__'");
     const missing = this.#known.find((field) => !names.includes(field));
-    if (missing !== undefined) throw new FileBrokenError(this.#name, `the header has no field '${missing}'`);
+    if (missing !== undefined) {
+      const found = names.slice(0, shownFields).map((name) => `'${name.slice(0, shownCharacters)}'`);
+      const more = names.length > shownFields ? ' …' : '';
+      const what = `the header has no field '${missing}', only ${found.join(', ')}${more}`;
+      throw new FileBrokenError(this.#name, what);
+    }
     this.#header = names;
   }
 }
+
+/** What a message shows of a header. */
+const [shownFields, shownCharacters] = [10, 80];
 
 type FieldParser = (text: string) => unknown;
 

@@ -1,4 +1,4 @@
-import pg from 'pg';
+import pg, { type ClientConfig } from 'pg';
 import { InvalidOptionError } from '../../errors.ts';
 
 /**
@@ -8,6 +8,12 @@ import { InvalidOptionError } from '../../errors.ts';
 export function withExplicitTls(address: string): string {
   if (/[?&]uselibpqcompat=true(?=[&#]|$)/.test(address)) return address;
   return address.replace(/([?&]sslmode=)(?:prefer|require|verify-ca)(?=[&#]|$)/g, '$1verify-full');
+}
+
+/** Where a client connects to, without user and password. */
+export function addressOf(options: ClientConfig): string {
+  const { host, port, database } = new pg.Client(options);
+  return `${host}:${port}/${database}`;
 }
 
 /** @throws `InvalidOptionError` for what pg cannot read; without the address, which may hold a password. */

@@ -6,15 +6,17 @@ const lost = new Set([
   ...['EHOSTUNREACH', 'EHOSTDOWN', 'ENETUNREACH', 'ENETDOWN', 'EMFILE', 'ENFILE'],
 ]);
 
-/** What pg says, without a code, of connections that it has lost, or not got in time. */
-const saidLost = [
-  'Connection terminated',
-  'Client has encountered a connection error',
-  'Client was closed and is not queryable',
-  'timeout expired',
-  'timeout exceeded when trying to connect',
-  'Query read timeout',
-];
+/** What pg says, without a code, of connections that it has lost, or not got in time; ours say of which server. */
+const saidLost = new RegExp(
+  `^(PostgreSQL at .*: )?(${[
+    'Connection terminated',
+    'Client has encountered a connection error',
+    'Client was closed and is not queryable',
+    'timeout expired',
+    'timeout exceeded when trying to connect',
+    'Query read timeout',
+  ].join('|')})`,
+);
 
 /** SQLSTATE classes, and single states, by what they ask for. What is in neither list is fatal. */
 const retried = ['08', '40', '53', '57', '58', '55P03', '55006', '25006', '25P03'];
@@ -40,5 +42,5 @@ export function classifyPostgresError(error: unknown): FailureClass {
       return 'fatal';
     }
   }
-  return typeof message === 'string' && saidLost.some((text) => message.startsWith(text)) ? 'retry' : 'fatal';
+  return typeof message === 'string' && saidLost.test(message) ? 'retry' : 'fatal';
 }

@@ -1,6 +1,8 @@
 import type { Pool, PoolClient } from 'pg';
 import { TimeoutError } from '../../errors.ts';
+import { addressOf } from './address.ts';
 import { retire } from './retire.ts';
+import { toldBy } from './toldBy.ts';
 
 /** What `query` and `withClient` may be given besides. */
 export interface PostgresContext {
@@ -86,7 +88,9 @@ export class Checkout {
   async #connect(): Promise<PoolClient> {
     try {
       if (this.#stopped !== undefined) throw this.#stopped.reason;
-      return await this.#pool.connect();
+      return await this.#pool.connect().catch((error: unknown) => {
+        throw toldBy(`PostgreSQL at ${addressOf(this.#pool.options)}`, error);
+      });
     } catch (error) {
       this.#onFree();
       throw error;

@@ -46,7 +46,7 @@ interface Chunk {
   readonly to: number;
 }
 
-// Apart from the generator, and with one place that appends values, which the whole pipeline gains 6 % from.
+// Apart from the generator, and with one place that appends values, which made COPY pipelines a few percent faster.
 function chunkFrom<Row>(
   from: number,
   rows: readonly Row[],
@@ -61,19 +61,14 @@ function chunkFrom<Row>(
     const row = rows[to]!;
     for (let i = 0; i < read.length; i++) {
       const value = read[i]!(row);
-      if (typeof value === 'string' && !each) texts += value;
-      all +=
-        typeof value === 'string'
-          ? each
-            ? escaped(value)
-            : value
-          : typeof value === 'number'
-            ? `${value}`
-            : typeof value === 'boolean'
-              ? value
-                ? 'true'
-                : 'false'
-              : written(value);
+      let text: string;
+      if (typeof value === 'string') {
+        text = each ? escaped(value) : value;
+        if (!each) texts += value;
+      } else if (typeof value === 'number') text = `${value}`;
+      else if (typeof value === 'boolean') text = value ? 'true' : 'false';
+      else text = written(value);
+      all += text;
       all += ends[i]!;
     }
   }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { UNLIMITED } from '../../demand/Demand.ts';
 import { PullSource } from '../../demand/PullSource.ts';
 import { toAsyncIterable } from '../../demand/toAsyncIterable.ts';
-import { InvalidOptionError } from '../../errors.ts';
+import { InvalidOptionError, NotificationError } from '../../errors.ts';
 import { atLeast, callable, nonEmpty, oneOf, wholeNumber } from '../../options.ts';
 import { checkPolicy, exponential, RetryClock, type RetryPolicy } from '../../retry/RetryPolicy.ts';
 import type { PostgresConnections } from './connections.ts';
@@ -20,7 +20,10 @@ export type CatchUp<T> = (context: {
 }) => Observable<T> | AsyncIterable<T> | Iterable<T> | PromiseLike<Iterable<T>>;
 
 export interface FromNotificationsOptions<T = string> {
-  /** Makes an item of a payload. That it throws is an error of the source. @defaultValue the payload itself */
+  /**
+   * Makes an item of a payload. That it throws ends the source with a `NotificationError`: to go on, catch it here, and
+   * give what a `filterOr` rejects. @defaultValue the payload itself
+   */
   readonly decode?: (payload: string) => T;
   /** Read at the start, after each lost connection, and after an overflow. @defaultValue what is missed is lost */
   readonly catchUp?: CatchUp<T>;
@@ -73,8 +76,8 @@ const maxChannelBytes = 63;
  * - **Waits when** it has none: up to `capacity` notifications are kept, and connections are kept alive and made anew.
  * - **Drops** what `overflow` says; PostgreSQL, all but one of equal notifications in one transaction.
  * - **Completes when** draining begins and what came before is delivered; a `catchUp` is not read to its end.
- * - **Errors when** `retry` gives up, or does not help (`classifyPostgresError`); `decode` throws; or with
- *   `QueueOverflowError` under `overflow: 'fail'`; after what came before.
+ * - **Errors when** `retry` gives up, or does not help (`classifyPostgresError`); with `NotificationError` where `decode`
+ *   throws; or with `QueueOverflowError` under `overflow: 'fail'`; after what came before.
  * - **Unsubscribing** ends the connection, and what `catchUp` reads, at once.
  *
  * @param channel Letter by letter, as if quoted: `NOTIFY Jobs` is for `'jobs'`. 63 bytes at most.
@@ -120,6 +123,13 @@ export function fromNotifications<T>(
   if (onLost !== undefined) callable('fromNotifications: onLost', onLost);
   nonEmpty('fromNotifications: name', name);
 
+  const decoded = (payload: string): T => {
+    try {
+      return decode(payload);
+    } catch (error) {
+      throw new NotificationError(name, channel, payload, error);
+    }
+  };
   async function* read(inbox: NotificationInbox): AsyncGenerator<T> {
     const onListening = (): void => {
       if (catchUp) inbox.fallBehind();
@@ -129,7 +139,7 @@ export function fromNotifications<T>(
     try {
       while (await inbox.filled()) {
         if (catchUp && inbox.behind) yield* caughtUp(catchUp, retry, inbox);
-        else yield decode(inbox.take());
+        else yield decoded(inbox.take());
       }
     } finally {
       inbox.close();

@@ -4,6 +4,7 @@ import { Subscription } from 'rxjs';
 import { after } from '../../clock.ts';
 import { RetryClock, type RetryPolicy } from '../../retry/RetryPolicy.ts';
 import { toldOf } from '../../work/toldOf.ts';
+import { warnOnConsole } from '../../warnOnConsole.ts';
 import { quote } from './catalogue.ts';
 import { classifyPostgresError } from './classify.ts';
 import { translateTimeout } from './clients.ts';
@@ -127,7 +128,7 @@ async function listen(
 /** What the user makes of it changes nothing: that it fails is a warning. */
 function tell({ name, onLost }: ListenSettings, loss: ListenLoss): void {
   const failed = (error: unknown): void => {
-    console.warn(`${name}: onLost failed: ${error instanceof Error ? error.message : String(error)}`);
+    warnOnConsole(`${name}: onLost failed: ${error instanceof Error ? error.message : String(error)}`);
   };
   try {
     if (onLost) toldOf(onLost, loss, failed);

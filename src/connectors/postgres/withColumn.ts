@@ -1,4 +1,5 @@
 import type { Column } from './catalogue.ts';
+import { toldBy } from './toldBy.ts';
 
 /** Of pg's `DatabaseError`, what is of use here. */
 interface Told {
@@ -10,13 +11,14 @@ interface Told {
 }
 
 /**
- * The same error, with the name of the column at fault, where the server says it in other words: the parameter that it
- * could not read, the line and column of a COPY, the key, the constraint; of a row that is alone, what does not fit.
+ * The same error, which names the table, and the column at fault where the server says that in other words: the parameter
+ * that it could not read, the line and column of a COPY, the key, the constraint; of a row that is alone, what does not fit.
  *
  * @param valuesOfOne Those of each column, where the row is alone.
  */
 export function withColumn(
   error: unknown,
+  table: string,
   columns: readonly Column[],
   valuesOfOne: (() => readonly (readonly unknown[])[]) | undefined,
 ): unknown {
@@ -27,7 +29,7 @@ export function withColumn(
     said(told, columns) ??
     (valuesOfOne === undefined ? undefined : misfit(told, columns, valuesOfOne()));
   if (name !== undefined) told.column = name;
-  return error;
+  return toldBy(`postgresTable: ${table}${name === undefined ? '' : `: column '${name}'`}`, error);
 }
 
 function said({ where = '', detail = '', constraint }: Told, columns: readonly Column[]): string | undefined {

@@ -67,7 +67,7 @@ export class TableWriter {
         const fault = 'or all of a batch is too large for one statement';
         throw new PostgresRowError(this.#rules.table, undefined, fault, error);
       }
-      throw withColumn(error, statements.columns, rows.length === 1 ? values : undefined);
+      throw withColumn(error, this.#rules.table, statements.columns, rows.length === 1 ? values : undefined);
     }
   }
 
