@@ -93,7 +93,7 @@ export class Demand {
 
   /** Sets another limit; those who wait go on if there is room now. */
   resize(limit: number): void {
-    if (this.limit === 0) return;
+    if (this.limit === 0) return; // closed
     this.limit = limit;
     this.pump();
   }

@@ -274,8 +274,7 @@ export class PullSource<T> implements Emitter {
     return new Ticket(1, settle, this.#book, value, parent && [parent]);
   }
 
-  /** `onSettled` has thrown or rejected. Where the source has ended, it is too late for an error of its own. */
-  /** Once the source has ended, nobody but the run can hear of it: once, however many follow. */
+  /** `onSettled` has thrown or rejected. Once the source has ended, only the run can hear of it: once, however many follow. */
   readonly #settlingFailed = (error: unknown): void => {
     if (!this.#done) this.fail(error);
     else if (!this.#refused) {

@@ -92,6 +92,13 @@ test('fromTable gives all rows in order, by keys that JavaScript cannot hold, an
   expect(await firstValueFrom(some.pipe(toArray()))).toHaveLength(1_000);
 });
 
+test('fromTable errors at a row whose key is NULL, instead of passing over it', async () => {
+  await database.admin.query('CREATE TABLE unkeyed AS SELECT 1 AS a, NULL::int AS b UNION ALL SELECT 2, 3');
+  await expect(firstValueFrom(fromTable(db, 'unkeyed', { key: ['a', 'b'] }).pipe(toArray()))).rejects.toThrow(
+    "fromTable: key: 'b' is NULL in a row, which has no place in the order",
+  );
+});
+
 test('fromTable goes on after its checkpoint: all of it, once, in a table without a key', async () => {
   let runs = 0;
   for (let end = ''; end !== 'completed'; runs++) {

@@ -7,7 +7,7 @@ import type { PostgresCheckpoint } from './checkpoint.ts';
 import type { PostgresConnections } from './connections.ts';
 
 export interface FromTableOptions<R> {
-  /** Columns that together identify a row, in the order in which an index has them: rows come in their order. */
+  /** Columns, none of them NULL, that together identify a row, in the order in which an index has them: that of the rows. */
   readonly key: readonly (keyof R & string)[];
   /** A condition of SQL that rows must meet. @defaultValue none */
   readonly where?: string;
@@ -35,7 +35,7 @@ type Key = readonly string[];
  * - **Waits when** it has none: at most `pageSize` rows are in hand.
  * - **Drops** nothing.
  * - **Completes when** there are no more rows, or draining begins.
- * - **Errors when** a statement fails. With a `checkpoint`, subscribed to again, it goes on where it was.
+ * - **Errors when** a statement fails, or a row has a key that is NULL. With a `checkpoint`, subscribed to again, it goes on where it was.
  * - **Unsubscribing** cancels the statement that reads, at once.
  */
 export function fromTable<R extends object = Record<string, unknown>>(
@@ -66,9 +66,15 @@ export function fromTable<R extends object = Record<string, unknown>>(
     for (let full = true; full;) {
       const { rows } = await connections.query<KeyedRow>(page(after), [...(after ?? [])], { signal });
       full = rows.length === pageSize;
-      after = rows.at(-1)?.[keyName] ?? after;
+      after = (rows.at(-1)?.[keyName] as Key | undefined) ?? after;
       for (const { [keyName]: own, ...row } of rows) {
-        if (checkpoint) keys.set(row, own);
+        const missing = own.indexOf(null);
+        if (missing >= 0) {
+          throw new InvalidOptionError(
+            `${name}: key: '${key[missing]}' is NULL in a row, which has no place in the order`,
+          );
+        }
+        if (checkpoint) keys.set(row, own as Key);
         yield row as R;
       }
     }
@@ -83,4 +89,4 @@ export function fromTable<R extends object = Record<string, unknown>>(
 }
 
 const keyName = 'sluice key';
-type KeyedRow = Readonly<Record<string, unknown>> & { readonly [keyName]: Key };
+type KeyedRow = Readonly<Record<string, unknown>> & { readonly [keyName]: readonly (string | null)[] };
