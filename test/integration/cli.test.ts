@@ -587,7 +587,7 @@ describe('what is wrong is found before anything is written', () => {
     const ended = await collect(['--input', '-', '--database', `${server.connectionString}?sslmode=require`]);
     expect(ended.code).toBe(1);
     expect(ended.stderr).toMatch(
-      /^sluice: --database .*: The server does not support SSL connections\n.*\n$/,
+      /^sluice: --database: PostgreSQL at 127\.0\.0\.1:\d+\/postgres: The server does not support SSL connections\n.*\n$/,
     );
   });
 
