@@ -39,7 +39,7 @@ const projects: TestProjectInlineConfiguration[] = [
     // The same tests on the oldest RxJS of the peer range.
     extends: true,
     resolve: { alias: [...alias, { find: /^rxjs(?=\/|$)/, replacement: 'rxjs780' }] },
-    test: { name: 'rxjs-7.8.0', ...unit },
+    test: { name: 'rxjs-7.8.0', env: { SLUICE_RXJS: 'rxjs780' }, ...unit },
   },
   {
     // Real servers on free ports: one file at a time, or they measure each other.

@@ -61,15 +61,11 @@ function dedupeNow<T>(
   const below = demandBelow(subscriber);
   const run = below?.owner?.run;
   const meter = run?.meter(identity, below?.inner === true) ?? new StageMeter(identity);
-  const leave = (value: T): void => {
-    run?.left.push({ stage: meter.name, value });
-    if (below) below.claims++; // it came so far
-  };
   const keyOf = (value: T): unknown => {
     try {
       return under(null, () => by(value));
     } catch (error) {
-      leave(value);
+      below?.leave(meter.name, value);
       throw error;
     }
   };
@@ -78,7 +74,7 @@ function dedupeNow<T>(
       meter.in++;
       const key = keyOf(value);
       if (subscriber.closed) {
-        leave(value); // stopped by `by`
+        below?.leave(meter.name, value); // stopped by `by`
         return;
       }
       const at = now();

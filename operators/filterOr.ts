@@ -93,10 +93,6 @@ function filterNow<T>(
   const run = below?.owner?.run;
   const meter = run?.meter(identity, below?.inner === true) ?? new StageMeter(identity);
   let index = 0;
-  const leave = (value: T): void => {
-    run?.left.push({ stage: meter.name, value });
-    if (below) below.claims++; // it came so far
-  };
   const ask = (value: T): boolean => {
     const kept = under(null, () => predicate(value, index++));
     if (typeof kept !== 'boolean' && typeof (kept as { then?: unknown } | undefined)?.then === 'function') {
@@ -114,11 +110,11 @@ function filterNow<T>(
       try {
         kept = ask(value);
       } catch (error) {
-        leave(value);
+        below?.leave(meter.name, value);
         throw error;
       }
       if (subscriber.closed) {
-        leave(value); // stopped by the predicate or by who was told
+        below?.leave(meter.name, value); // stopped by the predicate or by who was told
         return;
       }
       run?.trace?.({ stage: meter.name, event: kept ? 'kept' : 'rejected', value });

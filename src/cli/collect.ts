@@ -45,9 +45,8 @@ export async function collect(settings: CollectSettings, interrupts: Interrupts)
     verbose: settings.verbose,
     readable,
   });
-  const interrupted = interrupts.drain.aborted;
-  process.stdout.write(collectSummary(report, stopAtBad.signal.aborted && !interrupted));
-  return verdict(report, failure, { bad, input, settings, interrupted });
+  process.stdout.write(collectSummary(report));
+  return verdict(report, failure, { bad, input, settings, interrupted: interrupts.drain.aborted });
 }
 
 function connect(connectionString: string): PostgresConnections {

@@ -73,19 +73,14 @@ type Figure = readonly [name: string, value: string] | undefined;
 const figure = (name: string, value: number): Figure => [name, count(value)];
 const figureIfAny = (name: string, value: number): Figure => (value > 0 ? figure(name, value) : undefined);
 
-/** The figures of `sluice collect`, at its end. `stopped`: by a bad record. */
-export function collectSummary(report: FlowReport, stopped: boolean): string {
-  const figures = summary(report, [
+/** The figures of `sluice collect`, at its end. */
+export function collectSummary(report: FlowReport): string {
+  return summary(report, [
     figure('stored', report.stored),
     figure('rejected', report.rejected),
     figure('bad', report.dead),
     figure('retried', report.retried),
   ]);
-  if (!stopped) return figures;
-  return figures.replace(
-    'Drained, perhaps before all input was read',
-    'Drained, since a bad record ended the input',
-  );
 }
 
 /** The figures of `sluice run`, at its end: those of the report. */

@@ -103,6 +103,12 @@ export class Demand {
     this.limit = 0;
   }
 
+  /** An item came as far as an operator above without a Demand of its own, which was stopped, or failed, while it asked about it. */
+  leave(stage: string, value: unknown): void {
+    this.claims++;
+    this.owner?.run?.left.push({ stage, value });
+  }
+
   /** `by` more (or fewer) acknowledged sources above wait for their window, so nothing may only be gathered. */
   urge(by: number): void {
     this.urges += by;

@@ -366,10 +366,12 @@ export class PoolStage<T, R> extends Stage<T, R> {
 
   #follow(job: Job<T, R>, result: ObservableInput<R>): void {
     // A foreign thenable may call back twice, and by then the job may stand for another item.
-    if (isPromiseLike(result)) Promise.resolve(result).then(job.fulfilled, job.rejected);
-    else if (job.state !== WORKING)
-      return; // its work has stopped the flow, or the stage
-    else if (Array.isArray(result)) this.#take(job, result as readonly R[]);
+    if (isPromiseLike(result)) {
+      Promise.resolve(result).then(job.fulfilled, job.rejected);
+      return;
+    }
+    if (job.state !== WORKING) return; // its work has stopped the flow, or the stage
+    if (Array.isArray(result)) this.#take(job, result as readonly R[]);
     else this.#subscribe(job, result);
   }
 

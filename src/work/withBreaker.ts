@@ -6,6 +6,7 @@ import { retryableByDefault } from '../retry/RetryPolicy.ts';
 import { Breaker } from './Breaker.ts';
 import { isPromiseLike } from './isPromiseLike.ts';
 import { ItemContext } from './ItemContext.ts';
+import { streamOf } from './streamOf.ts';
 import { watched } from './watched.ts';
 import type { Work, WorkContext } from './Work.ts';
 
@@ -81,8 +82,9 @@ export function withBreaker<T, O extends ObservableInput<unknown>>(
     };
     const start = (): O => {
       const result = work(value, item);
-      if (promised && !isPromiseLike(result)) throw new InvalidOptionError(MIXED_RESULTS);
-      return result;
+      if (!promised || isPromiseLike(result)) return result;
+      void streamOf(result, 'withBreaker'); // no stream at all is told as such
+      throw new InvalidOptionError(MIXED_RESULTS);
     };
     const result = watched('withBreaker', start, item, watcher, done);
     givesPromises = isPromiseLike(result);

@@ -78,7 +78,10 @@ async function retryPromise(
       }
       try {
         const again = next();
-        if (!isPromiseLike(again)) throw new InvalidOptionError(MIXED_RESULTS);
+        if (!isPromiseLike(again)) {
+          void streamOf(again, 'withRetry'); // no stream at all is told as such
+          throw new InvalidOptionError(MIXED_RESULTS);
+        }
         attempt = Promise.resolve(again);
       } catch (error) {
         attempt = Promise.reject(error);

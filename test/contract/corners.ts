@@ -126,7 +126,11 @@ export const cornerLaws: readonly Law[] = [
       }
     },
     sabotage: [
-      without(FILTER_OR, '        leave(value);\n        throw error;', '        throw error;'),
+      without(
+        FILTER_OR,
+        '        below?.leave(meter.name, value);\n        throw error;',
+        '        throw error;',
+      ),
       without(
         POOL,
         '      this.#fail(job, error);\n      return;\n    }\n    this.#done(job);',

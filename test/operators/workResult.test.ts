@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { firstValueFrom, type ObservableInput } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import { adaptive, delays, fromPull, poolMap, withBreaker, withRetry, withTimeout, type Work } from 'sluice';
@@ -47,13 +48,23 @@ describe('work that returns no stream', () => {
     await expect(fails(plain(2), { concurrency })).rejects.toThrow(`adaptive: ${expected}, got number`);
   });
 
-  it('leaves a breaker that tries one item as failed work does', async () => {
+  it('is told of by a retry that had a promise before', async () => {
+    const results = [() => Promise.reject(new Error('down')), () => 2];
+    const work = withRetry(() => results.shift()?.() as ObservableInput<unknown>, delays([1]));
+    await expect(fails(work)).rejects.toThrow(`withRetry: ${expected}, got number`);
+  });
+
+  it.each([
+    ['waited for it', 100, 0],
+    ['came later', 10, 30],
+  ])('leaves a breaker that tries one item, which %s, as failed work does', async (_, openMs, laterMs) => {
     const results = [() => Promise.reject(new Error('down')), () => 2, () => Promise.resolve('well')];
     const work = withBreaker(() => results.shift()?.() as ObservableInput<unknown>, {
       maxFailures: 1,
-      openMs: 1,
+      openMs,
     });
     await expect(fails(work)).rejects.toThrow('down');
+    await setTimeout(laterMs);
     await expect(fails(work)).rejects.toThrow(`withBreaker: ${expected}, got number`);
     await expect(fails(work)).resolves.toBe('well');
   });

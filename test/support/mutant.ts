@@ -12,7 +12,9 @@ export interface Sabotage {
 }
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-/** Inside node_modules, so that a mutant finds the RxJS that the tests run on. */
+/** The RxJS that the tests run on (vitest.config.ts): a mutant with another copy would have another clock. */
+const RXJS = process.env['SLUICE_RXJS'] ?? 'rxjs';
+/** Inside node_modules, so that a mutant finds it. */
 const FOLDER = join(ROOT, 'node_modules/.cache/sluice-mutants', String(process.pid));
 let mutants = 0;
 
@@ -58,7 +60,8 @@ export async function mutantFile(entry: string, sabotage: Sabotage): Promise<str
     format: 'esm',
     platform: 'node',
     target: 'es2022',
-    external: ['rxjs', 'undici', 'eventsource-parser'],
+    alias: { rxjs: RXJS },
+    external: [RXJS, 'undici', 'eventsource-parser'],
     logLevel: 'silent',
     plugins: [plugin],
   });

@@ -1,9 +1,9 @@
 import { HttpPausedError, type HttpRequestFacts } from '../../errors.ts';
+import { warnOf } from '../../flow/Run.ts';
 import { Shortage } from '../../metrics/Shortage.ts';
 import { LONGEST_TIMER_MS } from '../../options.ts';
 import { toldOf } from '../../work/toldOf.ts';
 import { WaitingLine } from '../WaitingLine.ts';
-import { warnOnConsole } from '../../warnOnConsole.ts';
 import { Pace } from './Pace.ts';
 import type { Advice } from './rateHeaders.ts';
 import { close, newConnector, newSocket, type HttpSocket } from './socket.ts';
@@ -280,9 +280,7 @@ export class HttpSockets {
   #tell(pause: HttpPause): void {
     const { onPause } = this.#limits;
     const failed = (error: unknown): void => {
-      warnOnConsole(
-        `HttpConnections: onPause failed: ${error instanceof Error ? error.message : String(error)}`,
-      );
+      warnOf(undefined, 'HttpConnections', 'onPause', error);
     };
     try {
       if (onPause) toldOf(onPause, pause, failed);

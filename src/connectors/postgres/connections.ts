@@ -75,7 +75,8 @@ const graceMs = 1_000;
  *
  * - **Waits when** `max` connections are in use: first come, first served, within `acquireTimeoutMs`.
  * - **Errors when** PostgreSQL says so (pg's `DatabaseError`), the connection is lost (Node's or pg's error), or a wait is
- *   too long (`TimeoutError`). Where none could be made, the message says to which server. It never retries; `classifyPostgresError` says whether to.
+ *   too long (`TimeoutError`). Where none could be made, the message says to which server. It never retries;
+ *   `classifyPostgresError` says whether to.
  * - **Aborting** the context's signal cancels the statement at the server, by a short connection of its own. It may have
  *   been carried out all the same.
  *

@@ -35,7 +35,8 @@ type Key = readonly string[];
  * - **Waits when** it has none: at most `pageSize` rows are in hand.
  * - **Drops** nothing.
  * - **Completes when** there are no more rows, or draining begins.
- * - **Errors when** a statement fails, or a row has a key that is NULL. With a `checkpoint`, subscribed to again, it goes on where it was.
+ * - **Errors when** a statement fails, or a row has a key that is NULL. With a `checkpoint`, subscribed to again, it goes on
+ *   where it was.
  * - **Unsubscribing** cancels the statement that reads, at once.
  */
 export function fromTable<R extends object = Record<string, unknown>>(

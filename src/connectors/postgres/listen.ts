@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Notification, PoolClient } from 'pg';
 import { Subscription } from 'rxjs';
 import { after } from '../../clock.ts';
+import { warnOf } from '../../flow/Run.ts';
 import { RetryClock, type RetryPolicy } from '../../retry/RetryPolicy.ts';
 import { toldOf } from '../../work/toldOf.ts';
-import { warnOnConsole } from '../../warnOnConsole.ts';
 import { quote } from './catalogue.ts';
 import { classifyPostgresError } from './classify.ts';
 import { translateTimeout } from './clients.ts';
@@ -128,7 +128,7 @@ async function listen(
 /** What the user makes of it changes nothing: that it fails is a warning. */
 function tell({ name, onLost }: ListenSettings, loss: ListenLoss): void {
   const failed = (error: unknown): void => {
-    warnOnConsole(`${name}: onLost failed: ${error instanceof Error ? error.message : String(error)}`);
+    warnOf(undefined, name, 'onLost', error);
   };
   try {
     if (onLost) toldOf(onLost, loss, failed);
