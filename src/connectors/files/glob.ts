@@ -1,3 +1,4 @@
+import type { Dirent } from 'node:fs';
 import { glob, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Observable } from 'rxjs';
@@ -40,40 +41,45 @@ export function fromGlob(
   oneOf('fromGlob: order', order, ['byName', 'found']);
   return fromPull(
     (signal) => {
-      const found = filesOf([pattern].flat(), cwd, exclude);
-      return order === 'found' ? found : sorted(found, signal);
+      const entries = glob([pattern].flat(), { cwd, exclude: [...exclude], withFileTypes: true });
+      return order === 'found' ? inOrderFound(entries) : inOrderOfNames(entries, signal);
     },
     { name: 'fromGlob' },
   );
 }
 
-async function* filesOf(
-  patterns: readonly string[],
-  cwd: string,
-  exclude: readonly string[],
-): AsyncGenerator<string> {
-  for await (const entry of glob([...patterns], { cwd, exclude: [...exclude], withFileTypes: true })) {
-    const path = join(entry.parentPath, entry.name);
-    if (entry.isSymbolicLink() ? await linksToFile(path) : entry.isFile()) yield path;
-  }
+/** Its path, if it is a file or a link to one; a promise for links only, since each costs a turn. */
+function fileOf(entry: Dirent): string | undefined | Promise<string | undefined> {
+  const path = join(entry.parentPath, entry.name);
+  if (entry.isFile()) return path;
+  return entry.isSymbolicLink() ? linkToFile(path) : undefined;
 }
 
 /** A link to a file counts as one, a link to nothing does not. */
-async function linksToFile(path: string): Promise<boolean> {
+async function linkToFile(path: string): Promise<string | undefined> {
   const target = await stat(path).catch(() => undefined);
-  return target?.isFile() ?? false;
+  return target?.isFile() ? path : undefined;
 }
 
-/** Looks for all of them at the first pull, or until the signal; not a generator, which would cost each pull several turns. */
-function sorted(paths: AsyncIterable<string>, signal: AbortSignal): AsyncIterable<string> {
+async function* inOrderFound(entries: AsyncIterable<Dirent>): AsyncGenerator<string> {
+  for await (const entry of entries) {
+    const path = await fileOf(entry);
+    if (path !== undefined) yield path;
+  }
+}
+
+/** Looks for all of them at the first pull, or until the signal; no generators, which cost several turns a path. */
+function inOrderOfNames(entries: AsyncIterable<Dirent>, signal: AbortSignal): AsyncIterable<string> {
   let sorted: Iterator<string> | undefined;
   const look = async (): Promise<IteratorResult<string, undefined>> => {
-    const all: string[] = [];
-    for await (const path of paths) {
+    const paths: string[] = [];
+    for await (const entry of entries) {
       if (signal.aborted) return { done: true, value: undefined };
-      all.push(path);
+      const file = fileOf(entry);
+      const path = typeof file === 'object' ? await file : file;
+      if (path !== undefined) paths.push(path);
     }
-    sorted = all.sort().values();
+    sorted = paths.sort().values();
     return sorted.next();
   };
   const next = () => (sorted === undefined ? look() : Promise.resolve(sorted.next()));
