@@ -1,12 +1,11 @@
 import pg, { type PoolClient, type PoolConfig, type QueryResult, type QueryResultRow } from 'pg';
 import { ConnectionsClosedError, TimeoutError } from '../../errors.ts';
-import { Shortage } from '../../metrics/Shortage.ts';
 import { counting } from '../../metrics/connections.ts';
 import { timerMs, wholeNumber } from '../../options.ts';
-import { WaitingLine } from '../WaitingLine.ts';
+import { Slots } from '../Slots.ts';
+import { within } from '../within.ts';
 import { checkAddress, withExplicitTls } from './address.ts';
 import { Checkout, guard, translateTimeout, type PostgresContext } from './clients.ts';
-import { within } from './retire.ts';
 
 export interface PostgresConnectionsOptions {
   /**
@@ -84,16 +83,12 @@ const graceMs = 1_000;
  */
 export class PostgresConnections {
   readonly #pool: pg.Pool;
-  readonly #max: number;
-  readonly #acquireTimeoutMs: number;
+  /** The pool's own line is not used: nobody can leave it. */
+  readonly #slots: Slots;
   readonly #statementTimeoutMs: number;
   readonly #closeTimeoutMs: number;
-  readonly #line = new WaitingLine<Waiting>();
-  readonly #shortage = new Shortage();
   readonly #running = new Set<Checkout>();
-  #busy = 0;
   #closing: Promise<void> | undefined;
-  #onIdle: (() => void) | undefined;
 
   constructor({
     connectionString,
@@ -114,8 +109,14 @@ export class PostgresConnections {
     timerMs(`${owner}: closeTimeoutMs`, closeTimeoutMs, 0);
     const address = connectionString === undefined ? undefined : withExplicitTls(connectionString);
     if (address !== undefined) checkAddress(`${owner}: connectionString`, address);
-    this.#max = max;
-    this.#acquireTimeoutMs = acquireTimeoutMs;
+    this.#slots = new Slots({
+      max,
+      closed: () => new ConnectionsClosedError(owner),
+      patience: {
+        ms: acquireTimeoutMs,
+        error: () => new TimeoutError(`${owner}: a free connection`, acquireTimeoutMs),
+      },
+    });
     this.#statementTimeoutMs = statementTimeoutMs;
     this.#closeTimeoutMs = closeTimeoutMs;
     this.#pool = new pg.Pool({
@@ -129,11 +130,11 @@ export class PostgresConnections {
       query_timeout: statementTimeoutMs + graceMs,
     });
     guard(this.#pool);
-    counting(this, { name: owner, counts: () => this.stats, shortMs: () => this.#shortage.ms });
+    counting(this, { name: owner, counts: () => this.stats, shortMs: () => this.#slots.shortMs });
   }
 
   get stats(): PostgresStats {
-    return { total: this.#pool.totalCount, idle: this.#pool.idleCount, waiting: this.#line.size };
+    return { total: this.#pool.totalCount, idle: this.#pool.idleCount, waiting: this.#slots.waiting };
   }
 
   /** Runs one statement on a connection of its own. */
@@ -156,10 +157,10 @@ export class PostgresConnections {
     work: (client: PoolClient) => Promise<R>,
     { signal }: PostgresContext = {},
   ): Promise<R> {
-    await this.#enter(signal);
+    await this.#slots.enter(signal);
     const checkout = new Checkout(this.#pool, () => {
       this.#running.delete(checkout);
-      this.#leave();
+      this.#slots.leave();
     });
     const stop = (): void => checkout.stop(signal?.reason);
     this.#running.add(checkout);
@@ -187,66 +188,10 @@ export class PostgresConnections {
     return this.close();
   }
 
-  #noteShortage(): void {
-    this.#shortage.note(this.#line.size > 0);
-  }
-
-  /** Waits for its turn. The pool's own line is not used: nobody can leave it. */
-  async #enter(signal: AbortSignal | undefined): Promise<void> {
-    if (this.#closing !== undefined) throw new ConnectionsClosedError(owner);
-    signal?.throwIfAborted();
-    if (this.#busy < this.#max) {
-      this.#busy += 1;
-      return;
-    }
-    let timer: NodeJS.Timeout | undefined;
-    let onAbort: (() => void) | undefined;
-    try {
-      await new Promise<void>((resolve, reject) => {
-        const leave = this.#line.join({ serve: resolve, refuse: reject });
-        this.#noteShortage();
-        const refuse = (reason: unknown): void => {
-          leave();
-          this.#noteShortage();
-          reject(reason);
-        };
-        onAbort = () => refuse(signal?.reason);
-        signal?.addEventListener('abort', onAbort, { once: true });
-        const limit = this.#acquireTimeoutMs;
-        timer = setTimeout(() => refuse(new TimeoutError(`${owner}: a free connection`, limit)), limit);
-      });
-    } finally {
-      clearTimeout(timer);
-      if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort);
-    }
-  }
-
-  #leave(): void {
-    const next = this.#line.take();
-    this.#noteShortage();
-    if (next !== undefined) {
-      next.serve();
-      return;
-    }
-    this.#busy -= 1;
-    if (this.#busy === 0) this.#onIdle?.();
-  }
-
   async #close(): Promise<void> {
-    if (this.#busy > 0) {
-      await within(this.#closeTimeoutMs, new Promise<void>((resolve) => (this.#onIdle = resolve)));
-    }
-    const reason = new ConnectionsClosedError(owner);
-    for (let waiting = this.#line.take(); waiting !== undefined; waiting = this.#line.take())
-      waiting.refuse(reason);
-    this.#noteShortage();
-    for (const checkout of this.#running) checkout.stop(reason);
+    await this.#slots.close(this.#closeTimeoutMs);
+    for (const checkout of this.#running) checkout.stop(new ConnectionsClosedError(owner));
     // The pool waits for the server's end of these, and for connections in the making, which nobody needs any more.
     await within(2 * graceMs, this.#pool.end());
   }
-}
-
-interface Waiting {
-  readonly serve: () => void;
-  readonly refuse: (reason: unknown) => void;
 }

@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 import pg, { type Pool, type PoolClient } from 'pg';
+import { within } from '../within.ts';
 
 /** What pg's connection has besides what its types tell. */
 interface Wire extends EventEmitter {
@@ -84,12 +85,4 @@ function requestCancel(session: Session, pool: Pool): Wire | undefined {
   if (host.startsWith('/')) wire.connect(`${host}/.s.PGSQL.${port}`);
   else wire.connect(port, host);
   return wire;
-}
-
-/** Waits for the promise, but no longer than that. */
-export async function within(ms: number, promise: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
-  await Promise.race([promise, timeout]);
-  clearTimeout(timer);
 }

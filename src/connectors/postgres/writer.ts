@@ -9,6 +9,7 @@ import {
   type Column,
   type RunQuery,
 } from './catalogue.ts';
+import { LruMap } from '../../queue/LruMap.ts';
 import { classifyPostgresError } from './classify.ts';
 import { copyInto } from './copyInto.ts';
 import { copyText } from './copyText.ts';
@@ -26,13 +27,16 @@ export interface Session {
 /** By parameters, or by COPY: straight into the table, or by way of one of the transaction's own. */
 export type Way = 'unnest' | 'copy' | 'staged';
 
+/** Statements that are remembered: rows of many optional properties have many sets of them. */
+const maxStatements = 1_000;
+
 /** Writes rows to one table; remembers what the catalogue says of it, and the statement for each set of columns. */
 export class TableWriter {
   readonly #table: string;
   readonly #rules: RowRules;
   readonly #types: Readonly<Record<string, string | undefined>>;
   #catalogue: Promise<Catalogue> | undefined;
-  readonly #statements = new Map<string, Statements>();
+  #statements = new LruMap<Statements>();
   /** Tables of transactions so far: names for the next. */
   #staged = 0;
 
@@ -84,6 +88,7 @@ export class TableWriter {
     if (statements === undefined) {
       statements = this.#compose(properties, await this.#readCatalogue(run));
       this.#statements.set(shape, statements);
+      if (this.#statements.size > maxStatements) this.#statements.delete(this.#statements.oldest?.key);
     }
     return statements;
   }
@@ -136,6 +141,6 @@ export class TableWriter {
 
   #forget(): void {
     this.#catalogue = undefined;
-    this.#statements.clear();
+    this.#statements = new LruMap();
   }
 }

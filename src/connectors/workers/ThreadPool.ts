@@ -8,7 +8,7 @@ import {
   WorkersClosedError,
 } from '../../errors.ts';
 import { timerMs, wholeNumber } from '../../options.ts';
-import { WaitingLine } from '../WaitingLine.ts';
+import { Slots } from '../Slots.ts';
 import type { ThreadSettings } from '../workers.ts';
 import { CallTimer } from './CallTimer.ts';
 import type { Answer, Began, Call } from './thread.ts';
@@ -29,33 +29,24 @@ export interface CallOptions {
   readonly timeoutMs: number | undefined;
 }
 
-interface Waiting {
-  readonly serve: () => void;
-  readonly refuse: (reason: unknown) => void;
-}
-
 /**
  * Threads on piscina, which starts, stops and replaces them. It is given no more calls than it has threads: who waits, waits
  * in our line, and can leave it.
  */
 export class ThreadPool {
   readonly #pool: Piscina<Call, Answer>;
-  readonly #threads: number;
+  readonly #slots: Slots;
   readonly #closeTimeoutMs: number;
-  readonly #line = new WaitingLine<Waiting>();
   readonly #running = new Set<AbortController>();
   /** Calls whose time is limited, by their numbers. */
   readonly #timers = new Map<number, CallTimer>();
   #calls = 0;
   /** Threads that have ended so far. */
   #ended = 0;
-  /** Threads in use, or promised to the one who is served next. */
-  #busy = 0;
   #closing: Promise<void> | undefined;
-  #onIdle: (() => void) | undefined;
 
   constructor({ file, threads, closeTimeoutMs, worker }: ThreadPoolSettings) {
-    this.#threads = threads;
+    this.#slots = new Slots({ max: threads, closed: () => new WorkersClosedError() });
     this.#closeTimeoutMs = closeTimeoutMs;
     this.#pool = new Piscina<Call, Answer>({
       ...worker,
@@ -84,11 +75,11 @@ export class ThreadPool {
   }
 
   get waiting(): number {
-    return this.#line.size;
+    return this.#slots.waiting;
   }
 
   async run(call: Call, { parts, signal, timeoutMs }: CallOptions): Promise<unknown> {
-    await this.#enter(signal);
+    await this.#slots.enter(signal);
     const controller = new AbortController();
     const began = timeoutMs === undefined ? undefined : this.#limit(timeoutMs, controller);
     const stop = (): void => {
@@ -110,7 +101,7 @@ export class ThreadPool {
       if (began !== undefined) this.#unlimit(began);
       this.#running.delete(controller);
       signal?.removeEventListener('abort', stop);
-      this.#leave();
+      this.#slots.leave();
     }
     if ('thrown' in answer) throw thrownOf(answer.thrown);
     if ('unusable' in answer)
@@ -121,28 +112,6 @@ export class ThreadPool {
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
-  }
-
-  async #enter(signal: AbortSignal | undefined): Promise<void> {
-    if (this.#closing !== undefined) throw new WorkersClosedError();
-    signal?.throwIfAborted();
-    if (this.#busy < this.#threads) {
-      this.#busy++;
-      return;
-    }
-    let onAbort: (() => void) | undefined;
-    try {
-      await new Promise<void>((resolve, reject) => {
-        const leave = this.#line.join({ serve: resolve, refuse: reject });
-        onAbort = () => {
-          leave();
-          reject(signal?.reason);
-        };
-        signal?.addEventListener('abort', onAbort, { once: true });
-      });
-    } finally {
-      if (onAbort) signal?.removeEventListener('abort', onAbort);
-    }
   }
 
   /** Gives the call a number, by which its thread says that it begins. */
@@ -160,16 +129,6 @@ export class ThreadPool {
     this.#timers.delete(number);
   }
 
-  #leave(): void {
-    const next = this.#line.take();
-    if (next) {
-      next.serve();
-      return;
-    }
-    this.#busy--;
-    if (this.#busy === 0) this.#onIdle?.();
-  }
-
   /** piscina starts no thread in the place of one that failed before it was ready; what it was given would wait for ever. */
   #failWithoutThreads(): void {
     if (this.#pool.threads.length > 0 || this.#closing !== undefined) return;
@@ -177,17 +136,8 @@ export class ThreadPool {
   }
 
   async #close(): Promise<void> {
-    if (this.#busy > 0) {
-      let timer: NodeJS.Timeout | undefined;
-      await new Promise<void>((resolve) => {
-        this.#onIdle = resolve;
-        timer = setTimeout(resolve, this.#closeTimeoutMs);
-      });
-      clearTimeout(timer);
-    }
-    const reason = new WorkersClosedError();
-    for (let waiting = this.#line.take(); waiting; waiting = this.#line.take()) waiting.refuse(reason);
-    for (const call of this.#running) call.abort(reason);
+    await this.#slots.close(this.#closeTimeoutMs);
+    for (const call of this.#running) call.abort(new WorkersClosedError());
     await this.#pool.destroy();
   }
 }
