@@ -10,9 +10,15 @@ interface Entry<V> {
  * was deleted before it, which at some 10,000 keys costs more than the rest of an item's way.
  */
 export class LruMap<V> {
+  readonly #maxSize: number;
   readonly #entries = new Map<unknown, Entry<V>>();
   #oldest: Entry<V> | undefined;
   #newest: Entry<V> | undefined;
+
+  /** Beyond `maxSize`, the oldest is forgotten. */
+  constructor(maxSize = Infinity) {
+    this.#maxSize = maxSize;
+  }
 
   get size(): number {
     return this.#entries.size;
@@ -37,6 +43,7 @@ export class LruMap<V> {
     if (this.#newest) this.#newest.newer = entry;
     else this.#oldest = entry;
     this.#newest = entry;
+    if (this.size > this.#maxSize) this.delete(this.#oldest?.key);
   }
 
   delete(key: unknown): void {

@@ -3,13 +3,12 @@ import { LruMap } from './LruMap.ts';
 /** Keys with the time at which each was added; beyond `maxKeys`, the one not asked for longest is forgotten. */
 export class RecentKeys {
   readonly #withinMs: number;
-  readonly #maxKeys: number;
   /** In the order in which they were last asked for. */
-  readonly #addedAt = new LruMap<number>();
+  readonly #addedAt: LruMap<number>;
 
   constructor(withinMs: number, maxKeys: number) {
     this.#withinMs = withinMs;
-    this.#maxKeys = maxKeys;
+    this.#addedAt = new LruMap(maxKeys);
   }
 
   get size(): number {
@@ -29,7 +28,6 @@ export class RecentKeys {
   /** Adds a key that it does not have. */
   add(key: unknown, at: number): void {
     this.#addedAt.set(key, at);
-    if (this.#addedAt.size > this.#maxKeys) this.#addedAt.delete(this.#addedAt.oldest?.key);
   }
 
   /** Forgets a key that was added at the time `at`, unless it was added again since. */

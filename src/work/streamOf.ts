@@ -13,3 +13,9 @@ export function streamOf<R>(result: ObservableInput<R>, who: string): Observable
     );
   }
 }
+
+/** Throws what is wrong with work that gave promises `before`, and now this. */
+export function noPromise(result: ObservableInput<unknown>, who: string, before: string): never {
+  void streamOf(result, who); // no stream at all is told as such
+  throw new InvalidOptionError(`${who}: work gave a promise ${before}; let it give the same each time`);
+}

@@ -1,17 +1,14 @@
 import { Observable, from, type ObservableInput } from 'rxjs';
-import { BreakerOpenError, InvalidOptionError } from '../errors.ts';
+import { BreakerOpenError } from '../errors.ts';
 import { connectionsOf, counting } from '../metrics/connections.ts';
 import { callable, oneOf, wholeNumber, given, positive } from '../options.ts';
 import { retryableByDefault } from '../retry/RetryPolicy.ts';
 import { Breaker } from './Breaker.ts';
 import { isPromiseLike } from './isPromiseLike.ts';
 import { ItemContext } from './ItemContext.ts';
-import { streamOf } from './streamOf.ts';
+import { noPromise } from './streamOf.ts';
 import { watched } from './watched.ts';
 import type { Work, WorkContext } from './Work.ts';
-
-const MIXED_RESULTS =
-  'withBreaker: work gave a promise before an item waited and none after it; let it give the same each time';
 
 export interface BreakerOptions {
   /** Failures in a row that open it. Whole number, 1 or more. */
@@ -82,9 +79,9 @@ export function withBreaker<T, O extends ObservableInput<unknown>>(
     };
     const start = (): O => {
       const result = work(value, item);
-      if (!promised || isPromiseLike(result)) return result;
-      void streamOf(result, 'withBreaker'); // no stream at all is told as such
-      throw new InvalidOptionError(MIXED_RESULTS);
+      if (promised && !isPromiseLike(result))
+        noPromise(result, 'withBreaker', 'before an item waited and none after it');
+      return result;
     };
     const result = watched('withBreaker', start, item, watcher, done);
     givesPromises = isPromiseLike(result);

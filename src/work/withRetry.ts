@@ -1,16 +1,12 @@
 import { defer, Observable, retry, throwError, type ObservableInput } from 'rxjs';
 import { after, now } from '../clock.ts';
-import { InvalidOptionError } from '../errors.ts';
 import { connectionsOf, counting } from '../metrics/connections.ts';
 import { callable } from '../options.ts';
 import { checkPolicy, RetryClock, type RetryPolicy } from '../retry/RetryPolicy.ts';
 import { isPromiseLike } from './isPromiseLike.ts';
 import { ItemContext } from './ItemContext.ts';
-import { streamOf } from './streamOf.ts';
+import { noPromise, streamOf } from './streamOf.ts';
 import type { Work, WorkContext } from './Work.ts';
-
-const MIXED_RESULTS =
-  'withRetry: work gave a promise at its first attempt and none at a later one; let it give the same each time';
 
 /**
  * Tries `work` again after an error, as the policy says, inside the item's slot. Each attempt has its own signal and
@@ -78,10 +74,8 @@ async function retryPromise(
       }
       try {
         const again = next();
-        if (!isPromiseLike(again)) {
-          void streamOf(again, 'withRetry'); // no stream at all is told as such
-          throw new InvalidOptionError(MIXED_RESULTS);
-        }
+        if (!isPromiseLike(again))
+          noPromise(again, 'withRetry', 'at its first attempt and none at a later one');
         attempt = Promise.resolve(again);
       } catch (error) {
         attempt = Promise.reject(error);

@@ -328,9 +328,9 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
     },
     {
       says: 'no key is forgotten',
-      file: recent,
-      find: 'if (this.#addedAt.size > this.#maxKeys)',
-      replace: 'if (this.#addedAt.size < 0)',
+      file: 'src/queue/LruMap.ts',
+      find: 'if (this.size > this.#maxSize)',
+      replace: 'if (this.size < 0)',
     },
     { says: 'drops are not counted', file: 'operators/dedupe.ts', find: 'meter.dropped++;', replace: '' },
   ],

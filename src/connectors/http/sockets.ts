@@ -2,7 +2,7 @@ import { HttpPausedError, type HttpRequestFacts } from '../../errors.ts';
 import { warnOf } from '../../flow/Run.ts';
 import { Shortage } from '../../metrics/Shortage.ts';
 import { LONGEST_TIMER_MS } from '../../options.ts';
-import { toldOf } from '../../work/toldOf.ts';
+import { toldOnly } from '../../work/toldOf.ts';
 import { WaitingLine } from '../WaitingLine.ts';
 import { Pace } from './Pace.ts';
 import type { Advice } from './rateHeaders.ts';
@@ -279,14 +279,10 @@ export class HttpSockets {
   /** What the user makes of it changes nothing for the request, which may have succeeded: a failure is a warning. */
   #tell(pause: HttpPause): void {
     const { onPause } = this.#limits;
-    const failed = (error: unknown): void => {
+    if (!onPause) return;
+    toldOnly(onPause, pause, (error) => {
       warnOf(undefined, 'HttpConnections', 'onPause', error);
-    };
-    try {
-      if (onPause) toldOf(onPause, pause, failed);
-    } catch (error) {
-      failed(error);
-    }
+    });
   }
 
   /** Sees to it that the line goes on when the pace changes; nothing waits for that alone. */

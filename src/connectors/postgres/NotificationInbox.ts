@@ -1,6 +1,6 @@
 import { QueueOverflowError } from '../../errors.ts';
 import { RingQueue } from '../../queue/RingQueue.ts';
-import { toldOf } from '../../work/toldOf.ts';
+import { toldOnly } from '../../work/toldOf.ts';
 
 /** A notification that there was no room for. */
 export interface DroppedNotification {
@@ -101,11 +101,6 @@ export class NotificationInbox {
 
   #drop(payload: string, reason: DroppedNotification['reason']): void {
     const { onDrop } = this.#settings;
-    const failed = (error: unknown): void => this.fail(error);
-    try {
-      if (onDrop) toldOf(onDrop, { payload, reason }, failed);
-    } catch (error) {
-      failed(error);
-    }
+    if (onDrop) toldOnly(onDrop, { payload, reason }, (error) => this.fail(error));
   }
 }

@@ -4,7 +4,7 @@ import { Subscription } from 'rxjs';
 import { after } from '../../clock.ts';
 import { warnOf } from '../../flow/Run.ts';
 import { RetryClock, type RetryPolicy } from '../../retry/RetryPolicy.ts';
-import { toldOf } from '../../work/toldOf.ts';
+import { toldOnly } from '../../work/toldOf.ts';
 import { quote } from './catalogue.ts';
 import { classifyPostgresError } from './classify.ts';
 import { translateTimeout } from './clients.ts';
@@ -127,12 +127,8 @@ async function listen(
 
 /** What the user makes of it changes nothing: that it fails is a warning. */
 function tell({ name, onLost }: ListenSettings, loss: ListenLoss): void {
-  const failed = (error: unknown): void => {
+  if (!onLost) return;
+  toldOnly(onLost, loss, (error) => {
     warnOf(undefined, name, 'onLost', error);
-  };
-  try {
-    if (onLost) toldOf(onLost, loss, failed);
-  } catch (error) {
-    failed(error);
-  }
+  });
 }

@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg';
 import { InvalidOptionError, PostgresRowError } from '../../errors.ts';
+import { LruMap } from '../../queue/LruMap.ts';
 import {
   columnOf,
   quote,
@@ -9,7 +10,6 @@ import {
   type Column,
   type RunQuery,
 } from './catalogue.ts';
-import { LruMap } from '../../queue/LruMap.ts';
 import { classifyPostgresError } from './classify.ts';
 import { copyInto } from './copyInto.ts';
 import { copyText } from './copyText.ts';
@@ -36,7 +36,7 @@ export class TableWriter {
   readonly #rules: RowRules;
   readonly #types: Readonly<Record<string, string | undefined>>;
   #catalogue: Promise<Catalogue> | undefined;
-  #statements = new LruMap<Statements>();
+  #statements = new LruMap<Statements>(maxStatements);
   /** Tables of transactions so far: names for the next. */
   #staged = 0;
 
@@ -87,9 +87,8 @@ export class TableWriter {
     let statements = this.#statements.get(shape);
     if (statements === undefined) {
       statements = this.#compose(properties, await this.#readCatalogue(run));
-      this.#statements.set(shape, statements);
-      if (this.#statements.size > maxStatements) this.#statements.delete(this.#statements.oldest?.key);
     }
+    this.#statements.set(shape, statements);
     return statements;
   }
 
@@ -141,6 +140,6 @@ export class TableWriter {
 
   #forget(): void {
     this.#catalogue = undefined;
-    this.#statements = new LruMap();
+    this.#statements = new LruMap(maxStatements);
   }
 }
