@@ -27,7 +27,7 @@ export {
   type ResourceScope,
   type WithResourcesOptions,
 } from '../src/flow/withResources.ts';
-export type { ConnectionStats, FlowReport, FlowStats, StageStats } from '../src/flow/report.ts';
+export type { ConnectionStats, FlowReport, FlowStats, SourceStats, StageStats } from '../src/flow/report.ts';
 export type { ItemEvent, LeftItem } from '../src/flow/Run.ts';
 
 export {

@@ -32,7 +32,7 @@ export function retryDelayed<T>(policy: RetryPolicy): MonoTypeOperatorFunction<T
         demand?.whenDraining(stop) ?? (() => undefined);
       const clock = new RetryClock(policy, now());
       source
-        .pipe(retry({ delay: (error) => retryNotifier(error, clock, whenStopping) }))
+        .pipe(retry({ delay: (error) => retryNotifier(error, clock, { whenStopping }) }))
         .subscribe(subscriber);
     });
 }

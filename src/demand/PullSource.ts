@@ -2,6 +2,7 @@ import type { Subscriber } from 'rxjs';
 import { LoopBudget, nextTurn } from '../clock.ts';
 import { HandedBackError, reasonOf, TicketPathError, UnclaimedError } from '../errors.ts';
 import { warnOf, whenClosed, type Failure, type Run } from '../flow/Run.ts';
+import type { SourceMeter } from '../metrics/SourceMeter.ts';
 import { endOfChain } from '../rx/chain.ts';
 import { current, under } from '../tickets/current.ts';
 import { Ticket, type TicketBook } from '../tickets/Ticket.ts';
@@ -46,6 +47,7 @@ export class PullSource<T> implements Emitter {
   readonly #book: TicketBook;
   /** The run whose items it brings; none for a source inside work. */
   readonly #run: Run | undefined;
+  readonly #meter: SourceMeter | undefined;
   readonly #budget = new LoopBudget();
   #parent: Ticket | null = null;
   #pull: Pull<T> | undefined;
@@ -82,6 +84,7 @@ export class PullSource<T> implements Emitter {
     };
     this.#out = new Outlet(subscriber, this);
     this.#run = this.#out.inner ? undefined : this.#out.demand.owner?.run;
+    this.#meter = this.#run?.source(key, name);
   }
 
   start(): void {
@@ -203,6 +206,12 @@ export class PullSource<T> implements Emitter {
     }
     this.#pulling = true;
     this.#pull?.next().then(this.#pulled, this.#pullFailed);
+    this.#meter?.pulls();
+  }
+
+  #pullEnded(): void {
+    this.#pulling = false;
+    if (!this.#done) this.#meter?.pulled(); // else at the teardown
   }
 
   /** By its own iterator, which gave this. */
@@ -219,7 +228,7 @@ export class PullSource<T> implements Emitter {
   }
 
   readonly #pulled = (result: IteratorResult<T, unknown>): void => {
-    this.#pulling = false;
+    this.#pullEnded();
     if (this.#done) {
       if (!result.done) this.#giveBack(result.value, this.#stopped());
       return;
@@ -233,7 +242,7 @@ export class PullSource<T> implements Emitter {
   };
 
   readonly #pullFailed = (error: unknown): void => {
-    this.#pulling = false;
+    this.#pullEnded();
     if (this.#stopping && !this.#done)
       this.#finish(); // closed because of draining: a stream says so with an error
     else {
@@ -245,6 +254,7 @@ export class PullSource<T> implements Emitter {
   #emit(value: T): void {
     if (this.#run) {
       this.#run.itemsIn++;
+      this.#meter!.items++;
       this.#run.trace?.({ stage: this.#name, event: 'produced', value });
     }
     if (!this.#onSettled) {
@@ -335,6 +345,7 @@ export class PullSource<T> implements Emitter {
 
   #tearDown(): void {
     this.#urge(-1);
+    if (this.#pulling && !this.#pull?.sync) this.#meter?.pulled();
     // Torn down while it emits, the item it works on was delivered as far as anybody wanted.
     const cutShort = !this.#done && !this.#running;
     const item = this.#inHand;

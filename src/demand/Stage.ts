@@ -259,14 +259,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     attempt?: number,
     error?: unknown,
   ): void {
-    this.run?.trace?.({
-      stage: this.name,
-      event,
-      value,
-      ...(worker === undefined ? {} : { worker }),
-      ...(attempt === undefined ? {} : { attempt }),
-      ...(error === undefined ? {} : { error }),
-    });
+    this.run?.trace?.({ stage: this.name, event, value, worker, attempt, error });
   }
 
   protected leaveInput(): void {

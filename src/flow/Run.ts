@@ -3,6 +3,7 @@ import { subscriptionClock } from '../clock.ts';
 import { Demand, UNLIMITED, type DemandOwner } from '../demand/Demand.ts';
 import { HandedBackError, reasonOf, TicketLostError } from '../errors.ts';
 import { ConnectionUse, type CountedConnections } from '../metrics/connections.ts';
+import { SourceMeter } from '../metrics/SourceMeter.ts';
 import { StageMeter, type StageIdentity } from '../metrics/StageMeter.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
 import { current, under } from '../tickets/current.ts';
@@ -25,8 +26,8 @@ export interface ItemEvent {
     | 'dead'
     | 'stored';
   readonly value: unknown;
-  readonly worker?: number;
-  readonly attempt?: number;
+  readonly worker?: number | undefined;
+  readonly attempt?: number | undefined;
   /** What failed: of `retried`, the attempt before; of `finished`, `dropped` and `dead`, the last. */
   readonly error?: unknown;
 }
@@ -73,6 +74,8 @@ export class Run implements DemandOwner, Receiver<unknown> {
   readonly trace: ((event: ItemEvent) => void) | undefined;
   /** From the bottom of the chain to the top, in the order of first subscription. */
   readonly meters = new Map<StageIdentity, StageMeter>();
+  /** By the Observable that is subscribed to, however often. */
+  readonly sources = new Map<object, SourceMeter>();
   /** What its stages take connections from. */
   readonly connections = new Map<CountedConnections, ConnectionUse>();
   readonly left: LeftItem[] = [];
@@ -107,13 +110,17 @@ export class Run implements DemandOwner, Receiver<unknown> {
     const label = `${identity.operator} ${identity.name}`;
     const known = inner ? this.#inner.get(label) : this.meters.get(identity);
     if (known) return known;
-    const names = new Set([...this.meters.values()].map((meter) => meter.name));
-    let { name } = identity;
-    for (let n = 2; names.has(name); n++) name = `${identity.name}#${n}`;
-    const meter = new StageMeter(identity, name, this.startedAt);
+    const meter = new StageMeter(identity, freeName(identity.name, this.meters), this.startedAt);
     this.meters.set(identity, meter);
     if (inner) this.#inner.set(label, meter);
     if (identity.connections) this.#uses(identity.connections, meter);
+    return meter;
+  }
+
+  /** `key`: the Observable, which is the same however often it is subscribed to. */
+  source(key: object, name: string): SourceMeter {
+    const meter = this.sources.get(key) ?? new SourceMeter(freeName(name, this.sources), this.now);
+    this.sources.set(key, meter);
     return meter;
   }
 
@@ -222,6 +229,14 @@ export class Run implements DemandOwner, Receiver<unknown> {
       toldOnly(debug, event, failed);
     };
   }
+}
+
+/** This name, or, where one of those has it already, `name#2` and so on. */
+function freeName(name: string, named: ReadonlyMap<object, { readonly name: string }>): string {
+  const names = new Set([...named.values()].map((each) => each.name));
+  let free = name;
+  for (let n = 2; names.has(free); n++) free = `${name}#${n}`;
+  return free;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { counted } from '../counted.ts';
 import type { ConnectionUse } from '../metrics/connections.ts';
+import type { SourceMeter } from '../metrics/SourceMeter.ts';
 import type { StageMeter } from '../metrics/StageMeter.ts';
 import type { LeftItem, Run } from './Run.ts';
 
@@ -41,6 +42,18 @@ export interface StageStats {
   readonly shortShare: number;
 }
 
+/** One source of a flow that waits for demand, in figures. */
+export interface SourceStats {
+  readonly name: string;
+  /** Items that it has delivered into the flow. */
+  readonly items: number;
+  /**
+   * Share of the run's time in which the flow waited for it to give an item, 0 to 1; 0 for an input that is synchronous,
+   * which keeps the event loop while it is read.
+   */
+  readonly waitedShare: number;
+}
+
 /** Connections that stages of a flow use, in figures: of all who use them, other flows included. */
 export interface ConnectionStats {
   /** What keeps them: `PostgresConnections`, `HttpConnections`. */
@@ -75,6 +88,8 @@ export interface FlowStats {
   readonly elapsedMs: number;
   /** Items that left at the end, with any outcome, a second. */
   readonly itemsPerSecond: number;
+  /** Those that can wait, and are not inside the work of an item: `fromPull`, `intake`, and all that read files, HTTP or tables. */
+  readonly sources: readonly SourceStats[];
   /** From the source to the end. */
   readonly stages: readonly StageStats[];
   /** What stages take connections from, as far as their work or sink is made by it (`http.json`, `postgresTable` …). */
@@ -91,7 +106,7 @@ export interface FlowReport extends FlowStats {
   /** The items that were handed back, with the stage that held each. */
   readonly left: readonly LeftItem[];
   readonly warnings: readonly string[];
-  /** Says which stage limits the run, and, where that is so, that not all of the input was done. */
+  /** Says which stage, or source, limits the run, and, where that is so, that not all of the input was done. */
   explain(): string;
 }
 
@@ -114,9 +129,14 @@ export function statsOf(run: Run, elapsedMs: number): FlowStats {
     leftOver: sum('held') + run.lost,
     elapsedMs,
     itemsPerSecond: elapsedMs > 0 ? (done * 1_000) / elapsedMs : 0,
+    sources: [...run.sources.values()].map((source) => sourceStats(source, elapsedMs)),
     stages,
     connections: [...run.connections.values()].map((use) => connectionStats(use, elapsedMs)),
   };
+}
+
+function sourceStats({ name, items, waitedMs }: SourceMeter, elapsedMs: number): SourceStats {
+  return { name, items, waitedShare: share(waitedMs, elapsedMs) };
 }
 
 function connectionStats(use: ConnectionUse, elapsedMs: number): ConnectionStats {
@@ -127,15 +147,18 @@ function connectionStats(use: ConnectionUse, elapsedMs: number): ConnectionStats
     total,
     idle,
     waiting,
-    shortShare: elapsedMs > 0 ? Math.min(1, use.shortMs / elapsedMs) : 0,
+    shortShare: share(use.shortMs, elapsedMs),
   };
+}
+
+function share(ms: number, ofMs: number): number {
+  return ofMs > 0 ? Math.min(1, ms / ofMs) : 0;
 }
 
 function stageStats(meter: StageMeter, elapsedMs: number): StageStats {
   meter.countTime();
   const { slots } = meter;
   const slotMs = meter.slotMs(elapsedMs);
-  const share = (ms: number): number => (slotMs > 0 ? Math.min(1, ms / slotMs) : 0);
   return {
     name: meter.name,
     operator: meter.identity.operator,
@@ -154,16 +177,16 @@ function stageStats(meter: StageMeter, elapsedMs: number): StageStats {
     meanSlots: elapsedMs > 0 ? slotMs / elapsedMs : slots,
     active: meter.active,
     waiting: meter.waiting,
-    busyShare: share(meter.busyMs),
-    blockedShare: share(meter.blockedMs),
-    shortShare: elapsedMs > 0 ? Math.min(1, meter.shortMs / elapsedMs) : 0,
+    busyShare: share(meter.busyMs, slotMs),
+    blockedShare: share(meter.blockedMs, slotMs),
+    shortShare: share(meter.shortMs, elapsedMs),
   };
 }
 
 /** How far a run has come. `late`: what was left when draining took too long was aborted. */
 export type Stand = FlowReport['end'] | 'running' | 'late';
 
-/** Says how the run ended, if not with all input done, and names the stage that let no more through for the longest. */
+/** Says how the run ended, if not with all input done, and names the stage or source that let no more through for the longest. */
 export function explain(stats: FlowStats, stand: Stand): string {
   const ending = endingOf(stand, stats.leftOver);
   return ending === undefined ? limitOf(stats) : `${ending} ${limitOf(stats)}`;
@@ -185,12 +208,14 @@ function limitOf(stats: FlowStats): string {
   if (stats.itemsIn === 0) return 'No items came in.';
   const rate = stats.itemsPerSecond.toFixed(stats.itemsPerSecond < 10 ? 1 : 0);
   const working = stats.stages.filter((stage) => stage.in > 0 && (stage.slots > 0 || stage.shortShare > 0));
-  const busiest = working.reduce<StageStats | undefined>(
-    (best, stage) => (best === undefined || shareOf(stage) > shareOf(best) ? stage : best),
-    undefined,
-  );
+  const busiest = greatest(working, shareOf);
+  const slowest = greatest(stats.sources, ({ waitedShare }) => waitedShare);
+  const percent = busiest ? Math.round(shareOf(busiest) * 100) : 0;
+  const waited = slowest ? Math.round(slowest.waitedShare * 100) : 0;
+  if (slowest && waited >= 50 && waited > percent) {
+    return `The source ${slowest.name} limits the run, at ${rate} items/s: it was waited for ${waited} % of the time.`;
+  }
   if (!busiest) return `No stage of this flow does work of its own; ${rate} items/s came through.`;
-  const percent = Math.round(shareOf(busiest) * 100);
   const limits =
     percent >= 50
       ? `${busiest.name} limits the run`
@@ -198,6 +223,12 @@ function limitOf(stats: FlowStats): string {
   const why = busiest.slots > 0 ? `${slotsOf(busiest)} busy` : 'its rate held items back';
   const busy = `${limits}, at ${rate} items/s: ${why} ${percent} % of the time.`;
   return busy + shortageOf(busiest, stats.connections);
+}
+
+function greatest<T>(all: readonly T[], share: (each: T) => number): T | undefined {
+  let best = all[0];
+  for (const each of all) if (share(each) > share(best!)) best = each;
+  return best;
 }
 
 /** How much of the time a stage let no more through. */

@@ -132,16 +132,12 @@ export class ItemContext implements WorkContext {
 
   /** Calls `stop` when draining begins or the item is aborted, or at once; the result cancels it. */
   whenStopping(stop: () => void): () => void {
-    const live = this.#state();
-    if (live.aborted) {
-      stop();
-      return () => undefined;
-    }
-    live.stops.add(stop);
-    const cancel = this.slot?.demand.whenDraining(stop);
+    const forget = this.whenAborted(stop);
+    if (this.live?.aborted) return forget;
+    const goOn = this.slot?.demand.whenDraining(stop);
     return () => {
-      live.stops.delete(stop);
-      cancel?.();
+      forget();
+      goOn?.();
     };
   }
 

@@ -274,10 +274,7 @@ export class StoreStage<T> extends Stage<T, T> {
       } catch (error) {
         if (this.dead || !clock || (this.#sink.classify?.(error) ?? 'retry') !== 'retry') throw error;
         await new Promise<void>((resolve, reject) => {
-          const whenStopping = (stop: () => void): (() => void) => context.whenStopping(stop);
-          waitForRetry(error, clock, whenStopping, resolve, () => {
-            reject(error);
-          });
+          waitForRetry(error, clock, context, resolve, reject);
         });
         this.meter.retried += values.length;
         if (this.run?.trace)

@@ -67,9 +67,7 @@ async function retryPromise(
       } catch (error) {
         item.attemptFailed(error);
         await new Promise<void>((resolve, reject) => {
-          waitForRetry(error, clock, stopping(item), resolve, () => {
-            reject(error);
-          });
+          waitForRetry(error, clock, item, resolve, reject);
         });
       }
       try {
@@ -105,7 +103,7 @@ function retryStream(
         retry({
           delay: (error) => {
             item.attemptFailed(error);
-            return retryNotifier(error, clock, stopping(item));
+            return retryNotifier(error, clock, item);
           },
         }),
       )
@@ -113,42 +111,39 @@ function retryStream(
   });
 }
 
-function stopping(item: ItemContext): (stop: () => void) => () => void {
-  return (stop) => item.whenStopping(stop);
+/** What may end a wait: calls `stop` then, or at once; the result cancels it. */
+export interface Stoppable {
+  whenStopping(stop: () => void): () => void;
 }
 
 /** What RxJS's `retry` takes as its delay: emits when the next attempt may start, errors where there is none. */
 export function retryNotifier(
   error: unknown,
   clock: RetryClock,
-  whenStopping: (stop: () => void) => () => void,
+  stoppable: Stoppable,
 ): Observable<true> {
-  return new Observable((subscriber) =>
-    waitForRetry(
-      error,
-      clock,
-      whenStopping,
-      () => {
-        subscriber.next(true);
-      },
-      () => {
-        subscriber.error(error);
-      },
-    ),
-  );
+  return new Observable((subscriber) => {
+    const go = (): void => {
+      subscriber.next(true);
+    };
+    const giveUp = (): void => {
+      subscriber.error(error);
+    };
+    return waitForRetry(error, clock, stoppable, go, giveUp);
+  });
 }
 
-/** Calls `go` when the next attempt may start, `giveUp` where there is none; the result cancels the wait. */
+/** Calls `go` when the next attempt may start, `giveUp`, with the error, where there is none; the result cancels the wait. */
 export function waitForRetry(
   error: unknown,
   clock: RetryClock,
-  whenStopping: (stop: () => void) => () => void,
+  stoppable: Stoppable,
   go: () => void,
-  giveUp: () => void,
+  giveUp: (error: unknown) => void,
 ): () => void {
   const waitMs = clock.waitMs(error, now());
   if (waitMs === undefined) {
-    giveUp();
+    giveUp(error);
     return () => undefined;
   }
   const timer = after(waitMs, () => {
@@ -156,10 +151,10 @@ export function waitForRetry(
     go();
   });
   let forget = (): void => undefined;
-  forget = whenStopping(() => {
+  forget = stoppable.whenStopping(() => {
     timer.unsubscribe();
     forget(); // an item is aborted long before its stage drains: nothing of it stays there
-    giveUp();
+    giveUp(error);
   });
   return () => {
     timer.unsubscribe();

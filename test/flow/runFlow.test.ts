@@ -1,5 +1,7 @@
 import { getEventListeners } from 'node:events';
 import {
+  concatWith,
+  endWith,
   filter,
   from,
   interval,
@@ -10,7 +12,9 @@ import {
   Observable,
   of,
   type OperatorFunction,
+  repeat,
   take,
+  takeUntil,
   throwError,
   timer,
 } from 'rxjs';
@@ -921,6 +925,80 @@ describe('explain', () => {
   it('says so where no stage works', async () => {
     const run = runFlow(fromPull([1]).pipe(boundedQueue({ capacity: 1 })));
     expect((await run).explain()).toMatch(/^No stage of this flow does work of its own; /);
+  });
+
+  describe('names a source that the flow waits for', () => {
+    /** Each item takes 20 ms. */
+    async function* slowly(count: number): AsyncGenerator<number> {
+      for (let i = 0; i < count; i++) {
+        await sleep(20);
+        yield i;
+      }
+    }
+
+    it('most of the time', async () => {
+      const run = runFlow(
+        fromPull(() => slowly(10), { name: 'orders' }).pipe(poolMap(work, { concurrency: 2 })),
+      );
+      await settle(300);
+      const report = await run;
+      expect(report.sources).toEqual([{ name: 'orders', items: 10, waitedShare: expect.closeTo(0.95, 1) }]);
+      expect(report.explain()).toMatch(
+        /^The source orders limits the run, at 4\d items\/s: it was waited for 9\d % of the time\.$/,
+      );
+    });
+
+    it('also while the pull is pending, and where no stage works', async () => {
+      const silent = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => undefined) }) };
+      const run = runFlow(merge(fromPull([1]), fromPull(silent)).pipe(boundedQueue({ capacity: 1 })));
+      await settle(50);
+      expect(run.report().sources).toMatchObject([
+        { name: 'fromPull', items: 1, waitedShare: 0 },
+        { name: 'fromPull#2', items: 0, waitedShare: 1 },
+      ]);
+      const limits =
+        /The source fromPull#2 limits the run, at \d+ items\/s: it was waited for 100 % of the time\.$/;
+      expect(run.report().explain()).toMatch(limits);
+      void run.abort();
+      await settle(0);
+      await run;
+      await settle(500);
+      expect((await run).sources[1]!.waitedShare).toBe(1);
+    });
+
+    it('not where a stage below it lets less through', async () => {
+      const slower = poolMap((n: number) => sleep(30).then(() => n), { concurrency: 1, name: 'slower' });
+      const run = runFlow(fromPull(() => slowly(10)).pipe(slower));
+      await settle(600);
+      const report = await run;
+      expect(report.sources[0]!.waitedShare).toBeCloseTo(0.4, 1);
+      expect(report.explain()).toMatch(/^slower limits the run, /);
+    });
+
+    it('of all its subscriptions, and not of those that ended while it was pulled', async () => {
+      const source = fromPull(() => slowly(1_000), { name: 'often' });
+      const run = runFlow(
+        source.pipe(
+          takeUntil(timer(10)),
+          endWith(0),
+          concatWith(timer(90).pipe(map(() => 1))),
+          repeat({ count: 2 }),
+          poolMap(work, { concurrency: 2 }),
+        ),
+      );
+      await settle(300);
+      expect((await run).sources).toEqual([{ name: 'often', items: 0, waitedShare: expect.closeTo(0.1, 1) }]);
+    });
+
+    it('none of those inside the work of an item', async () => {
+      const run = runFlow(
+        fromPull([1]).pipe(poolMap(() => fromPull(() => slowly(2)), { concurrency: 1, name: 'pool' })),
+      );
+      await settle(100);
+      const report = await run;
+      expect(report.sources).toEqual([{ name: 'fromPull', items: 1, waitedShare: 0 }]);
+      expect(report.explain()).toMatch(/^pool limits the run, /);
+    });
   });
 
   it('says so where none was busy half of the time', async () => {
