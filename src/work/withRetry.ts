@@ -117,11 +117,7 @@ export interface Stoppable {
 }
 
 /** What RxJS's `retry` takes as its delay: emits when the next attempt may start, errors where there is none. */
-export function retryNotifier(
-  error: unknown,
-  clock: RetryClock,
-  stoppable: Stoppable,
-): Observable<true> {
+export function retryNotifier(error: unknown, clock: RetryClock, stoppable: Stoppable): Observable<true> {
   return new Observable((subscriber) => {
     const go = (): void => {
       subscriber.next(true);
