@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { map, of } from 'rxjs';
 import { expect, test } from 'vitest';
+import { fromPull } from 'sluice';
 import {
   deliveryLaws,
   LawBrokenError,
@@ -13,6 +14,7 @@ import { brokenDelivery } from './brokenDelivery.ts';
 import { brokenOperators } from './brokenOperators.ts';
 import { brokenSinks } from './brokenSinks.ts';
 import { brokenSources } from './brokenSources.ts';
+import { broken } from './verdict.ts';
 
 const number = (): number => 0;
 const ruled = {
@@ -83,6 +85,20 @@ test('the message says who, what was expected, and what came', async () => {
       '  expected: 1 item, then completion\n' +
       '  came:     0 items, then completion',
   });
+});
+
+test('a process that stands still for seconds is no fault of what is checked', async () => {
+  let stoodStill = false;
+  const late = (count: number) =>
+    fromPull(async function* () {
+      for (let n = 1; n <= count; n++) {
+        if (n === 2 && !stoodStill) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4_100);
+        stoodStill ||= n === 2;
+        yield n;
+      }
+    });
+  expect(await broken(sourceLaws('late', late, { maxItems: 1_000 }))).toEqual([]);
+  expect(stoodStill).toBe(true);
 });
 
 test('options are checked at call time', () => {

@@ -5,8 +5,9 @@ export type Time = 'virtual' | 'real';
 
 /** How Node tells of what nobody caught. */
 const STRAY = ['unhandledRejection', 'uncaughtException'];
-/** Real milliseconds after which a check counts as hanging. */
+/** Real milliseconds after which a check counts as hanging, and in how many steps: those in which all stands still are one. */
 const WATCHDOG_MS = { virtual: 4_000, real: 30_000 };
+const WATCHDOG_STEPS = 40;
 /** Real milliseconds in which what is under way comes to rest. */
 const QUIET_MS = 50;
 /** Turns of the event loop within which a busy loop has gone on. */
@@ -30,9 +31,13 @@ export async function supervised(check: () => void | Promise<void>, time: Time =
   const stray = new Strays();
   let watchdog: ReturnType<typeof setTimeout> | undefined;
   const hanging = new Promise<never>((_, reject) => {
-    watchdog = realTimeout(() => {
-      reject(new Error(`hangs: no end after ${WATCHDOG_MS[time]} ms`));
-    }, WATCHDOG_MS[time]);
+    const wait = (steps: number): void => {
+      watchdog = realTimeout(() => {
+        if (steps > 1) wait(steps - 1);
+        else reject(new Error(`hangs: no end after ${WATCHDOG_MS[time]} ms`));
+      }, WATCHDOG_MS[time] / WATCHDOG_STEPS);
+    };
+    wait(WATCHDOG_STEPS);
   });
   try {
     await Promise.race([check(), hanging]);
@@ -135,16 +140,20 @@ export async function within<T>(promise: PromiseLike<T>, ms = 10_000): Promise<T
   return watched;
 }
 
-/** Lets time pass until `promise` settles, or nothing is left that could settle it; for `realMs` at most. */
-export async function forAWhile(promise: PromiseLike<unknown>, realMs = 1_500): Promise<void> {
+/**
+ * Lets time pass until `promise` settles, or nothing is left that could settle it; for `ms` on the real clock at most, but
+ * so many turns at least, on a machine that has more to do. Where time is real, others have their part in it: three times
+ * as long.
+ */
+export async function forAWhile(promise: PromiseLike<unknown>, ms = 1_500): Promise<void> {
   let settled = false;
   const done = (): void => {
     settled = true;
   };
   promise.then(done, done);
-  const until = realNow() + realMs;
+  const until = realNow() + (clock ? ms : 3 * ms);
   await flush();
-  while (!settled && realNow() < until && clock?.countTimers() !== 0) {
+  for (let turn = 0; !settled && (turn < TURNS || realNow() < until) && clock?.countTimers() !== 0; turn++) {
     clock?.next();
     await flush();
   }

@@ -1,5 +1,5 @@
 import { must, type Checks } from '../Law.ts';
-import { quiet } from '../time.ts';
+import { forAWhile, quiet } from '../time.ts';
 import { endOf, slowly, SOME, type SourceTrial } from './SourceTrial.ts';
 
 /** How a source waits. */
@@ -20,7 +20,7 @@ export const demandChecks: Checks<SourceTrial> = {
       await quiet();
       below.release();
     }
-    await quiet();
+    await forAWhile(seen.ended);
     must(seen.values.length === SOME, `${SOME} items, one for each time that there was room`, endOf(seen));
     seen.subscription.unsubscribe();
   },
