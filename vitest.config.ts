@@ -136,6 +136,9 @@ export default defineConfig({
   resolve: { alias },
   test: {
     projects,
+    // No promise of ours: that is what a machine may take that has more to do.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     reporters: ['default', './scripts/closing-line.mjs'],
     coverage: { provider: 'v8', include: ['operators/**/*.ts', 'src/**/*.ts'] },
   },

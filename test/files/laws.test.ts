@@ -9,9 +9,8 @@ afterAll(() => folder[Symbol.dispose]());
 let made = 0;
 const newPath = (end: string): string => `${folder.path}/${++made}.${end}`;
 
-/** Files are on a disk that others use as well: it may take its time. */
 const holds = (laws: readonly Law[]): void => {
-  for (const { name, check } of laws) test(name, { timeout: 60_000 }, check);
+  for (const { name, check } of laws) test(name, check);
 };
 
 const lines = (path: string): string[] =>

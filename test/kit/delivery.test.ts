@@ -12,7 +12,7 @@ describe('a sink in memory', () => {
     test(law.name, law.check);
 });
 
-describe('a sink with one fault breaks the law that names it', { timeout: 30_000 }, () => {
+describe('a sink with one fault breaks the law that names it', () => {
   for (const [fault, { make, keyed = false, breaks }] of Object.entries(brokenDelivery)) {
     test(fault, async () => {
       expect(await broken(deliveryLaws(fault, make, { keyed, cut }))).toEqual(breaks);

@@ -14,7 +14,7 @@ describe('a plain function is a sink', () => {
   for (const law of sinkLaws('push', make, { stored: () => rows.length })) test(law.name, law.check);
 });
 
-describe('a sink with one fault breaks the law that names it', { timeout: 30_000 }, () => {
+describe('a sink with one fault breaks the law that names it', () => {
   for (const [fault, { make, options, breaks }] of Object.entries(brokenSinks)) {
     test(fault, async () => {
       expect(await broken(sinkLaws(fault, make, options))).toEqual(breaks);

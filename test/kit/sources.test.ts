@@ -10,7 +10,7 @@ describe('every way in obeys the laws of the kit', () => {
   }
 });
 
-describe('a source with one fault breaks the law that names it', { timeout: 30_000 }, () => {
+describe('a source with one fault breaks the law that names it', () => {
   for (const [fault, { make, options, breaks }] of Object.entries(brokenSources)) {
     test(fault, async () => {
       expect(await broken(sourceLaws(fault, make, options))).toEqual(breaks);

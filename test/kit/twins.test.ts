@@ -83,7 +83,7 @@ test('every change still has its place in the source', async () => {
 
 // Twins run once, on the RxJS that they are bundled with.
 if (version !== '7.8.0') {
-  describe('a twin of our operators that breaks a rule is found out', { timeout: 30_000 }, () => {
+  describe('a twin of our operators that breaks a rule is found out', () => {
     for (const [says, changes] of Object.entries(sabotages)) {
       for (const sabotage of changes) {
         test(`${says} — not without ${sabotage.find.trim()}`, async () => {

@@ -91,78 +91,73 @@ const seeds: [jitter: string, seed: number][] = [
   ['half of it exponential', 2],
 ];
 
-// Half a minute of virtual time each, three times over: seconds on a loaded machine.
-describe(
-  'adaptive, against simulated services, settles within a fifth of the best fixed limit',
-  { timeout: 60_000 },
-  () => {
-    describe.each(services)('%s', (_name, make, enough) => {
-      it.each(seeds)('that varies %s, seed %i', (name, seed) => {
-        const jitter = jitters[name]!;
-        const best = Math.max(
-          ...[14, 30].map((limit) => trial(make(), new Concurrency(limit), 30_000, jitter, seed).rate),
-        );
-        expect(best).toBeGreaterThan(45);
-        const { rate, limit } = trial(make(), adaptive({ min: 1, max: 30 }), 30_000, jitter, seed);
-        expect(rate / best).toBeGreaterThan(0.8);
-        expect(limit).toBeLessThanOrEqual(enough);
-      });
-    });
-
-    it('from above, too: what was set too high comes down, though the service never says a word', () => {
-      const workers = adaptive({ min: 1, max: 30 });
-      workers.set(30);
-      const { rate, limit } = trial(queueing(5, 50), workers, 30_000, jitters['by 10 %']!);
-      expect(rate).toBeGreaterThan(90);
-      expect(limit).toBeLessThan(12);
-    });
-
-    it('and where more only waits longer, has hardly more than min', () => {
-      const { rate, limit } = trial(
-        (n) => 5 * n,
-        adaptive({ min: 2, max: 30 }),
-        20_000,
-        () => 1,
+describe('adaptive, against simulated services, settles within a fifth of the best fixed limit', () => {
+  describe.each(services)('%s', (_name, make, enough) => {
+    it.each(seeds)('that varies %s, seed %i', (name, seed) => {
+      const jitter = jitters[name]!;
+      const best = Math.max(
+        ...[14, 30].map((limit) => trial(make(), new Concurrency(limit), 30_000, jitter, seed).rate),
       );
-      expect(rate).toBeGreaterThan(190);
-      expect(limit).toBeLessThan(5);
+      expect(best).toBeGreaterThan(45);
+      const { rate, limit } = trial(make(), adaptive({ min: 1, max: 30 }), 30_000, jitter, seed);
+      expect(rate / best).toBeGreaterThan(0.8);
+      expect(limit).toBeLessThanOrEqual(enough);
     });
+  });
 
-    it('a service that refuses what is over its capacity: hovers just below it', () => {
-      const limits: number[] = [];
-      let atWork = 0;
-      let refused = 0;
-      let done = 0;
-      virtual(({ flush }) => {
-        const workers = adaptive({ min: 1, max: 50 });
-        const work = (value: number): Observable<number> => {
-          const busy = ++atWork > 20;
-          return timer(busy ? 1 : 100).pipe(
-            map(() => {
-              atWork--;
-              if (busy) refused++;
-              else done++;
-              if (busy) throw Object.assign(new Error('busy'), { status: 429 });
-              return value;
-            }),
-          );
-        };
-        const running = fromPull(new Pulls())
-          .pipe(poolMap(withRetry(work, delays(Array<number>(20).fill(100))), { concurrency: workers }))
-          .subscribe();
-        for (let at = 5_000; at < 20_000; at += 50) timer(at).subscribe(() => limits.push(workers.limit));
-        timer(20_000).subscribe(() => {
-          running.unsubscribe();
-        });
-        flush();
+  it('from above, too: what was set too high comes down, though the service never says a word', () => {
+    const workers = adaptive({ min: 1, max: 30 });
+    workers.set(30);
+    const { rate, limit } = trial(queueing(5, 50), workers, 30_000, jitters['by 10 %']!);
+    expect(rate).toBeGreaterThan(90);
+    expect(limit).toBeLessThan(12);
+  });
+
+  it('and where more only waits longer, has hardly more than min', () => {
+    const { rate, limit } = trial(
+      (n) => 5 * n,
+      adaptive({ min: 2, max: 30 }),
+      20_000,
+      () => 1,
+    );
+    expect(rate).toBeGreaterThan(190);
+    expect(limit).toBeLessThan(5);
+  });
+
+  it('a service that refuses what is over its capacity: hovers just below it', () => {
+    const limits: number[] = [];
+    let atWork = 0;
+    let refused = 0;
+    let done = 0;
+    virtual(({ flush }) => {
+      const workers = adaptive({ min: 1, max: 50 });
+      const work = (value: number): Observable<number> => {
+        const busy = ++atWork > 20;
+        return timer(busy ? 1 : 100).pipe(
+          map(() => {
+            atWork--;
+            if (busy) refused++;
+            else done++;
+            if (busy) throw Object.assign(new Error('busy'), { status: 429 });
+            return value;
+          }),
+        );
+      };
+      const running = fromPull(new Pulls())
+        .pipe(poolMap(withRetry(work, delays(Array<number>(20).fill(100))), { concurrency: workers }))
+        .subscribe();
+      for (let at = 5_000; at < 20_000; at += 50) timer(at).subscribe(() => limits.push(workers.limit));
+      timer(20_000).subscribe(() => {
+        running.unsubscribe();
       });
-      const mean = limits.reduce((a, b) => a + b) / limits.length;
-      expect(mean).toBeGreaterThan(16);
-      expect(Math.max(...limits)).toBeLessThanOrEqual(21);
-      expect(refused / done).toBeLessThan(0.5);
+      flush();
     });
-  },
-);
+    const mean = limits.reduce((a, b) => a + b) / limits.length;
+    expect(mean).toBeGreaterThan(16);
+    expect(Math.max(...limits)).toBeLessThanOrEqual(21);
+    expect(refused / done).toBeLessThan(0.5);
+  });
+});
 
 /** Has a pool of `adaptive` do `work` on items that never end for `ms`, and tells its limits each 10 ms. */
 function limitsOf(

@@ -34,8 +34,7 @@ const five = delays([1, 1, 1, 1, 1]);
 const attemptsOfNoUse = (policy: RetryPolicy): number =>
   attemptsAnItem(policy, 100, 3, () => true, 1_000).attempts;
 
-// Tens of thousands of attempts in virtual time: seconds on a loaded machine.
-describe('budgeted', { timeout: 60_000 }, () => {
+describe('budgeted', () => {
   it('keeps attempts below 1.3 an item while a fifth of them fail, and hardly an item is given up', () => {
     const { attempts, out } = attemptsAnItem(budgeted(five, { maxExtraShare: 0.29 }), 20);
     expect(attempts).toBeLessThan(1.3);

@@ -86,7 +86,6 @@ describe('withHedge', () => {
     [5, 1],
   ])(
     'keeps to its share, has no loser at work, and loses no item: seed %i, share %d',
-    { timeout: 30_000 },
     async (seed, share) => {
       let state = seed * 7_919;
       const chance = (): number => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647;

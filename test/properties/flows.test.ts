@@ -24,7 +24,7 @@ async function holds(stops: Stop['kind'][], check: (trial: Trial) => void): Prom
   );
 }
 
-const TIMEOUT_MS = 30_000 + RUNS * 20;
+const TIMEOUT_MS = 120_000 + RUNS * 20;
 
 const sorted = (items: Iterable<number>): number[] => [...items].sort((a, b) => a - b);
 const of = (trial: Trial, wanted: Fate): number[] =>
