@@ -4,7 +4,7 @@ import { poolMap } from 'sluice';
 import { expectMarbles } from 'sluice/testing';
 
 const slow = async (letter: string): Promise<string> => {
-  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  await new Promise((resolve) => setTimeout(resolve, 3_600_000));
   return letter.toUpperCase();
 };
 
@@ -14,12 +14,12 @@ describe('the marble player in a browser', () => {
     await expectMarbles(
       `
       source  (ab|)
-      output  - 999ms (AB|)
-      active  2       0
+      output  - 3599999ms (AB|)
+      active  2           0
       `,
       ({ source }) => source().pipe(poolMap(slow, { concurrency: 2 })),
     );
-    expect(performance.now() - startedAt).toBeLessThan(900);
+    expect(performance.now() - startedAt).toBeLessThan(30_000);
   });
 
   it('names a rejection that nobody handles', async () => {

@@ -46,23 +46,23 @@ describe('the player', () => {
     );
   });
 
-  test('plays promises: work that sleeps for a second comes in its exact column, without waiting', async () => {
+  test('plays promises: work that sleeps for an hour comes in its exact column, without waiting', async () => {
     const startedAt = performance.now();
     await expectMarbles(
       `
       source  (ab|)
-      output  - 999ms (ab|)
-      active  2       0
+      output  - 3599999ms (ab|)
+      active  2           0
       `,
       ({ source }) => {
         const work = async (letter: string) => {
-          await sleep(1_000);
+          await sleep(3_600_000);
           return letter;
         };
         return source().pipe(poolMap(work, { concurrency: 2 }));
       },
     );
-    expect(performance.now() - startedAt).toBeLessThan(500);
+    expect(performance.now() - startedAt).toBeLessThan(30_000);
   });
 
   test('named imports of node:timers/promises, and AbortSignal.timeout, go by its clock', async () => {
