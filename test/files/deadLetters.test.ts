@@ -446,7 +446,7 @@ describe('feeding back', () => {
     const run = runFlow(fromDeadLetters(moved).pipe(hanging));
     await vi.waitFor(() => {
       expect(begun).toBe(3);
-    });
+    }, 10_000);
     expect(run.report().itemsIn).toBe(3);
     await run.abort();
   });

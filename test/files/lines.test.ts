@@ -2,13 +2,16 @@ import { truncateSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { constants, gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import { fromPull, poolMap, runFlow } from 'sluice';
 import { fileCheckpoint, fromLines, fromNdjson, type BadRecord, type FileInput } from 'sluice/files';
 import { all, ending, TestFolder } from './folder.ts';
 
 const folder = new TestFolder();
 afterAll(() => folder[Symbol.dispose]());
+
+/** For a machine that has more to do. */
+const patience = { timeout: 10_000 };
 
 /** Bytes in pieces, cut anywhere. */
 function inPieces(bytes: Uint8Array, size: number): FileInput {
@@ -237,18 +240,21 @@ describe('demand', () => {
 
   test('draining and aborting close the input, also while it is waited for', async () => {
     for (const how of ['drain', 'abort'] as const) {
+      let asked = 0;
       let closed = 0;
       const input: FileInput = (signal) => ({
         [Symbol.asyncIterator]: () => ({
-          next: () => new Promise(() => signal.addEventListener('abort', () => closed++)),
+          next: () => {
+            asked++;
+            return new Promise(() => signal.addEventListener('abort', () => closed++));
+          },
         }),
       });
       const run = runFlow(fromLines(input).pipe(poolMap(async (x) => x, { concurrency: 1 })));
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await vi.waitFor(() => expect(asked).toBe(1), patience);
       void run[how]();
       if (how === 'abort') expect((await run).end).toBe('aborted');
-      await new Promise((resolve) => setTimeout(resolve, 5));
-      expect(closed).toBe(1);
+      await vi.waitFor(() => expect(closed).toBe(1), patience);
     }
   });
 });

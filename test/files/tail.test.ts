@@ -9,18 +9,24 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, test, vi } from 'vitest';
 import { poolMap, runFlow } from 'sluice';
 import { fromTail, type FromTailOptions } from 'sluice/files';
 import { TestFolder } from './folder.ts';
 
+vi.mock('node:timers/promises', { spy: true });
+
 const folder = new TestFolder();
 afterAll(() => folder[Symbol.dispose]());
+
+/** For a machine that has more to do. */
+const patience = { timeout: 10_000 };
 
 /** Follows a file while `body` writes to it; then drains, and gives what came. */
 async function followed(
   path: string,
-  body: (until: (...lines: string[]) => Promise<void>) => Promise<void>,
+  body: (until: (...lines: string[]) => Promise<void>, came: readonly string[]) => Promise<void>,
   options: FromTailOptions = {},
 ): Promise<string[]> {
   const came: string[] = [];
@@ -28,7 +34,7 @@ async function followed(
     poolMap(async (line) => void came.push(line), { concurrency: 1 }),
   );
   const run = runFlow(flow);
-  await body((...lines) => vi.waitFor(() => expect(came).toEqual(lines), 10_000));
+  await body((...lines) => vi.waitFor(() => expect(came).toEqual(lines), patience), came);
   await run.drain();
   expect(run.report().end).toBe('drained');
   return came;
@@ -47,12 +53,17 @@ test('what is added comes, whole lines only, from the end or the start', async (
     },
     { from: 'start' },
   );
-  const fromEnd = await followed(path, async () => {
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    appendFileSync(path, 'new\n');
-    await new Promise((resolve) => setTimeout(resolve, 200));
+  const added: string[] = [];
+  const fromEnd = await followed(path, async (_, came) => {
+    // Nobody is told when the file is open: what is added before is not new.
+    await vi.waitFor(() => {
+      added.push(`new ${added.length}`);
+      appendFileSync(path, `${added.at(-1)}\n`);
+      expect(came).not.toEqual([]);
+    }, patience);
   });
-  expect(fromEnd).toEqual(['new']);
+  const first = added.indexOf(fromEnd[0]!);
+  expect(fromEnd).toEqual(added.slice(first, first + fromEnd.length));
 });
 
 test('a file that is renamed is read to its end, then the new one from its beginning', async () => {
@@ -92,8 +103,9 @@ test('a file that is copied and emptied is read from its beginning', async () =>
 
 test('a file that is not there is waited for, and read from its beginning', async () => {
   const path = join(folder.path, 'later.log');
+  vi.mocked(sleep).mockClear();
   await followed(path, async (until) => {
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await vi.waitFor(() => expect(sleep).toHaveBeenCalled(), patience); // it has looked, and found nothing
     writeFileSync(path, 'a\n');
     await until('a');
   });
@@ -112,9 +124,12 @@ test.runIf(process.platform === 'linux')('the file is closed, whatever it was st
   for (const concurrency of [1, 5]) {
     const never = poolMap(() => new Promise(() => undefined), { concurrency }); // full, or waiting for more
     const run = runFlow(fromTail(path, { from: 'start', pollMs: 5 }).pipe(never));
-    await vi.waitFor(() => expect([open(), run.report().itemsIn]).toEqual([1, Math.min(concurrency, 2)]));
+    await vi.waitFor(
+      () => expect([open(), run.report().itemsIn]).toEqual([1, Math.min(concurrency, 2)]),
+      patience,
+    );
     await run.abort();
-    await vi.waitFor(() => expect(open()).toBe(0));
+    await vi.waitFor(() => expect(open()).toBe(0), patience);
   }
 });
 
