@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { gzipSync } from 'node:zlib';
 import { of, type OperatorFunction } from 'rxjs';
@@ -173,6 +173,19 @@ describe('fileCheckpoint', () => {
     await run(40);
     await run(1_000);
     expect(came).toEqual(numbers(100));
+  });
+
+  test('once the run is over, nothing is saved any more', async () => {
+    const path = newCheckpoint();
+    const work = async (n: number): Promise<void> => {
+      // The others have their outcome while what was saved first is on its way to the disk.
+      while (n === 2 && !existsSync(`${path}.new`)) await new Promise(setImmediate);
+    };
+    const checkpoint = fileCheckpoint(path, { everyMs: 20 });
+    await runFlow(fromNdjson<number>(input, { checkpoint }).pipe(poolMap(work, { concurrency: 1 })), quiet);
+    const { ino } = statSync(path);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(statSync(path).ino).toBe(ino); // each save is a file of its own
   });
 
   test('a save that fails ends the flow', async () => {

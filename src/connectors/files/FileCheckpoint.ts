@@ -91,9 +91,9 @@ export class FileCheckpoint {
 
   /** For a source that has ended: all that has its outcome is saved. */
   async flush(): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
     await this.#saving;
+    clearTimeout(this.#timer); // also one that this save has set for what came meanwhile
+    this.#timer = undefined;
     if (this.#changed && !this.#hasSink) await this.#save();
     const failure = this.#failure;
     this.#failure = undefined;
