@@ -87,6 +87,7 @@ export const storedChecks: Checks<SinkTrial> = {
     const result = await settled(store(sink, batchOf(trial, 3)));
     await quiet();
     const stored = await trial.stored();
+    await closed(sink); // it may have opened again
     const honest = result.how === 'stored' ? stored === 3 : result.how === 'refused';
     must(
       honest,
