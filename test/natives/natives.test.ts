@@ -25,7 +25,7 @@ function failing(wrong: (tickets: Facts['tickets'], row: Row) => readonly string
 
 beforeAll(async () => {
   facts = await measure(all);
-});
+}, 300_000);
 
 describe('the table', () => {
   test('has a row for every export of RxJS that is an operator or joins Observables', () => {
