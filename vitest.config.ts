@@ -108,10 +108,12 @@ if (existsSync(chromium)) {
         enabled: true,
         headless: true,
         screenshotFailures: false,
+        connectTimeout: 180_000,
         instances: [{ browser: 'chromium' }],
         provider: playwright({
           launchOptions: {
             executablePath: chromium,
+            timeout: 180_000,
             args: [
               '--no-sandbox',
               '--disable-gpu',
