@@ -33,6 +33,9 @@ const untimed = [
   'test/faults/{files,httpCheckpoint,httpPages,postgresRows,workersItems}.test.ts',
 ];
 
+/** How long `expect.poll` waits where nothing is said: for servers and processes, on a machine that has other work too. */
+const patient = { poll: { timeout: 20_000 } };
+
 const projects: TestProjectInlineConfiguration[] = [
   { extends: true, test: { name: 'unit', ...unit } },
   {
@@ -49,6 +52,7 @@ const projects: TestProjectInlineConfiguration[] = [
       include: ['test/integration/**/*.test.ts'],
       testTimeout: 60_000,
       hookTimeout: 60_000,
+      expect: patient,
       fileParallelism: false,
     },
   },
@@ -60,6 +64,7 @@ const projects: TestProjectInlineConfiguration[] = [
       include: untimed,
       testTimeout: 120_000,
       hookTimeout: 60_000,
+      expect: patient,
       maxWorkers: 3,
       sequence: { groupOrder: 1 },
     },
@@ -73,6 +78,7 @@ const projects: TestProjectInlineConfiguration[] = [
       exclude: ['**/node_modules/**', ...untimed],
       testTimeout: 120_000,
       hookTimeout: 60_000,
+      expect: patient,
       fileParallelism: false,
     },
   },

@@ -75,6 +75,11 @@ export class Lane {
     if (this.#unheard) this.#hooks.reset();
   }
 
+  /** It has swallowed something, or said all that it may. */
+  get dead(): boolean {
+    return this.#dead;
+  }
+
   get #swallows(): boolean {
     return this.#hooks.faults().blackHole === true;
   }

@@ -123,7 +123,7 @@ describe('FaultProxy', () => {
       await echoMs(peer, '1');
       proxy.set(faults);
       peer.socket.write('2');
-      await pause(50);
+      await expect.poll(() => proxy.dead).toBe(1);
       proxy.heal();
       peer.socket.write('3');
       await pause(50);
@@ -142,14 +142,14 @@ describe('FaultProxy', () => {
     await pause(50);
     expect(served[0]!.closed).toBe(false);
     proxy.heal();
-    await expect.poll(() => served[0]!.closed).toBe(true);
-    expect(proxy.connections).toBe(0);
+    await expect.poll(() => [served[0]!.closed, proxy.connections]).toEqual([true, 0]);
   });
 
   test('at connect: a black hole answers nothing and makes no connection, a reset refuses', async () => {
     proxy.set({ atConnect: 'blackHole' });
     const peer = dial();
     peer.socket.write('1');
+    await expect.poll(() => proxy.connections).toBe(1);
     await pause(50);
     expect([served.length, peer.heard(), peer.socket.closed, proxy.connections]).toEqual([0, '', false, 1]);
     proxy.set({ atConnect: 'reset' });

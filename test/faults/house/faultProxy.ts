@@ -58,6 +58,11 @@ export class FaultProxy {
     return this.#pairs.size;
   }
 
+  /** Directions of open connections that are dead: what goes in there comes no more, whatever is healed. */
+  get dead(): number {
+    return [...this.#pairs].flatMap(({ lanes }) => lanes).filter(({ dead }) => dead).length;
+  }
+
   /** The same address, by way of this proxy. */
   through(address: string): string {
     const url = new URL(address);

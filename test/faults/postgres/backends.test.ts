@@ -33,7 +33,13 @@ interface Terminated {
   readonly count: number;
 }
 
-/** Ends the server's side of one connection in that state, again and again, while a process imports. */
+/** No more than a batch has retries: on a busy machine it may be the same one each time. */
+const most = 5;
+
+/**
+ * Ends the server's side of one connection in that state, again and again, while a process imports. A connection has to be
+ * found in that state, which is a matter of luck: on a busy machine an import may be over before it was found often.
+ */
 async function terminated(state: string, sabotage?: Sabotage): Promise<Terminated> {
   const connectionString = proxy.through(database.connectionString);
   const one = await Import.begin(database, { items, maxItems: 50, sabotage });
@@ -49,7 +55,7 @@ async function terminated(state: string, sabotage?: Sabotage): Promise<Terminate
   let over = false;
   void ended.then(() => (over = true));
   let count = 0;
-  for (let nextAt = 0; !over; await new Promise((resolve) => setTimeout(resolve, 5))) {
+  for (let nextAt = 0; !over && count < most; await new Promise((resolve) => setTimeout(resolve, 5))) {
     if (performance.now() < nextAt) continue;
     const { rowCount } = await database.admin.query(
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND ${state} LIMIT 1`,
@@ -71,16 +77,25 @@ describe.each([
   ['F13: while its statement runs', "state = 'active' AND query LIKE 'INSERT INTO%'", 'unretried'],
 ] as const)('backends are ended again and again. %s', (_, state, sabotage) => {
   test('the process lives, and nothing is lost or stored twice', async () => {
-    const { one, ended, count } = await terminated(state);
-    expect(ended).toMatchObject({ code: 0, stderr: '' });
-    expect(count).toBeGreaterThanOrEqual(3);
-    expect(await one.verdict()).toEqual({ ...clean, workedAgain: 0 });
+    let found = 0;
+    for (let round = 0; round < 10 && found < 3; round++) {
+      const { one, ended, count } = await terminated(state);
+      expect(ended).toMatchObject({ code: 0, stderr: '' });
+      expect(await one.verdict()).toEqual({ ...clean, workedAgain: 0 });
+      found += count;
+    }
+    expect(found).toBeGreaterThanOrEqual(3);
   });
 
   test(`sabotaged twin, ${sabotage}: the process ends`, async () => {
-    const { one, ended } = await terminated(state, sabotage);
-    expect(ended.code).toBe(1);
-    expect(ended.stderr).toMatch(/terminating connection due to administrator command|Connection terminated/);
-    expect((await one.verdict()).lost).toBeGreaterThan(0);
+    let [last, lost]: [Ended | undefined, number] = [undefined, 0];
+    // It is over, and nothing is lost, if none was found before all was stored.
+    for (let round = 0; round < 10 && lost === 0; round++) {
+      const { one, ended } = await terminated(state, sabotage);
+      [last, lost] = [ended, (await one.verdict()).lost];
+    }
+    expect(last).toMatchObject({ code: 1 });
+    expect(last!.stderr).toMatch(/terminating connection due to administrator command|Connection terminated/);
+    expect(lost).toBeGreaterThan(0);
   });
 });

@@ -96,17 +96,22 @@ describe('F17: a black hole', () => {
     'at connect': { atConnect: 'blackHole' },
   };
 
-  /** Falls into the hole in the middle of the run, for three seconds. */
-  async function swallowed(faults: Faults, connections: RigSettings['connections']): Promise<Rig> {
+  /** Falls into the hole in the middle of the run, for three seconds, and runs on for so many milliseconds at most. */
+  async function swallowed(
+    faults: Faults,
+    connections: RigSettings['connections'],
+    withinMs: number,
+  ): Promise<Rig> {
     const rig = await open({ connections: { ...timeouts, ...connections } });
     const run = rig.run();
     await expect.poll(() => rig.confirmed, { interval: 1, timeout: 20_000 }).toBeGreaterThan(2_000);
     rig.proxy.set(faults);
     // Connections that are there already get by a hole at connect.
     if (faults.toClient === undefined) rig.proxy.reset();
+    else await expect.poll(() => rig.proxy.dead).toBeGreaterThanOrEqual(4); // of each batch that is being stored
     await pause(3_000);
     rig.proxy.heal();
-    const over = await Promise.race([run.then(() => true), pause(6_000).then(() => false)]);
+    const over = await Promise.race([run.then(() => true), pause(withinMs).then(() => false)]);
     if (!over) await run.abort();
     return rig;
   }
@@ -114,7 +119,7 @@ describe('F17: a black hole', () => {
   test.each(Object.entries(holes))(
     '%s: each attempt ends in time, and nothing is lost or stored twice',
     async (_, faults) => {
-      const rig = await swallowed(faults, {});
+      const rig = await swallowed(faults, {}, 60_000);
       expect(await rig.stored()).toEqual(allOnce);
       expect(rig.failures.length).toBeGreaterThan(0);
       const longest =
@@ -131,7 +136,7 @@ describe('F17: a black hole', () => {
   );
 
   test('sabotaged twin: without deadlines the run does not end', async () => {
-    const rig = await swallowed(holes['replies only']!, { statementTimeoutMs: 600_000 });
+    const rig = await swallowed(holes['replies only']!, { statementTimeoutMs: 600_000 }, 6_000);
     expect((await rig.stored()).lost).toBeGreaterThan(0);
   });
 });
@@ -147,12 +152,16 @@ describe('F18: 200 ms of latency, give or take 100, and 50 KB a second', () => {
 
   async function slowly(pushed: boolean): Promise<{ rig: Rig; ratio: number }> {
     const guard = 'key';
-    const fast = await open({ guard, items: 1_000 });
-    const { elapsedMs } = await fast.run({ maxItems });
+    // The best of three: the machine may be busy.
+    let fastMs = Infinity;
+    for (let round = 0; round < 3; round++) {
+      const fast = await open({ guard, items: 1_000 });
+      fastMs = Math.min(fastMs, (await fast.run({ maxItems })).elapsedMs);
+    }
     const rig = await open({ guard, items: 1_000 });
     rig.proxy.set(slow);
     const report = await rig.run({ maxItems, pushed });
-    return { rig, ratio: report.elapsedMs / elapsedMs };
+    return { rig, ratio: report.elapsedMs / fastMs };
   }
 
   test('slows the source down: no more items are inside, and nothing is lost or stored twice', async () => {
