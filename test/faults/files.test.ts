@@ -33,7 +33,7 @@ async function killed(name: string, protection: 'on' | 'off', seed: number) {
     let complaints = '';
     child.stdout.on('data', (part: Buffer) => (said += part.toString()));
     child.stderr.on('data', (part: Buffer) => (complaints += part.toString()));
-    const ended = once(child, 'exit');
+    const ended = once(child, 'close'); // what it has said is there by then
     if (left > 0) {
       // Once it works, and for a random while: about a tenth of what there is to do.
       const before = linesOf(output).length;

@@ -25,6 +25,13 @@ const ids = (count: number): number[] => Array.from({ length: count }, (_, id) =
 const tooMany = (...headers: string[]): string =>
   head('429 Too Many Requests', 'content-length: 0', ...headers);
 
+/** `passed` resolves once it is open. */
+function gate(): { readonly passed: Promise<void>; readonly open: () => void } {
+  let open = (): void => undefined;
+  const passed = new Promise<void>((resolve) => (open = resolve));
+  return { passed, open };
+}
+
 const heedsNoPause: Sabotage = {
   file: 'src/connectors/http/Pace.ts',
   find: 'if (until <= this.#askedUntil) return;',
@@ -237,6 +244,7 @@ describe('F34: a host asks to be left alone', () => {
 
   describe('a connection that is being made when the host asks', () => {
     async function check(lib: Http): Promise<void> {
+      const [lookedUp, answered] = [gate(), gate()];
       let told = Infinity;
       const later: number[] = [];
       await using server = await startRawServer((socket, request) => {
@@ -244,22 +252,29 @@ describe('F34: a host asks to be left alone', () => {
           later.push(performance.now() - told);
           socket.write(ok('fine'));
         } else {
-          // The name of the second one is being looked up.
-          setTimeout(() => {
+          // When the name of the second one is being looked up.
+          void lookedUp.passed.then(() => {
             socket.write(tooMany('retry-after: 1'));
             told = performance.now();
-          }, 100);
+          });
         }
       });
       let lookups = 0;
       const names = vi.spyOn(dns, 'lookup').mockImplementation((_name: string, ...rest: unknown[]) => {
         const found = rest.at(-1) as (error: null, addresses: object[]) => void;
-        setTimeout(() => found(null, [{ address: '127.0.0.1', family: 4 }]), lookups++ === 0 ? 0 : 400);
+        const first = lookups++ === 0;
+        if (!first) lookedUp.open();
+        // And it is found when the first one has its answer.
+        void (first ? Promise.resolve() : answered.passed).then(() =>
+          setTimeout(() => found(null, [{ address: '127.0.0.1', family: 4 }]), 0),
+        );
       });
       try {
         await using http = new lib.HttpConnections();
         const get = http.text((path: string) => `http://slow.example:${server.port}${path}`);
-        const first = get('/first').catch((error: unknown) => error);
+        const first = get('/first')
+          .catch((error: unknown) => error)
+          .finally(answered.open);
         const second = get('/second');
         expect([await first, await second]).toMatchObject([{ status: 429 }, 'fine']);
         expect(Math.min(...later)).toBeGreaterThanOrEqual(1_000);

@@ -111,7 +111,7 @@ describe('F56: a thread that dies fails exactly its item, and is replaced', () =
     for (const item of [1, 2, 3]) {
       await expect(threads.run('default')(item)).rejects.toMatchObject({ reason: 'exit', exitCode: 4 });
     }
-    expect(await starts.count()).toBe(2 + 3);
+    expect(await starts.count(2 + 3)).toBe(2 + 3);
   });
 
   test('where no thread can be started, calls fail, none hangs, and nobody goes on trying', async () => {

@@ -49,7 +49,7 @@ test('Ctrl-C finishes what is inside, and the counts agree', async () => {
   let seen = '';
   child.stdout?.on('data', (chunk: Buffer) => {
     seen += chunk.toString();
-    if (/stored [1-9]/.test(seen)) child.kill('SIGINT');
+    if (/stored [1-9]/.test(seen) && !child.killed) child.kill('SIGINT');
   });
   const end = await ended;
   expect(end.code).toBe(130);

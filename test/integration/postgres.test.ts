@@ -241,6 +241,13 @@ describe('postgresTable', () => {
 
   test('sabotaged twin: without the sorting there is a deadlock', async () => {
     const name = await table('id int PRIMARY KEY, writer int');
+    // Each row takes its time, so that the writers do meet.
+    await database.admin.query(
+      `CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.002); RETURN NEW; END $$`,
+    );
+    await database.admin.query(
+      `CREATE TRIGGER linger BEFORE INSERT OR UPDATE ON ${name} FOR EACH ROW EXECUTE FUNCTION linger()`,
+    );
     const next = random(1);
     const text = `INSERT INTO ${name} SELECT * FROM unnest($1::int[], $2::int[])
                   ON CONFLICT (id) DO UPDATE SET writer = EXCLUDED.writer`;

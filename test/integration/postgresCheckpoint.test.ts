@@ -220,7 +220,7 @@ test('F08: what one writes that was replaced is refused, and its flow ends', asy
 
 test('F09: a second instance fails with a clear error, or waits until the first lets go', async () => {
   const name = await table();
-  const first = await postgresCheckpoint(db, name, { holder: 'the first', leaseMs: 1_000 });
+  const first = await postgresCheckpoint(db, name, { holder: 'the first', leaseMs: 2_000 });
   const error = await rejection(postgresCheckpoint(db, name, { ifHeld: 'fail' }));
   expect(error).toMatchObject({ code: 'CHECKPOINT_HELD', holder: 'the first' });
   expect((await rejection(postgresCheckpoint(db, name, { acquireTimeoutMs: 50 }))).code).toBe(
@@ -232,7 +232,7 @@ test('F09: a second instance fails with a clear error, or waits until the first 
     got = true;
     return checkpoint;
   });
-  await new Promise((resolve) => setTimeout(resolve, 1_500)); // longer than the lease: the first one renews it
+  await new Promise((resolve) => setTimeout(resolve, 3_000)); // longer than the lease: the first one renews it
   expect(got).toBe(false);
   await first.close();
   await (await waiting).close();
@@ -243,7 +243,7 @@ test('the lease of one that is gone ends', async () => {
   const gone = new PostgresConnections({ connectionString: database.connectionString, max: 1 });
   await postgresCheckpoint(gone, name, { leaseMs: 500 });
   await gone.close(); // without a word
-  await using next = await postgresCheckpoint(db, name, { acquireTimeoutMs: 5_000 });
+  await using next = await postgresCheckpoint(db, name, { acquireTimeoutMs: 20_000 });
   expect(next.position).toBe(0);
 });
 

@@ -2,6 +2,7 @@
  * The program that is killed: numbers from a source, worked on eight at a time, stored in batches into a table without a
  * key, with a checkpoint in the transaction of the rows. Started again, it goes on.
  */
+import { once } from 'node:events';
 import { writeSync } from 'node:fs';
 import pg from 'pg';
 import { tap, type Observable } from 'rxjs';
@@ -47,6 +48,8 @@ export interface ImporterSettings {
   readonly fails?: boolean;
   /** The item whose work never ends. */
   readonly hangsAt?: number;
+  /** From this item on, work waits for SIGTERM, or for SIGUSR2: so the process does not end before it gets the signal. */
+  readonly waitsFrom?: number;
   /** The item whose work breaks the process, outside any promise or by a promise that nobody listens to. */
   readonly breaksAt?: number;
   readonly breaksBy?: 'throw' | 'rejection';
@@ -72,6 +75,7 @@ let confirmed = 0;
 process.once('SIGTERM', () => {
   stop.abort();
 });
+const released = Promise.race(['SIGTERM', 'SIGUSR2'].map((signal) => once(process, signal)));
 watchStatements();
 if (sabotage === 'unguarded') {
   const client = pg.Client.prototype as unknown as { on(event: string, listener: () => void): unknown };
@@ -95,6 +99,7 @@ async function work(n: number, { attempt }: WorkContext): Promise<Item> {
   comesBy('in-work');
   if (n === settings.hangsAt) await new Promise(() => undefined);
   if (n === settings.breaksAt) breakDown();
+  if (n >= (settings.waitsFrom ?? items)) await released;
   if (n % 50 === 0) {
     await new Promise((resolve) => setTimeout(resolve, workMs));
     if (attempt === 1 && settings.fails !== false) throw new Error('not yet');
@@ -144,7 +149,7 @@ const sink = (): Sink<Item> => {
   if (sabotage !== 'storedApart') return checkpoint.sink(rows);
   const apart = async (batch: readonly Item[], context: SinkContext): Promise<void> => {
     await rows.store(batch, context);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, 100));
   };
   return checkpoint.sink({ ...rows, write: (_client, batch, context) => apart(batch, context) });
 };

@@ -31,12 +31,14 @@ async function begin(settings: Partial<ImporterSettings> = {}): Promise<Import> 
 
 /** What waits for its retry when draining begins fails: nothing is to wait. Slow, so that half of it is not soon all of it. */
 const calm = { fails: false, workMs: 4 };
+/** And at three quarters of the items it waits for the signal, should that come late. */
+const waits = { waitsFrom: (items * 3) / 4 };
 
 describe('F04: SIGTERM at half of the items', () => {
   async function stopped(sabotage?: Sabotage): Promise<{ one: Import; said: Record<string, unknown> }> {
     const one = await begin({ sabotage, ...calm });
     // The twin is to have something at work in any case.
-    const { child, ended } = one.start(sabotage ? { hangsAt: items / 4 } : {});
+    const { child, ended } = one.start({ ...waits, ...(sabotage && { hangsAt: items / 4 }) });
     await one.reaches(ledgerBytes / 2);
     child.kill('SIGTERM');
     const first = await ended;
@@ -62,11 +64,12 @@ describe('F04: SIGTERM at half of the items', () => {
 });
 
 describe('F05: SIGTERM while one item hangs for ever', () => {
-  const drainTimeoutMs = 1_000;
+  /** What does not hang has to be done by then, on a busy machine as well. */
+  const drainTimeoutMs = 3_000;
 
   async function stopped(sabotage?: Sabotage): Promise<{ one: Import; said: Record<string, unknown> }> {
     const one = await begin({ sabotage, ...calm });
-    const { child, ended } = one.start({ hangsAt: items / 4, drainTimeoutMs });
+    const { child, ended } = one.start({ ...waits, hangsAt: items / 4, drainTimeoutMs });
     await one.reaches(ledgerBytes / 2);
     child.kill('SIGTERM');
     const first = await ended;
@@ -91,7 +94,7 @@ describe('F05: SIGTERM while one item hangs for ever', () => {
 describe('F07: SIGKILL while it drains after SIGTERM', () => {
   async function killed(sabotage?: Sabotage): Promise<Import> {
     const one = await begin({ sabotage, ...calm });
-    const { child, ended } = one.start({ hangsAt: items / 4 }, 'in-drain:20');
+    const { child, ended } = one.start({ ...waits, hangsAt: items / 4 }, 'in-drain:20');
     await one.reaches(ledgerBytes / 2);
     child.kill('SIGTERM');
     expect(await ended).toMatchObject({ code: null, stderr: '' });
@@ -142,7 +145,7 @@ describe('F08: a process that is stopped for longer than its lease, replaced, an
   });
 
   test('sabotaged twin: what it stores apart from its checkpoint is stored twice', async () => {
-    const { one } = await replaced('before-begin:9', 'storedApart');
+    const { one } = await replaced('before-commit:9', 'storedApart');
     expect((await one.verdict()).twice).toBeGreaterThan(0);
   });
 });
@@ -150,9 +153,12 @@ describe('F08: a process that is stopped for longer than its lease, replaced, an
 describe('F09: two instances of one import', () => {
   test('one has the checkpoint; who will not wait ends with a clear error, who waits finds nothing to do', async () => {
     const one = await begin({ ifHeld: 'wait' });
-    const first = one.start({ workMs: 20 });
+    const first = one.start(waits);
     await one.reaches(1);
-    const [refused, waited] = await Promise.all([one.live({ ifHeld: 'fail' }), one.live()]);
+    const waiting = one.live();
+    const refused = await one.live({ ifHeld: 'fail' });
+    first.child.kill('SIGUSR2');
+    const waited = await waiting;
     expect(await first.ended).toMatchObject({ code: 0, stderr: '' });
     expect(refused.code).toBe(1);
     expect(refused.stderr).toContain('CHECKPOINT_HELD');

@@ -1,5 +1,5 @@
 // What the tests of threads share: the module that they run, pools with and without sluice, and what became of items.
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -67,9 +67,11 @@ export class Starts {
     return ['--import', `data:text/javascript,${encodeURIComponent(add + then)}`];
   }
 
-  /** When there have been no more for a while. */
-  async count(): Promise<number> {
+  /** When there have been so many, and no more for a while. */
+  async count(atLeast = 1): Promise<number> {
+    const now = (): number => (existsSync(this.#file) ? readFileSync(this.#file, 'utf8').length : 0);
+    for (let ms = 0; ms < 20_000 && now() < atLeast; ms += 20) await sleep(20);
     await sleep(400);
-    return readFileSync(this.#file, 'utf8').length;
+    return now();
   }
 }

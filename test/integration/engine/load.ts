@@ -184,7 +184,11 @@ export const load: readonly Scenario[] = [
       const before = await heap();
       const marks: number[] = [];
       const work = async (n: number): Promise<number> => {
-        if (n % (MILLION / 10) === 0) marks.push(performance.now());
+        // Processor time of this thread: what the machine gives to others is no cost of ours.
+        if (n % (MILLION / 10) === 0) {
+          const { user, system } = process.threadCpuUsage();
+          marks.push(user + system);
+        }
         return n;
       };
       const flow = lib

@@ -7,11 +7,15 @@ const { fromPull, poolMap, runFlow, storeTo } = await import(library);
 const ITEMS = 100_000;
 const HANGS = 12_345;
 const stop = new AbortController();
-process.once('SIGTERM', () => {
-  signalledAt = performance.now();
-  stop.abort();
-});
 let signalledAt = NaN;
+/** The half is stored when the signal has come: it may be late. */
+const signalled = new Promise((resolve) => {
+  process.once('SIGTERM', () => {
+    signalledAt = performance.now();
+    stop.abort();
+    resolve();
+  });
+});
 let stored = 0;
 
 function* upTo(count) {
@@ -22,7 +26,10 @@ const store = async (items) => {
   await new Promise((resolve) => setTimeout(resolve, 5));
   const before = stored;
   stored += items.length;
-  if (before < ITEMS / 2 && stored >= ITEMS / 2) writeSync(1, 'half\n');
+  if (before < ITEMS / 2 && stored >= ITEMS / 2) {
+    writeSync(1, 'half\n');
+    await signalled;
+  }
 };
 
 const report = await runFlow(
