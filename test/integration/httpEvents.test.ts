@@ -86,6 +86,7 @@ test('a server that asks for a wait longer than any timer takes is not asked aga
   const sends = (socket: Socket): unknown => socket.end(`${ok}retry: 9999999999\n\ndata: 1\n\n`);
   await answering([sends, sends, sends], async (http, raw, heads) => {
     const subscription = fromServerSentEvents(http, raw.origin).subscribe();
+    await expect.poll(() => heads.length).toBe(1);
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(heads.length).toBe(1);
     subscription.unsubscribe();
@@ -127,7 +128,9 @@ describe('errors', () => {
     await answering(
       [(socket) => socket.write(`${ok}id: 1\ndata: x\n\n`), (socket) => socket.end(gone)],
       async (http, raw, heads) => {
-        const events = await all(fromServerSentEvents(http, raw.origin, { reconnectMs: 1, silenceMs: 200 }));
+        const events = await all(
+          fromServerSentEvents(http, raw.origin, { reconnectMs: 1, silenceMs: 1_000 }),
+        );
         expect([events.length, lastIds(heads)[1]]).toEqual([1, '1']);
       },
     );
@@ -156,8 +159,8 @@ test('leaving, draining and aborting end the connection at once, and a wait betw
     });
     await raw.empty();
     const drained = runFlow(fromServerSentEvents(http, raw.origin));
-    setTimeout(() => void drained.drain(), 100);
-    expect(await drained).toMatchObject({ end: 'drained', itemsIn: 2, leftOver: 0 });
+    await expect.poll(() => drained.report().itemsIn).toBe(2);
+    expect(await drained.drain()).toMatchObject({ end: 'drained', itemsIn: 2, leftOver: 0 });
     await raw.empty();
     const aborted = runFlow(fromServerSentEvents(http, raw.origin));
     setTimeout(() => void aborted.abort(), 100);
@@ -165,8 +168,9 @@ test('leaving, draining and aborting end the connection at once, and a wait betw
   });
   await answering([(socket) => socket.end(`${ok}data: 1\n\n`)], async (http, raw) => {
     const run = runFlow(fromServerSentEvents(http, raw.origin, { reconnectMs: 60_000 }));
-    setTimeout(() => void run.drain(), 200);
-    expect(await run).toMatchObject({ end: 'drained', itemsIn: 1 });
+    await expect.poll(() => run.report().itemsIn).toBe(1);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(await run.drain()).toMatchObject({ end: 'drained', itemsIn: 1 });
   });
 });
 

