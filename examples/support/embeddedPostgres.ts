@@ -77,7 +77,7 @@ export async function startEmbeddedPostgres({
   const flags = ['--username=postgres', `--pwfile=${passwordFile}`, '--auth=scram-sha-256'];
   const locale = ['--encoding=UTF8', '--locale=C', '--no-sync', '--no-instructions'];
   let server: ChildProcess | undefined;
-  const port = await freePort();
+  let port = 0;
   const start = async (): Promise<void> => {
     const settings = {
       listen_addresses: '127.0.0.1',
@@ -107,6 +107,7 @@ export async function startEmbeddedPostgres({
     await said(
       spawn(initdb, ['-D', data, ...flags, ...locale], { ...options, stdio: ['ignore', 'ignore', 'pipe'] }),
     );
+    port = await freePort(); // not before: until the server has it, somebody else may get it
     await start();
   } catch (error) {
     await remove();

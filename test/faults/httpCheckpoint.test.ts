@@ -10,13 +10,16 @@ import { postgresCheckpoint, PostgresConnections, postgresTable } from 'sluice/p
 import { openTestDatabase, type TestDatabase } from '../integration/servers/postgres.ts';
 import { startRawServer } from '../integration/servers/rawServer.ts';
 import { removeMutants, type Sabotage } from '../support/mutant.ts';
+import { bundled } from './house/bundle.ts';
 import { answerTo, askedOf, numberPages, total, type Kind } from './http/numberPages.ts';
 import { head, mustFail, pathOf, twin, type Http } from './http/twin.ts';
 import { unevenly } from './http/unevenly.ts';
 
 let database: TestDatabase;
 let db: PostgresConnections;
+let importer: string;
 beforeAll(async () => {
+  importer = await bundled(fileURLToPath(new URL('http/pageImporter.ts', import.meta.url)));
   database = await openTestDatabase();
   db = new PostgresConnections({ connectionString: database.connectionString });
 });
@@ -26,7 +29,6 @@ afterAll(async () => {
   await removeMutants();
 });
 
-const importer = fileURLToPath(new URL('http/pageImporter.ts', import.meta.url));
 const kinds: readonly Kind[] = ['numbered', 'cursor', 'link'];
 const numbers = Array.from({ length: total }, (_, n) => n);
 

@@ -50,6 +50,9 @@ async function failure(promise: Promise<unknown>): Promise<Error & { code?: unkn
   throw new Error('it did not reject');
 }
 
+/** For ever: a busy machine may take its time to fill a batch, and it is to be a whole one. */
+const maxWaitMs = 60_000;
+
 /** Stores rows in batches of 500, and tells what became of them. */
 async function storing(
   rows: readonly Row[],
@@ -65,7 +68,7 @@ async function storing(
     classify: (error) => sink.classify?.(error) ?? 'retry',
   };
   const flow = fromPull(rows).pipe(
-    storeTo(counted, { maxItems: 500, onFailure: (letter) => void letters.push(letter) }),
+    storeTo(counted, { maxItems: 500, maxWaitMs, onFailure: (letter) => void letters.push(letter) }),
   );
   await runFlow(flow);
   return { letters, calls };
@@ -343,7 +346,9 @@ describe.each([
         await sink.store(items, told);
       },
     };
-    const run = runFlow(fromPull(rows).pipe(storeTo(watched, { maxItems: 20_000, retry: delays([10, 10]) })));
+    const run = runFlow(
+      fromPull(rows).pipe(storeTo(watched, { maxItems: 20_000, maxWaitMs, retry: delays([10, 10]) })),
+    );
     const kill = `SELECT count(pg_terminate_backend(pid))::int AS killed FROM pg_stat_activity
                    WHERE wait_event = 'PgSleep' AND query LIKE $1`;
     await expect
@@ -365,7 +370,7 @@ describe.each([
     const letters: DeadLetter<Row>[] = [];
     const bad = rows.map((row) => (row.id === 15_000 ? { ...row, value: 'bad' } : row));
     const flow = fromPull(bad).pipe(
-      storeTo(sink, { maxItems: 20_000, onFailure: (letter) => void letters.push(letter) }),
+      storeTo(sink, { maxItems: 20_000, maxWaitMs, onFailure: (letter) => void letters.push(letter) }),
     );
     await runFlow(flow);
     expect(letters).toMatchObject([{ value: { id: 15_000 }, error: { code: '23514', column: 'value' } }]);

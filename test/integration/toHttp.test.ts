@@ -146,6 +146,7 @@ test('a bad item is found, and the others are stored', async () => {
   const dead: unknown[] = [];
   const sink = storeTo(toHttp<{ id: number; bad: boolean }>(http, origin), {
     maxItems: 64,
+    maxWaitMs: 60_000, // one batch, however busy the machine is
     onFailure: ({ value, error }) => dead.push([value.id, (error as { status: number }).status]),
   });
   await runFlow(fromPull(items).pipe(sink));
