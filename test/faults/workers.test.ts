@@ -11,26 +11,36 @@ type Slow = typeof SlowModule;
 const slow = new URL('./workers/slow.ts', import.meta.url);
 
 describe('F56: a thread that dies is replaced', () => {
-  /** Both threads die, up to five times; the best time until two calls have ended that are at work at once. */
-  async function checkBack(call: (item: Trouble) => Promise<number>): Promise<void> {
-    const times: number[] = [];
-    for (let time = 0; time < 5 && Math.min(...times) >= 1_000; time++) {
-      await Promise.allSettled([call('exit'), call('exit')]);
-      const since = performance.now();
-      await Promise.all([call(1), call(2)]);
-      times.push(performance.now() - since);
-    }
-    expect(Math.min(...times)).toBeLessThan(1_000);
+  /** How long two calls take that are at work at once. */
+  async function twoMs(call: (item: Trouble) => Promise<number>): Promise<number> {
+    const since = performance.now();
+    await Promise.all([call(1), call(2)]);
+    return performance.now() - since;
   }
 
-  test('those that died are back within a second, the best of five times', async () => {
+  /**
+   * Both threads die, up to five times; how much longer than two new threads they are away, at best: how long a thread takes
+   * to start is the machine's business.
+   */
+  async function checkBack(call: (item: Trouble) => Promise<number>): Promise<void> {
+    let away = Infinity;
+    for (let time = 0; time < 5 && away >= 500; time++) {
+      await Promise.allSettled([call('exit'), call('exit')]);
+      const backMs = await twoMs(call);
+      await using others = new WorkerThreads<Tasks>(tasks, { threads: 2 });
+      away = Math.min(away, backMs - (await twoMs(others.run('trouble'))));
+    }
+    expect(away).toBeLessThan(500);
+  }
+
+  test('those that died are back as soon as others start, or half a second later', async () => {
     await using threads = new WorkerThreads<Tasks>(tasks, { threads: 2 });
     await checkBack(threads.run('trouble'));
   });
 
   test('twin: with a module that takes longer to load, they are not', async () => {
     await using threads = new WorkerThreads<Slow>(slow, { threads: 2 });
-    await expect(checkBack(threads.run('default'))).rejects.toThrow('to be less than 1000');
+    await expect(checkBack(threads.run('default'))).rejects.toThrow('to be less than 500');
   });
 });
 

@@ -2,6 +2,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { trouble } from './tasks.ts';
 
-await sleep(1_200);
+await sleep(2_000);
 
 export default trouble;
