@@ -6,7 +6,7 @@ import {
   type Catalogue,
   type Column,
 } from '../connectors/postgres/catalogue.ts';
-import { columnValues } from '../connectors/postgres/rows.ts';
+import { columnValues, rowColumn } from '../connectors/postgres/rows.ts';
 import type { PostgresConnections, PostgresSink } from '../connectors/postgres.ts';
 import { classifyPostgresError, postgresTable } from '../connectors/postgres.ts';
 import { InvalidOptionError, PostgresRowError } from '../errors.ts';
@@ -167,7 +167,7 @@ export class Target {
       const { isArray, type } = column;
       const value = isArray ? `c::${type}` : 'c';
       try {
-        const values = columnValues([record], field, column, { table, nul: 'fail' });
+        const values = columnValues([record], rowColumn(field, column, { table, nul: 'fail' }));
         await this.#database.query(`SELECT ${value} FROM unnest($1::${isArray ? 'text' : type}[]) AS r (c)`, [
           values,
         ]);

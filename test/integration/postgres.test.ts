@@ -560,8 +560,8 @@ describe('errors', () => {
     const error = await failure(sink.store([twice], context));
     expect(error).toMatchObject({
       code: 'POSTGRES_ROW',
-      property: 'created_at',
-      message: `postgresTable: ${name}: property 'created_at' and 'createdAt' both go to column "created_at"; give one of them`,
+      property: 'createdAt',
+      message: `postgresTable: ${name}: property 'createdAt' and 'created_at' both go to column "created_at"; give one of them`,
     });
     expect(sink.classify(error)).toBe('data');
     const chosen = postgresTable<typeof twice>(db, name, {

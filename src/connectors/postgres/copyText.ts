@@ -1,4 +1,5 @@
 import pg from 'pg';
+import type { Row, RowColumn } from './rows.ts';
 
 /** pg's own conversion of a value, the same as for parameters. */
 type Prepare = (value: unknown) => Buffer | string | null;
@@ -15,19 +16,14 @@ const escapes: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '
 /** Characters in a chunk, about. */
 const chunkLength = 64 * 1_024;
 
-/**
- * Rows in the text format of COPY.
- *
- * @param read Reads each column's value of a row.
- */
-export function* copyText<Row>(
-  rows: readonly Row[],
-  read: readonly ((row: Row) => unknown)[],
-): Generator<Buffer> {
-  const ends = read.map((_, i) => (i < read.length - 1 ? '\t' : '\n'));
+/** Rows in the text format of COPY; fastest where the columns are in the order of the properties. */
+export function* copyText(rows: readonly Row[], columns: readonly RowColumn[]): Generator<Buffer> {
+  const names = columns.map(({ property }) => property);
+  const ends = columns.map((_, i) => (i < columns.length - 1 ? '\t' : '\n'));
+  const values: unknown[] = columns.map(() => undefined);
   let each = false;
   for (let from = 0; from < rows.length;) {
-    const { all, texts, to } = chunkFrom(from, rows, read, ends, each);
+    const { all, texts, to } = chunkFrom(from, rows, columns, names, values, ends, each);
     // Few texts have anything to be escaped: one look at all of the chunk together, and once there is something, at each.
     if (special.test(texts)) {
       each = true;
@@ -47,10 +43,12 @@ interface Chunk {
 }
 
 // Apart from the generator, and with one place that appends values, which made COPY pipelines a few percent faster.
-function chunkFrom<Row>(
+function chunkFrom(
   from: number,
   rows: readonly Row[],
-  read: readonly ((row: Row) => unknown)[],
+  columns: readonly RowColumn[],
+  names: readonly string[],
+  values: unknown[],
   ends: readonly string[],
   each: boolean,
 ): Chunk {
@@ -58,9 +56,11 @@ function chunkFrom<Row>(
   let texts = '';
   let to = from;
   for (; to < rows.length && all.length < chunkLength; to++) {
-    const row = rows[to]!;
-    for (let i = 0; i < read.length; i++) {
-      const value = read[i]!(row);
+    readInto(values, rows[to]!, names);
+    for (let i = 0; i < columns.length; i++) {
+      let value = values[i];
+      const { isJson, convert } = columns[i]!;
+      if (isJson || typeof value === 'object') value = convert(value);
       let text: string;
       if (typeof value === 'string') {
         text = each ? escaped(value) : value;
@@ -73,6 +73,16 @@ function chunkFrom<Row>(
     }
   }
   return { all, texts, to };
+}
+
+/** Reads properties in their own order while it is that of `names`, which is faster than by name. */
+function readInto(values: unknown[], row: Row, names: readonly string[]): void {
+  let i = 0;
+  for (const name in row) {
+    if (name !== names[i]) break;
+    values[i++] = row[name];
+  }
+  for (; i < names.length; i++) values[i] = row[names[i]!];
 }
 
 /** What is neither text, number nor boolean. */

@@ -1,10 +1,11 @@
 import { PostgresRowError } from '../../errors.ts';
 import type { Column } from './catalogue.ts';
 
-type Row = Readonly<Record<string, unknown>>;
+export type Row = Readonly<Record<string, unknown>>;
 
 /** Rows that have the same properties, and can therefore go in one statement. */
 export interface RowGroup {
+  /** In the order that the first of them has them. */
   readonly properties: readonly string[];
   readonly rows: readonly Row[];
 }
@@ -104,14 +105,14 @@ export function arrange(items: readonly Row[], rules: RowRules): RowGroup[] {
   if (rows.length === 0) return [];
   const written = propertiesOf(rows[0]!, rules.columns);
   const alike = rows.every((row) => hasExactly(row, written, rules.columns));
-  const groups = alike ? [{ properties: [...written].sort(), rows }] : groupsOf(rows, rules);
+  const groups = alike ? [{ properties: written, rows }] : groupsOf(rows, rules);
   if (groups.some(({ properties }) => properties.length === 0))
     throw new PostgresRowError(rules.table, undefined, 'has nothing to store');
   return groups;
 }
 
 function groupsOf(rows: readonly Row[], { columns }: RowRules): RowGroup[] {
-  const groups = new Map<string, { properties: string[]; rows: Row[] }>();
+  const groups = new Map<string, { properties: readonly string[]; rows: Row[] }>();
   // Most rows have what the row before them has.
   let previous: { readonly written: readonly string[]; readonly rows: Row[] } | undefined;
   for (const row of rows) {
@@ -120,10 +121,9 @@ function groupsOf(rows: readonly Row[], { columns }: RowRules): RowGroup[] {
       continue;
     }
     const written = propertiesOf(row, columns);
-    const properties = [...written].sort();
-    const shape = JSON.stringify(properties);
+    const shape = JSON.stringify([...written].sort());
     let group = groups.get(shape);
-    if (group === undefined) groups.set(shape, (group = { properties, rows: [] }));
+    if (group === undefined) groups.set(shape, (group = { properties: written, rows: [] }));
     group.rows.push(row);
     previous = { written, rows: group.rows };
   }
@@ -161,26 +161,31 @@ const jsonWithoutNul = (json: string): string =>
 
 /** pg calls this method of a parameter, and gives its own conversion: here, of an array to PostgreSQL's notation. */
 interface Convertible {
-  toPostgres(convert: (value: unknown) => unknown): unknown;
+  toPostgres(write: (value: unknown) => unknown): unknown;
 }
 
-/** What pg is to send for one column of a row. */
-export type ReadValue = (row: Row) => unknown;
+/** One column of rows: where its values are, and what pg is to send for them. */
+export interface RowColumn {
+  readonly property: string;
+  /** Values that are no objects are converted, too; else they are sent as they are. */
+  readonly isJson: boolean;
+  readonly convert: (value: unknown) => unknown;
+}
 
 /** What pg has a conversion of its own for. */
 const hasConversion = (value: object): boolean =>
   value instanceof Date || ArrayBuffer.isView(value) || 'toPostgres' in value;
 
 /**
- * Reads the values of one column, as pg is to send them. JSON is written here: pg would take an array for a PostgreSQL array
+ * Converts the values of one column to what pg is to send. JSON is written here: pg would take an array for a PostgreSQL array
  * and a string for JSON text. An array becomes text of its own, whatever the column is: `unnest` would take apart its
  * dimensions with the rows'.
  */
-export function reader(
+export function rowColumn(
   property: string,
-  column: Pick<Column, 'isArray' | 'isJson'>,
+  { isArray, isJson }: Pick<Column, 'isArray' | 'isJson'>,
   { table, nul }: Pick<RowRules, 'table' | 'nul'>,
-): ReadValue {
+): RowColumn {
   const json = (value: unknown): unknown => {
     if (value === null || value === undefined) return null;
     try {
@@ -191,31 +196,26 @@ export function reader(
     }
   };
 
-  return (row) => {
-    const value = row[property];
-    if (typeof value !== 'object' && !column.isJson) return value;
+  const convert = (value: unknown): unknown => {
+    if (typeof value !== 'object' && !isJson) return value;
     if (value instanceof Date && Number.isNaN(value.getTime())) {
       throw new PostgresRowError(table, property, 'is an invalid Date');
     }
-    if (column.isJson && !column.isArray) return json(value);
+    if (isJson && !isArray) return json(value);
     if (typeof value !== 'object' || value === null || hasConversion(value)) return value;
     if (!Array.isArray(value)) return json(value);
     // Of JSON, only the outermost array is PostgreSQL's: what is inside is JSON's.
-    const elements: unknown[] = column.isJson
+    const elements: unknown[] = isJson
       ? value.map(json)
       : nul === 'strip'
         ? value.map(withoutNulInside)
         : value;
-    return { toPostgres: (convert) => convert(elements) } satisfies Convertible;
+    return { toPostgres: (write) => write(elements) } satisfies Convertible;
   };
+  return { property, isJson, convert };
 }
 
-/** The values of one column, all read at once. */
-export function columnValues(
-  rows: readonly Row[],
-  property: string,
-  column: Pick<Column, 'isArray' | 'isJson'>,
-  rules: Pick<RowRules, 'table' | 'nul'>,
-): unknown[] {
-  return rows.map(reader(property, column, rules));
+/** The values of one column, all at once. */
+export function columnValues(rows: readonly Row[], { property, convert }: RowColumn): unknown[] {
+  return rows.map((row) => convert(row[property]));
 }

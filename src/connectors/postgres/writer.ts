@@ -13,7 +13,7 @@ import {
 import { classifyPostgresError } from './classify.ts';
 import { copyInto } from './copyInto.ts';
 import { copyText } from './copyText.ts';
-import { reader, type RowGroup, type RowRules } from './rows.ts';
+import { columnValues, rowColumn, type RowGroup, type RowRules } from './rows.ts';
 import { compose, type Statements } from './statements.ts';
 import { withColumn } from './withColumn.ts';
 
@@ -59,12 +59,12 @@ export class TableWriter {
 
   async #writeGroup({ properties, rows }: RowGroup, way: Way, session: Session): Promise<void> {
     const statements = await this.#statementsFor(properties, session.run);
-    const read = statements.columns.map((column, i) => reader(properties[i]!, column, this.#rules));
-    const values = (): unknown[][] => read.map((value) => rows.map(value));
+    const columns = statements.columns.map((column, i) => rowColumn(properties[i]!, column, this.#rules));
+    const values = (): unknown[][] => columns.map((column) => columnValues(rows, column));
     try {
       if (way === 'unnest') await session.run(statements.unnest, values());
-      else if (way === 'copy') await copyInto(statements.copy, copyText(rows, read), session);
-      else await this.#stage(statements, copyText(rows, read), session);
+      else if (way === 'copy') await copyInto(statements.copy, copyText(rows, columns), session);
+      else await this.#stage(statements, copyText(rows, columns), session);
     } catch (error) {
       if (error instanceof RangeError) {
         // A parameter is one string, and strings have a greatest length.
