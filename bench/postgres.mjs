@@ -85,7 +85,7 @@ const comparisons = [
     key: false,
     async hand() {
       function* text() {
-        for (const batch of batches(5_000)) yield* copyText(batch, columns);
+        for (const batch of batches(5_000)) yield* copyText(batch, columns, true);
       }
       const client = await pool.connect();
       await pipeline(Readable.from(text()), client.query(copyFrom('COPY orders FROM STDIN')));
@@ -103,7 +103,7 @@ const comparisons = [
         await client.query('BEGIN');
         await client.query('CREATE TEMPORARY TABLE stage (LIKE orders) ON COMMIT DROP');
         await pipeline(
-          Readable.from(copyText(batch, columns)),
+          Readable.from(copyText(batch, columns, true)),
           client.query(copyFrom('COPY stage FROM STDIN')),
         );
         await client.query(`INSERT INTO orders SELECT * FROM stage ${upsert}`);

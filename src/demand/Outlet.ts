@@ -48,8 +48,8 @@ export class Outlet<T> {
   readonly linked: boolean;
   readonly waiting = new WaitingTickets();
   readonly #subscriber: Subscriber<T>;
-  /** Read once, where it is needed: which native operators stand between. */
-  readonly #subscribedAt: Error | undefined;
+  /** Read once, where it is needed: which native operators stand between. It holds what was on the stack, so it goes early. */
+  #subscribedAt: Error | undefined;
   #turn = false;
   /** Unclaimed in a row, and the claims of the Demand when the row began. */
   #row = 0;
@@ -151,6 +151,7 @@ export class Outlet<T> {
 
   /** Leaves the line and the Demand; what waits unclaimed is handed back. */
   detach(reason?: unknown): void {
+    this.#subscribedAt = undefined;
     if (this.waiting.size > 0) {
       this.handBack(reason ?? new HandedBackError('sluice', 'the flow was stopped'));
     }
@@ -170,6 +171,7 @@ export class Outlet<T> {
 
   /** A terminal call counts as one towards the Demand, so that what it subscribes waits for its turn. */
   #end(ticket: Ticket | null, run: () => void): void {
+    this.#subscribedAt = undefined; // what is subscribed in its place has it on the stack
     const { demand } = this;
     const outerTicket = current.ticket;
     const { emitter } = demand;

@@ -2,7 +2,7 @@ import type { Subscriber } from 'rxjs';
 import { LoopBudget, nextTurn } from '../clock.ts';
 import { HandedBackError, reasonOf, TicketPathError, UnclaimedError } from '../errors.ts';
 import { warnOf, whenClosed, type Failure, type Run } from '../flow/Run.ts';
-import type { SourceMeter } from '../metrics/SourceMeter.ts';
+import { PullTimer } from '../metrics/SourceMeter.ts';
 import { endOfChain } from '../rx/chain.ts';
 import { current, under } from '../tickets/current.ts';
 import { Ticket, type TicketBook } from '../tickets/Ticket.ts';
@@ -47,7 +47,7 @@ export class PullSource<T> implements Emitter {
   readonly #book: TicketBook;
   /** The run whose items it brings; none for a source inside work. */
   readonly #run: Run | undefined;
-  readonly #meter: SourceMeter | undefined;
+  readonly #timer: PullTimer | undefined;
   readonly #budget = new LoopBudget();
   #parent: Ticket | null = null;
   #pull: Pull<T> | undefined;
@@ -84,7 +84,7 @@ export class PullSource<T> implements Emitter {
     };
     this.#out = new Outlet(subscriber, this);
     this.#run = this.#out.inner ? undefined : this.#out.demand.owner?.run;
-    this.#meter = this.#run?.source(key, name);
+    if (this.#run) this.#timer = new PullTimer(this.#run.source(name));
   }
 
   start(): void {
@@ -122,7 +122,7 @@ export class PullSource<T> implements Emitter {
       else this.#pullLater();
     } catch (error) {
       if (this.#pulling) this.#broken();
-      this.#pulling = false;
+      this.#pullEnded();
       this.fail(error);
     }
     this.#running = false;
@@ -205,13 +205,13 @@ export class PullSource<T> implements Emitter {
       return;
     }
     this.#pulling = true;
+    this.#timer?.begins();
     this.#pull?.next().then(this.#pulled, this.#pullFailed);
-    this.#meter?.pulls();
   }
 
   #pullEnded(): void {
     this.#pulling = false;
-    if (!this.#done) this.#meter?.pulled(); // else at the teardown
+    this.#timer?.ends();
   }
 
   /** By its own iterator, which gave this. */
@@ -252,9 +252,9 @@ export class PullSource<T> implements Emitter {
   };
 
   #emit(value: T): void {
-    if (this.#run) {
+    if (this.#run && this.#timer) {
       this.#run.itemsIn++;
-      this.#meter!.items++;
+      this.#timer.meter.items++;
       this.#run.trace?.({ stage: this.#name, event: 'produced', value });
     }
     if (!this.#onSettled) {
@@ -345,7 +345,7 @@ export class PullSource<T> implements Emitter {
 
   #tearDown(): void {
     this.#urge(-1);
-    if (this.#pulling && !this.#pull?.sync) this.#meter?.pulled();
+    this.#timer?.leave();
     // Torn down while it emits, the item it works on was delivered as far as anybody wanted.
     const cutShort = !this.#done && !this.#running;
     const item = this.#inHand;

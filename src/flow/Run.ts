@@ -74,8 +74,8 @@ export class Run implements DemandOwner, Receiver<unknown> {
   readonly trace: ((event: ItemEvent) => void) | undefined;
   /** From the bottom of the chain to the top, in the order of first subscription. */
   readonly meters = new Map<StageIdentity, StageMeter>();
-  /** By the Observable that is subscribed to, however often. */
-  readonly sources = new Map<object, SourceMeter>();
+  /** By name: each item of an outer flow may make new ones. */
+  readonly sources = new Map<string, SourceMeter>();
   /** What its stages take connections from. */
   readonly connections = new Map<CountedConnections, ConnectionUse>();
   readonly left: LeftItem[] = [];
@@ -110,17 +110,20 @@ export class Run implements DemandOwner, Receiver<unknown> {
     const label = `${identity.operator} ${identity.name}`;
     const known = inner ? this.#inner.get(label) : this.meters.get(identity);
     if (known) return known;
-    const meter = new StageMeter(identity, freeName(identity.name, this.meters), this.startedAt);
+    const names = new Set([...this.meters.values()].map((meter) => meter.name));
+    let { name } = identity;
+    for (let n = 2; names.has(name); n++) name = `${identity.name}#${n}`;
+    const meter = new StageMeter(identity, name, this.startedAt);
     this.meters.set(identity, meter);
     if (inner) this.#inner.set(label, meter);
     if (identity.connections) this.#uses(identity.connections, meter);
     return meter;
   }
 
-  /** `key`: the Observable, which is the same however often it is subscribed to. */
-  source(key: object, name: string): SourceMeter {
-    const meter = this.sources.get(key) ?? new SourceMeter(freeName(name, this.sources), this.now);
-    this.sources.set(key, meter);
+  /** Sources of one name are counted as one. */
+  source(name: string): SourceMeter {
+    const meter = this.sources.get(name) ?? new SourceMeter(name, this.now);
+    this.sources.set(name, meter);
     return meter;
   }
 
@@ -229,14 +232,6 @@ export class Run implements DemandOwner, Receiver<unknown> {
       toldOnly(debug, event, failed);
     };
   }
-}
-
-/** This name, or, where one of those has it already, `name#2` and so on. */
-function freeName(name: string, named: ReadonlyMap<object, { readonly name: string }>): string {
-  const names = new Set([...named.values()].map((each) => each.name));
-  let free = name;
-  for (let n = 2; names.has(free); n++) free = `${name}#${n}`;
-  return free;
 }
 
 /**

@@ -42,14 +42,14 @@ export interface StageStats {
   readonly shortShare: number;
 }
 
-/** One source of a flow that waits for demand, in figures. */
+/** The sources of one name in a flow, of those that wait for demand, in figures. */
 export interface SourceStats {
   readonly name: string;
-  /** Items that it has delivered into the flow. */
+  /** Items that they have delivered into the flow. */
   readonly items: number;
   /**
-   * Share of the run's time in which the flow waited for it to give an item, 0 to 1; 0 for an input that is synchronous,
-   * which keeps the event loop while it is read.
+   * Share of the run's time in which an item was asked for and had not come yet, 0 to 1: the time that the program was
+   * busy with other things is in it. 0 for an input that is synchronous.
    */
   readonly waitedShare: number;
 }
@@ -88,7 +88,7 @@ export interface FlowStats {
   readonly elapsedMs: number;
   /** Items that left at the end, with any outcome, a second. */
   readonly itemsPerSecond: number;
-  /** Those that can wait, and are not inside the work of an item: `fromPull`, `intake`, and all that read files, HTTP or tables. */
+  /** Those that can wait: `fromPull`, `intake`, and all that read files, HTTP or tables. Not those inside an item's work. */
   readonly sources: readonly SourceStats[];
   /** From the source to the end. */
   readonly stages: readonly StageStats[];
@@ -135,8 +135,9 @@ export function statsOf(run: Run, elapsedMs: number): FlowStats {
   };
 }
 
-function sourceStats({ name, items, waitedMs }: SourceMeter, elapsedMs: number): SourceStats {
-  return { name, items, waitedShare: share(waitedMs, elapsedMs) };
+function sourceStats(meter: SourceMeter, elapsedMs: number): SourceStats {
+  meter.countTime();
+  return { name: meter.name, items: meter.items, waitedShare: shareOf(meter.waitedMs, elapsedMs) };
 }
 
 function connectionStats(use: ConnectionUse, elapsedMs: number): ConnectionStats {
@@ -147,11 +148,11 @@ function connectionStats(use: ConnectionUse, elapsedMs: number): ConnectionStats
     total,
     idle,
     waiting,
-    shortShare: share(use.shortMs, elapsedMs),
+    shortShare: shareOf(use.shortMs, elapsedMs),
   };
 }
 
-function share(ms: number, ofMs: number): number {
+function shareOf(ms: number, ofMs: number): number {
   return ofMs > 0 ? Math.min(1, ms / ofMs) : 0;
 }
 
@@ -177,9 +178,9 @@ function stageStats(meter: StageMeter, elapsedMs: number): StageStats {
     meanSlots: elapsedMs > 0 ? slotMs / elapsedMs : slots,
     active: meter.active,
     waiting: meter.waiting,
-    busyShare: share(meter.busyMs, slotMs),
-    blockedShare: share(meter.blockedMs, slotMs),
-    shortShare: share(meter.shortMs, elapsedMs),
+    busyShare: shareOf(meter.busyMs, slotMs),
+    blockedShare: shareOf(meter.blockedMs, slotMs),
+    shortShare: shareOf(meter.shortMs, elapsedMs),
   };
 }
 
@@ -208,13 +209,14 @@ function limitOf(stats: FlowStats): string {
   if (stats.itemsIn === 0) return 'No items came in.';
   const rate = stats.itemsPerSecond.toFixed(stats.itemsPerSecond < 10 ? 1 : 0);
   const working = stats.stages.filter((stage) => stage.in > 0 && (stage.slots > 0 || stage.shortShare > 0));
-  const busiest = greatest(working, shareOf);
-  const slowest = greatest(stats.sources, ({ waitedShare }) => waitedShare);
-  const percent = busiest ? Math.round(shareOf(busiest) * 100) : 0;
-  const waited = slowest ? Math.round(slowest.waitedShare * 100) : 0;
-  if (slowest && waited >= 50 && waited > percent) {
-    return `The source ${slowest.name} limits the run, at ${rate} items/s: it was waited for ${waited} % of the time.`;
-  }
+  const busiest = working.reduce<StageStats | undefined>(
+    (best, stage) => (best === undefined || limiting(stage) > limiting(best) ? stage : best),
+    undefined,
+  );
+  const percent = busiest ? Math.round(limiting(busiest) * 100) : 0;
+  const waited = waitedFor(stats.sources);
+  if (waited >= 50 && waited > percent)
+    return `${sourcesLimit(stats.sources, rate)} ${waited} % of the time.`;
   if (!busiest) return `No stage of this flow does work of its own; ${rate} items/s came through.`;
   const limits =
     percent >= 50
@@ -225,14 +227,20 @@ function limitOf(stats: FlowStats): string {
   return busy + shortageOf(busiest, stats.connections);
 }
 
-function greatest<T>(all: readonly T[], share: (each: T) => number): T | undefined {
-  let best = all[0];
-  for (const each of all) if (share(each) > share(best!)) best = each;
-  return best;
+/** For how many percent of the time the least awaited was waited for: that others have nothing holds nobody back. */
+function waitedFor(sources: readonly SourceStats[]): number {
+  return sources.length === 0 ? 0 : Math.round(Math.min(...sources.map((each) => each.waitedShare)) * 100);
+}
+
+function sourcesLimit(sources: readonly SourceStats[], rate: string): string {
+  const names = sources.map(({ name }) => name).join(', ');
+  return sources.length === 1
+    ? `The source ${names} limits the run, at ${rate} items/s: it was waited for`
+    : `The sources ${names} limit the run, at ${rate} items/s: each was waited for at least`;
 }
 
 /** How much of the time a stage let no more through. */
-function shareOf({ busyShare, shortShare }: StageStats): number {
+function limiting({ busyShare, shortShare }: StageStats): number {
   return Math.max(busyShare, shortShare);
 }
 

@@ -134,10 +134,10 @@ export class ItemContext implements WorkContext {
   whenStopping(stop: () => void): () => void {
     const forget = this.whenAborted(stop);
     if (this.live?.aborted) return forget;
-    const goOn = this.slot?.demand.whenDraining(stop);
+    const forgetDraining = this.slot?.demand.whenDraining(stop);
     return () => {
       forget();
-      goOn?.();
+      forgetDraining?.();
     };
   }
 

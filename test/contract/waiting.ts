@@ -74,7 +74,7 @@ export const waitingLaws: readonly Law[] = [
       assert.deepEqual([thrown.values, thrown.error], [[1, 2], new Error('work')]);
     },
     sabotage: [
-      without(PULL, '      this.#pulling = false;\n      this.fail(error);', '      this.#pulling = false;'),
+      without(PULL, '      this.#pullEnded();\n      this.fail(error);', '      this.#pullEnded();'),
       without(POOL, '      this.failed(job, error);\n    }\n    if (outer', '    }\n    if (outer'),
     ],
   },

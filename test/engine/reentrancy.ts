@@ -368,8 +368,8 @@ export const reentrancy: readonly Scenario[] = [
       {
         says: 'draining does not end the wait of an item',
         file: 'src/work/ItemContext.ts',
-        find: 'const cancel = this.slot?.demand.whenDraining(stop);',
-        replace: 'const cancel = undefined as (() => void) | undefined;',
+        find: 'const forgetDraining = this.slot?.demand.whenDraining(stop);',
+        replace: 'const forgetDraining = undefined as (() => void) | undefined;',
       },
       {
         says: 'nothing leaves before it is full',

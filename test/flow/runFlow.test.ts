@@ -1,6 +1,8 @@
 import { getEventListeners } from 'node:events';
 import {
+  catchError,
   concatWith,
+  defer,
   endWith,
   filter,
   from,
@@ -13,6 +15,7 @@ import {
   of,
   type OperatorFunction,
   repeat,
+  retry,
   take,
   takeUntil,
   throwError,
@@ -948,22 +951,72 @@ describe('explain', () => {
       );
     });
 
+    /** Gives 1, and nothing more. */
+    async function* silent(): AsyncGenerator<number> {
+      yield 1;
+      await NEVER.forEach(() => undefined);
+    }
+
     it('also while the pull is pending, and where no stage works', async () => {
-      const silent = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => undefined) }) };
-      const run = runFlow(merge(fromPull([1]), fromPull(silent)).pipe(boundedQueue({ capacity: 1 })));
+      const run = runFlow(fromPull(silent).pipe(boundedQueue({ capacity: 1 })));
       await settle(50);
-      expect(run.report().sources).toMatchObject([
-        { name: 'fromPull', items: 1, waitedShare: 0 },
-        { name: 'fromPull#2', items: 0, waitedShare: 1 },
-      ]);
-      const limits =
-        /The source fromPull#2 limits the run, at \d+ items\/s: it was waited for 100 % of the time\.$/;
-      expect(run.report().explain()).toMatch(limits);
+      expect(run.report().sources).toEqual([{ name: 'fromPull', items: 1, waitedShare: 1 }]);
+      expect(run.report().explain()).toMatch(
+        /^Still running\. The source fromPull limits the run, at \d+ items\/s: it was waited for 100 % of the time\.$/,
+      );
       void run.abort();
-      await settle(0);
-      await run;
+      await settle(1_100);
+      expect((await run).sources[0]!.waitedShare).toBe(1);
+    });
+
+    it('of several only where none had items', async () => {
+      const urgent = fromPull(silent, { name: 'urgent' });
+      const busy = runFlow(
+        merge(urgent, fromPull(new Endless(), { name: 'orders' })).pipe(poolMap(work, { concurrency: 1 })),
+      );
+      const idle = runFlow(
+        merge(
+          urgent,
+          fromPull(() => slowly(1_000), { name: 'orders' }),
+        ).pipe(poolMap(work, { concurrency: 4 })),
+      );
       await settle(500);
-      expect((await run).sources[1]!.waitedShare).toBe(1);
+      expect(busy.report().sources).toMatchObject([
+        { waitedShare: expect.closeTo(0.9, 1) },
+        { waitedShare: 0 },
+      ]);
+      expect(busy.report().explain()).toMatch(/^Still running\. poolMap limits the run, /);
+      expect(idle.report().explain()).toMatch(
+        /^Still running\. The sources urgent, orders limit the run, at 50 items\/s: each was waited for at least 100 % of the time\.$/,
+      );
+      void busy.abort();
+      void idle.abort();
+      await settle(1_100);
+    });
+
+    it('by name, however many there are', async () => {
+      const pages = defer(() => fromPull(() => slowly(1), { name: 'page' })).pipe(repeat({ count: 50 }));
+      const run = runFlow(pages.pipe(poolMap(work, { concurrency: 2 })));
+      await settle(1_100);
+      const report = await run;
+      expect(report.sources).toEqual([{ name: 'page', items: 50, waitedShare: expect.closeTo(1, 1) }]);
+    });
+
+    it('and no time of pulls that throw instead', async () => {
+      const broken = {
+        [Symbol.asyncIterator]: () => ({
+          next(): never {
+            throw new Error('no');
+          },
+        }),
+      };
+      const flow = fromPull<number>(broken).pipe(
+        retry({ count: 3, delay: 20 }),
+        catchError(() => of(1)),
+      );
+      const run = runFlow(flow.pipe(poolMap(work, { concurrency: 1 })));
+      await settle(100);
+      expect((await run).sources).toEqual([{ name: 'fromPull', items: 0, waitedShare: 0 }]);
     });
 
     it('not where a stage below it lets less through', async () => {

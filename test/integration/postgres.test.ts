@@ -539,6 +539,41 @@ describe('errors', () => {
     expect(sink.classify(error)).toBe('data');
   });
 
+  test.each([
+    ['straight', undefined],
+    ['by way of a temporary table', ['id'] as const],
+  ])(
+    'name the column of a COPY %s, also where columns are called as those of that table are',
+    async (_, key) => {
+      const name = await table('id int PRIMARY KEY, c0 int, c1 int, c7 int');
+      const sink = postgresTable<Record<string, unknown>>(db, name, { ...(key && { key }), via: 'copy' });
+      const row = { c1: 1, c0: 1, c7: 1, id: 1 };
+      for (const column of ['c0', 'c1', 'c7']) {
+        const error = await failure(
+          sink.store(
+            [
+              { ...row, id: 2 },
+              { ...row, [column]: 'bad' },
+            ],
+            context,
+          ),
+        );
+        expect(error).toMatchObject({ code: '22P02', column });
+      }
+    },
+  );
+
+  test.each(['copy', 'unnest'] as const)(
+    'by %s, properties may be called as those of Object',
+    async (via) => {
+      const name = await table('id int PRIMARY KEY, constructor text, "toString" text');
+      const sink = postgresTable<Record<string, unknown>>(db, name, { via });
+      await sink.store([{ id: 1, constructor: 'a', toString: 'b' }], context);
+      const { rows } = await database.admin.query(`SELECT * FROM ${name}`);
+      expect(rows).toEqual([{ id: 1, constructor: 'a', toString: 'b' }]);
+    },
+  );
+
   test('of data: what is no object, and two properties for one column', async () => {
     const name = await table('id int PRIMARY KEY, created_at text');
     const sink = postgresTable<Record<string, unknown>>(db, name, { key: ['id'] });

@@ -16,14 +16,25 @@ const escapes: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '
 /** Characters in a chunk, about. */
 const chunkLength = 64 * 1_024;
 
-/** Rows in the text format of COPY; fastest where the columns are in the order of the properties. */
-export function* copyText(rows: readonly Row[], columns: readonly RowColumn[]): Generator<Buffer> {
-  const names = columns.map(({ property }) => property);
-  const ends = columns.map((_, i) => (i < columns.length - 1 ? '\t' : '\n'));
-  const values: unknown[] = columns.map(() => undefined);
+/**
+ * Rows in the text format of COPY.
+ *
+ * @param inOrder The rows have these properties and no others, in this order.
+ */
+export function* copyText(
+  rows: readonly Row[],
+  columns: readonly RowColumn[],
+  inOrder: boolean,
+): Generator<Buffer> {
+  const layout: Layout = {
+    columns,
+    names: columns.map(({ property }) => property),
+    ends: columns.map((_, i) => (i < columns.length - 1 ? '\t' : '\n')),
+    inOrder,
+  };
   let each = false;
   for (let from = 0; from < rows.length;) {
-    const { all, texts, to } = chunkFrom(from, rows, columns, names, values, ends, each);
+    const { all, texts, to } = chunkFrom(from, rows, layout, each);
     // Few texts have anything to be escaped: one look at all of the chunk together, and once there is something, at each.
     if (special.test(texts)) {
       each = true;
@@ -32,6 +43,14 @@ export function* copyText(rows: readonly Row[], columns: readonly RowColumn[]): 
     yield Buffer.from(all);
     from = to;
   }
+}
+
+interface Layout {
+  readonly columns: readonly RowColumn[];
+  readonly names: readonly string[];
+  /** What follows the values. */
+  readonly ends: readonly string[];
+  readonly inOrder: boolean;
 }
 
 interface Chunk {
@@ -46,17 +65,15 @@ interface Chunk {
 function chunkFrom(
   from: number,
   rows: readonly Row[],
-  columns: readonly RowColumn[],
-  names: readonly string[],
-  values: unknown[],
-  ends: readonly string[],
+  { columns, names, ends, inOrder }: Layout,
   each: boolean,
 ): Chunk {
+  const values: unknown[] = columns.map(() => undefined);
   let all = '';
   let texts = '';
   let to = from;
   for (; to < rows.length && all.length < chunkLength; to++) {
-    readInto(values, rows[to]!, names);
+    readInto(values, rows[to]!, names, inOrder);
     for (let i = 0; i < columns.length; i++) {
       let value = values[i];
       const { isJson, convert } = columns[i]!;
@@ -75,12 +92,14 @@ function chunkFrom(
   return { all, texts, to };
 }
 
-/** Reads properties in their own order while it is that of `names`, which is faster than by name. */
-function readInto(values: unknown[], row: Row, names: readonly string[]): void {
+/** In its own order a row is read faster than by name; by name what is left, should it have changed meanwhile. */
+function readInto(values: unknown[], row: Row, names: readonly string[], inOrder: boolean): void {
   let i = 0;
-  for (const name in row) {
-    if (name !== names[i]) break;
-    values[i++] = row[name];
+  if (inOrder) {
+    for (const name in row) {
+      if (name !== names[i]) break;
+      values[i++] = row[name];
+    }
   }
   for (; i < names.length; i++) values[i] = row[names[i]!];
 }

@@ -8,6 +8,8 @@ export interface RowGroup {
   /** In the order that the first of them has them. */
   readonly properties: readonly string[];
   readonly rows: readonly Row[];
+  /** All of them have these and no others, in this order. */
+  readonly inOrder: boolean;
 }
 
 export interface RowRules {
@@ -105,14 +107,15 @@ export function arrange(items: readonly Row[], rules: RowRules): RowGroup[] {
   if (rows.length === 0) return [];
   const written = propertiesOf(rows[0]!, rules.columns);
   const alike = rows.every((row) => hasExactly(row, written, rules.columns));
-  const groups = alike ? [{ properties: written, rows }] : groupsOf(rows, rules);
+  const inOrder = alike && rules.columns === undefined;
+  const groups = alike ? [{ properties: written, rows, inOrder }] : groupsOf(rows, rules);
   if (groups.some(({ properties }) => properties.length === 0))
     throw new PostgresRowError(rules.table, undefined, 'has nothing to store');
   return groups;
 }
 
 function groupsOf(rows: readonly Row[], { columns }: RowRules): RowGroup[] {
-  const groups = new Map<string, { properties: readonly string[]; rows: Row[] }>();
+  const groups = new Map<string, RowGroup & { readonly rows: Row[] }>();
   // Most rows have what the row before them has.
   let previous: { readonly written: readonly string[]; readonly rows: Row[] } | undefined;
   for (const row of rows) {
@@ -123,7 +126,7 @@ function groupsOf(rows: readonly Row[], { columns }: RowRules): RowGroup[] {
     const written = propertiesOf(row, columns);
     const shape = JSON.stringify([...written].sort());
     let group = groups.get(shape);
-    if (group === undefined) groups.set(shape, (group = { properties: written, rows: [] }));
+    if (group === undefined) groups.set(shape, (group = { properties: written, rows: [], inOrder: false }));
     group.rows.push(row);
     previous = { written, rows: group.rows };
   }

@@ -10,33 +10,40 @@ interface Told {
   readonly detail?: string | undefined;
 }
 
+/** What was being written. */
+interface Writing {
+  readonly table: string;
+  readonly columns: readonly Column[];
+  /** By way of a table whose columns are `c0`, `c1` and so on. */
+  readonly staged: boolean;
+  /** The values of each column, where the row is alone. */
+  readonly valuesOfOne: (() => readonly (readonly unknown[])[]) | undefined;
+}
+
 /**
  * The same error, which names the table, and the column at fault where the server says that in other words: the parameter
  * that it could not read, the line and column of a COPY, the key, the constraint; of a row that is alone, what does not fit.
- *
- * @param valuesOfOne Those of each column, where the row is alone.
  */
-export function withColumn(
-  error: unknown,
-  table: string,
-  columns: readonly Column[],
-  valuesOfOne: (() => readonly (readonly unknown[])[]) | undefined,
-): unknown {
+export function withColumn(error: unknown, writing: Writing): unknown {
   if (!(error instanceof Error) || !('severity' in error)) return error;
   const told = error as Told;
+  const { table, columns, valuesOfOne } = writing;
   const name =
     told.column ??
-    said(told, columns) ??
+    said(told, writing) ??
     (valuesOfOne === undefined ? undefined : misfit(told, columns, valuesOfOne()));
   if (name !== undefined) told.column = name;
   return toldBy(`postgresTable: ${table}${name === undefined ? '' : `: column '${name}'`}`, error);
 }
 
-function said({ where = '', detail = '', constraint }: Told, columns: readonly Column[]): string | undefined {
+function said(
+  { where = '', detail = '', constraint }: Told,
+  { columns, staged }: Writing,
+): string | undefined {
   const parameter = /portal parameter \$(\d+)/.exec(where)?.[1];
   if (parameter !== undefined) return columns[Number(parameter) - 1]?.name;
   const copied = /^COPY .*, column ([^:\n]+)/m.exec(where)?.[1];
-  if (copied !== undefined) return columns[Number(/^c(\d+)$/.exec(copied)?.[1] ?? -1)]?.name ?? copied;
+  if (copied !== undefined) return staged ? columns[Number(copied.slice(1))]?.name : copied;
   const key = /^Key \((.+)\)=/.exec(detail)?.[1];
   if (key !== undefined) return key;
   const checked = columns.filter(({ checks }) => constraint !== undefined && checks.includes(constraint));

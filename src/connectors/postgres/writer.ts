@@ -57,21 +57,26 @@ export class TableWriter {
     }
   }
 
-  async #writeGroup({ properties, rows }: RowGroup, way: Way, session: Session): Promise<void> {
+  async #writeGroup({ properties, rows, inOrder }: RowGroup, way: Way, session: Session): Promise<void> {
     const statements = await this.#statementsFor(properties, session.run);
     const columns = statements.columns.map((column, i) => rowColumn(properties[i]!, column, this.#rules));
     const values = (): unknown[][] => columns.map((column) => columnValues(rows, column));
     try {
       if (way === 'unnest') await session.run(statements.unnest, values());
-      else if (way === 'copy') await copyInto(statements.copy, copyText(rows, columns), session);
-      else await this.#stage(statements, copyText(rows, columns), session);
+      else if (way === 'copy') await copyInto(statements.copy, copyText(rows, columns, inOrder), session);
+      else await this.#stage(statements, copyText(rows, columns, inOrder), session);
     } catch (error) {
       if (error instanceof RangeError) {
         // A parameter is one string, and strings have a greatest length.
         const fault = 'or all of a batch is too large for one statement';
         throw new PostgresRowError(this.#rules.table, undefined, fault, error);
       }
-      throw withColumn(error, this.#rules.table, statements.columns, rows.length === 1 ? values : undefined);
+      throw withColumn(error, {
+        table: this.#rules.table,
+        columns: statements.columns,
+        staged: way === 'staged',
+        valuesOfOne: rows.length === 1 ? values : undefined,
+      });
     }
   }
 
@@ -133,7 +138,7 @@ export class TableWriter {
   }
 
   #typed(property: string, column: Column): Column {
-    const type = this.#types[property];
+    const type = Object.hasOwn(this.#types, property) ? this.#types[property] : undefined;
     if (type === undefined) return column;
     return { ...column, type, isArray: type.endsWith(']'), isJson: /^jsonb?\b/i.test(type) };
   }
