@@ -48,7 +48,7 @@ export class Outlet<T> {
   readonly linked: boolean;
   readonly waiting = new WaitingTickets();
   readonly #subscriber: Subscriber<T>;
-  /** Read once, where it is needed: which native operators stand between. It holds what was on the stack, so it goes early. */
+  /** Read once, where it is needed: which native operators stand between. It holds what was on the stack, until the end. */
   #subscribedAt: Error | undefined;
   #turn = false;
   /** Unclaimed in a row, and the claims of the Demand when the row began. */
@@ -171,7 +171,6 @@ export class Outlet<T> {
 
   /** A terminal call counts as one towards the Demand, so that what it subscribes waits for its turn. */
   #end(ticket: Ticket | null, run: () => void): void {
-    this.#subscribedAt = undefined; // what is subscribed in its place has it on the stack
     const { demand } = this;
     const outerTicket = current.ticket;
     const { emitter } = demand;

@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { of } from 'rxjs';
+import { defer, of, repeat, type Observable } from 'rxjs';
 import type { Scenario } from '../../engine/Scenario.ts';
 
 setFlagsFromString('--expose-gc');
@@ -86,6 +86,49 @@ export const load: readonly Scenario[] = [
         file: 'src/work/ItemContext.ts',
         find: "signal?.removeEventListener('abort', abort);",
         replace: '',
+      },
+    ],
+  },
+  {
+    says: 'a source that is subscribed to again and again holds nothing of the times before',
+    async check(lib) {
+      const times = 300;
+      const opened: WeakRef<object>[] = [];
+      const page = (): Observable<number> => {
+        const held = { time: opened.length };
+        opened.push(new WeakRef(held));
+        const input = async function* (): AsyncGenerator<number> {
+          await turn();
+          yield held.time;
+        };
+        return lib.fromPull(input, { name: 'page' });
+      };
+      const pages = defer(page).pipe(repeat({ count: times }));
+      let alive = Infinity;
+      const work = async (time: number): Promise<void> => {
+        if (time < times - 1) return;
+        await heap();
+        alive = opened.filter((each) => each.deref() !== undefined).length;
+      };
+      const report = await lib.runFlow(pages.pipe(lib.poolMap(work, { concurrency: 1 })));
+      assert.deepEqual(
+        report.sources.map(({ name, items }) => [name, items]),
+        [['page', times]],
+      );
+      assert.ok(alive < 10, `${alive} alive`);
+    },
+    twins: [
+      {
+        says: 'each keeps what was on the stack when it began, and so the one before',
+        file: 'src/demand/Outlet.ts',
+        find: 'detach(reason?: unknown): void {\n    this.#subscribedAt = undefined;',
+        replace: 'detach(reason?: unknown): void {',
+      },
+      {
+        says: 'they are counted one by one',
+        file: 'src/demand/PullSource.ts',
+        find: 'this.#run.source(name)',
+        replace: 'this.#run.source(`${name} ${Math.random()}`)',
       },
     ],
   },
