@@ -74,7 +74,7 @@ export class Run implements DemandOwner, Receiver<unknown> {
   readonly trace: ((event: ItemEvent) => void) | undefined;
   /** From the bottom of the chain to the top, in the order of first subscription. */
   readonly meters = new Map<StageIdentity, StageMeter>();
-  /** By name: each item of an outer flow may make new ones. */
+  /** By name, since a flow may make any number of them, one after the other. */
   readonly sources = new Map<string, SourceMeter>();
   /** What its stages take connections from. */
   readonly connections = new Map<CountedConnections, ConnectionUse>();
