@@ -42,7 +42,7 @@ export class PullTimer {
   }
 
   ends(): void {
-    if (this.#weight > 0) this.count();
+    this.count();
     this.#weight = 0;
   }
 

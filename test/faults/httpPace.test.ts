@@ -18,19 +18,13 @@ import { startRawServer } from '../integration/servers/rawServer.ts';
 import { removeMutants, type Sabotage } from '../support/mutant.ts';
 import { head, mustFail, ok, pathOf, sleep, twin, type Http } from './http/twin.ts';
 import { inVirtualTime } from './http/virtualTime.ts';
+import { deferred } from '../support/deferred.ts';
 
 afterAll(removeMutants);
 
 const ids = (count: number): number[] => Array.from({ length: count }, (_, id) => id);
 const tooMany = (...headers: string[]): string =>
   head('429 Too Many Requests', 'content-length: 0', ...headers);
-
-/** `passed` resolves once it is open. */
-function gate(): { readonly passed: Promise<void>; readonly open: () => void } {
-  let open = (): void => undefined;
-  const passed = new Promise<void>((resolve) => (open = resolve));
-  return { passed, open };
-}
 
 const heedsNoPause: Sabotage = {
   file: 'src/connectors/http/Pace.ts',
@@ -244,7 +238,7 @@ describe('F34: a host asks to be left alone', () => {
 
   describe('a connection that is being made when the host asks', () => {
     async function check(lib: Http): Promise<void> {
-      const [lookedUp, answered] = [gate(), gate()];
+      const [lookedUp, answered] = [deferred(), deferred()];
       let told = Infinity;
       const later: number[] = [];
       await using server = await startRawServer((socket, request) => {
@@ -253,7 +247,7 @@ describe('F34: a host asks to be left alone', () => {
           socket.write(ok('fine'));
         } else {
           // When the name of the second one is being looked up.
-          void lookedUp.passed.then(() => {
+          void lookedUp.promise.then(() => {
             socket.write(tooMany('retry-after: 1'));
             told = performance.now();
           });
@@ -263,9 +257,9 @@ describe('F34: a host asks to be left alone', () => {
       const names = vi.spyOn(dns, 'lookup').mockImplementation((_name: string, ...rest: unknown[]) => {
         const found = rest.at(-1) as (error: null, addresses: object[]) => void;
         const first = lookups++ === 0;
-        if (!first) lookedUp.open();
+        if (!first) lookedUp.resolve();
         // And it is found when the first one has its answer.
-        void (first ? Promise.resolve() : answered.passed).then(() =>
+        void (first ? Promise.resolve() : answered.promise).then(() =>
           setTimeout(() => found(null, [{ address: '127.0.0.1', family: 4 }]), 0),
         );
       });
@@ -274,7 +268,7 @@ describe('F34: a host asks to be left alone', () => {
         const get = http.text((path: string) => `http://slow.example:${server.port}${path}`);
         const first = get('/first')
           .catch((error: unknown) => error)
-          .finally(answered.open);
+          .finally(answered.resolve);
         const second = get('/second');
         expect([await first, await second]).toMatchObject([{ status: 429 }, 'fine']);
         expect(Math.min(...later)).toBeGreaterThanOrEqual(1_000);

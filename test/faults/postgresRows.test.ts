@@ -8,6 +8,7 @@ import {
   type PostgresSink,
 } from 'sluice/postgres';
 import { openTestDatabase, type TestDatabase } from '../integration/servers/postgres.ts';
+import { deferred } from '../support/deferred.ts';
 
 let database: TestDatabase;
 let db: PostgresConnections;
@@ -335,14 +336,13 @@ describe.each([
          EXECUTE FUNCTION pause('${name}_times')`,
     );
     let attempts = 0;
-    let goOn = (): void => undefined;
-    const counted = new Promise<void>((resolve) => (goOn = resolve));
+    const counted = deferred();
     const sink = sinkInto(name);
     const watched: Sink<Row> = {
       ...sink,
       store: async (items, told) => {
         attempts = told.attempt;
-        if (attempts > 1) await counted;
+        if (attempts > 1) await counted.promise;
         await sink.store(items, told);
       },
     };
@@ -358,7 +358,7 @@ describe.each([
       )
       .toBe(1);
     expect(await count(name)).toEqual([0, 0]);
-    goOn();
+    counted.resolve();
     await run;
     expect(attempts).toBe(2);
     expect(await count(name)).toEqual([20_000, 20_000]);

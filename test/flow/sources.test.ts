@@ -2,7 +2,7 @@ import { Readable, PassThrough } from 'node:stream';
 import { from, lastValueFrom, map, Observable, of, Subject, take, toArray, type Subscriber } from 'rxjs';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { fromPull, fromPush, link, poolMap, runFlow, SourceUsedError, type PullInput } from 'sluice';
-import { deferred } from './settling.ts';
+import { deferred } from '../support/deferred.ts';
 
 const all = <T>(flow: Observable<T>): Promise<T[]> => lastValueFrom(flow.pipe(toArray()));
 

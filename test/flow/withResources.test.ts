@@ -2,7 +2,8 @@ import { concat, mergeMap, NEVER, of, repeat, retry, take, throwError, type Obse
 import { afterEach, beforeEach, describe, expect, it, test, vi } from 'vitest';
 import { fromPull, fromPush, poolMap, runFlow, storeTo, withResources, type ResourceScope } from 'sluice';
 import { operatorLaws } from '../../src/testing/laws/index.ts';
-import { deferred, Endless, settle, sleep } from './settling.ts';
+import { deferred } from '../support/deferred.ts';
+import { Endless, settle, sleep } from './settling.ts';
 
 describe('the laws of an operator', () => {
   const closable = { close: () => undefined };

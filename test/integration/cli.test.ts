@@ -12,6 +12,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { PostgresConnections } from 'sluice/postgres';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../examples/support/embeddedPostgres.ts';
 import { cli, figure, freshBuild, root, run, start, type Ended, type StartOptions } from './programs.ts';
+import { deferred } from '../support/deferred.ts';
 
 let server: EmbeddedPostgres;
 let db: PostgresConnections;
@@ -371,11 +372,10 @@ describe('input', () => {
     const { child, ended } = start(cli, ['collect', ...target(), '--input', '-'], { env: withoutDefaults });
     const chunk = ndjson(orders(1_000));
     let written = 0;
-    let goOn = (): void => undefined;
-    const locked = new Promise<void>((resolve) => (goOn = resolve));
+    const locked = deferred();
     const writing = (async () => {
       for (; written < 60; written++) {
-        if (written === 5) await locked;
+        if (written === 5) await locked.promise;
         if (!child.stdin!.write(chunk)) await once(child.stdin!, 'drain');
       }
       child.stdin!.end();
@@ -383,7 +383,7 @@ describe('input', () => {
     await until(async () => (await count()) > 0);
     await db.withClient(async (client) => {
       await client.query(`BEGIN; LOCK TABLE ${table}`);
-      goOn();
+      locked.resolve();
       let before = -1;
       while (before !== written) {
         before = written;

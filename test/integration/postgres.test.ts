@@ -14,6 +14,7 @@ import { deliveryLaws, sinkLaws } from '../../src/testing/laws/index.ts';
 import { startEmbeddedPostgres } from '../../examples/support/embeddedPostgres.ts';
 import { withExplicitTls } from '../../src/connectors/postgres/address.ts';
 import { openTestDatabase, type TestDatabase } from './servers/postgres.ts';
+import { deferred } from '../support/deferred.ts';
 
 let database: TestDatabase;
 let db: PostgresConnections;
@@ -1004,12 +1005,11 @@ describe('a lost connection', () => {
     await connections.query('CREATE TABLE t (id int PRIMARY KEY, value int)');
     const sink = postgresTable<{ id: number; value: number }>(connections, 't', { key: ['id'] });
     const classes = new Set<string>();
-    let goOn = (): void => undefined;
-    const crashed = new Promise<void>((resolve) => (goOn = resolve));
+    const crashed = deferred();
     let batches = 0;
     const write = async (start: number): Promise<void> => {
       for (let batch = 0; batch < 40; batch++) {
-        if (batch === 30) await crashed; // should that take long
+        if (batch === 30) await crashed.promise; // should that take long
         const rows = numbers(100).map((i) => ({ id: start + batch * 100 + i, value: batch }));
         for (let stored = false; !stored;) {
           try {
@@ -1026,7 +1026,7 @@ describe('a lost connection', () => {
     const writers = Promise.all(numbers(4).map((writer) => write(writer * 10_000)));
     await expect.poll(() => batches, { interval: 1 }).toBeGreaterThan(10);
     await server.crash();
-    goOn();
+    crashed.resolve();
     expect(batches).toBeLessThan(160);
     await expect.poll(() => classes.size).toBeGreaterThan(0);
     await server.restart();

@@ -9,6 +9,7 @@ import {
 } from 'sluice/postgres';
 import { commitCutter } from './servers/commitCutter.ts';
 import { openTestDatabase, type TestDatabase } from './servers/postgres.ts';
+import { deferred } from '../support/deferred.ts';
 
 let database: TestDatabase;
 let db: PostgresConnections;
@@ -181,14 +182,13 @@ test('F15, sabotaged twin: without the checkpoint in the transaction, rows are s
 test('F08: what one writes that was replaced is refused, and its flow ends', async () => {
   const name = await table();
   const zombie = await take(name);
-  let goOn: () => void = () => undefined;
-  const paused = new Promise<void>((resolve) => (goOn = resolve));
+  const paused = deferred();
   let pulled = 0;
   const flow = zombie
     .source(async function* () {
       for (const id of ids(100)) {
         pulled++;
-        if (id === 50) await paused;
+        if (id === 50) await paused.promise;
         yield id;
       }
     })
@@ -201,7 +201,7 @@ test('F08: what one writes that was replaced is refused, and its flow ends', asy
 
   await using successor = await take(name);
   expect(successor.position).toBe(50);
-  goOn();
+  paused.resolve();
   expect((await rejection(Promise.resolve(run))).code).toBe('CHECKPOINT_LOST');
   expect(await counts(name)).toEqual({ rows: 50, ids: 50 });
   expect(pulled).toBeLessThan(100);

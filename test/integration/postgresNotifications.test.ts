@@ -11,6 +11,7 @@ import {
 } from 'sluice/postgres';
 import { sourceLaws } from '../../src/testing/laws/index.ts';
 import { openTestDatabase, type TestDatabase } from './servers/postgres.ts';
+import { deferred } from '../support/deferred.ts';
 
 let database: TestDatabase;
 let db: PostgresConnections;
@@ -152,13 +153,14 @@ test('draining ends it before it listens, and while it catches up', async () => 
   const first = runFlow(fromNotifications(db, 'jobs'));
   expect((await first.drain()).itemsIn).toBe(0);
   await insert(1, 100);
-  let goOn = (): void => undefined;
-  const draining = new Promise<void>((resolve) => (goOn = resolve));
-  const slow = poolMap(async (job: Job) => (job.id > 5 ? draining.then(() => job) : job), { concurrency: 1 });
+  const draining = deferred();
+  const slow = poolMap(async (job: Job) => (job.id > 5 ? draining.promise.then(() => job) : job), {
+    concurrency: 1,
+  });
   const run = runFlow(fromNotifications(db, 'jobs', { decode, catchUp: undone }).pipe(slow));
   await expect.poll(() => run.report().itemsIn).toBeGreaterThan(5);
   const drained = run.drain();
-  goOn();
+  draining.resolve();
   const report = await drained;
   expect(report).toMatchObject({ end: 'drained', leftOver: 0 });
   expect(report.itemsIn).toBeLessThan(50);
