@@ -51,6 +51,8 @@ export class PullSource<T> implements Emitter {
   readonly #budget = new LoopBudget();
   #parent: Ticket | null = null;
   #pull: Pull<T> | undefined;
+  /** Where pulling is synchronous: what is pulled from. */
+  #iterator: Iterator<T, unknown> | undefined;
   #pending = 0;
   #allSettled: (() => void) | undefined;
   /** The one pulled item that waits for its turn. */
@@ -103,6 +105,7 @@ export class PullSource<T> implements Emitter {
     }
     try {
       this.#pull = openPull(this.#input, this.#name);
+      this.#iterator = this.#pull.sync;
     } catch (error) {
       this.fail(error);
       return;
@@ -117,9 +120,10 @@ export class PullSource<T> implements Emitter {
     if (this.#running || this.#done) return;
     this.#running = true;
     try {
-      const iterator = this.#pull?.sync;
-      if (iterator) this.#pullNow(iterator);
-      else this.#pullLater();
+      if (!this.#inHand || this.#handOver(this.#inHand)) {
+        if (this.#iterator) this.#pullNow(this.#iterator);
+        else this.#pullLater();
+      }
     } catch (error) {
       if (this.#pulling) this.#broken();
       this.#pullEnded();
@@ -185,21 +189,22 @@ export class PullSource<T> implements Emitter {
     if (this.#stopping) this.#finish();
   }
 
-  /** An asynchronous input: delivers what is in hand, then begins the next pull. */
+  /** Delivers what was pulled later; false: there is no room. */
+  #handOver({ value }: { readonly value: T }): boolean {
+    if (!this.#out.ready()) return false;
+    this.#inHand = undefined;
+    this.#emit(value);
+    return true;
+  }
+
+  /** An asynchronous input: begins the next pull. */
   #pullLater(): void {
-    const out = this.#out;
-    if (this.#inHand) {
-      if (!out.ready()) return;
-      const { value } = this.#inHand;
-      this.#inHand = undefined;
-      this.#emit(value);
-    }
     if (this.#done || this.#pulling) return;
     if (this.#stopping) {
       this.#finish();
       return;
     }
-    if ((this.#pending >= this.#window && !this.#urge(1)) || !out.ready()) return;
+    if ((this.#pending >= this.#window && !this.#urge(1)) || !this.#out.ready()) return;
     if (this.#budget.spent()) {
       this.#pause();
       return;
@@ -238,6 +243,7 @@ export class PullSource<T> implements Emitter {
       return;
     }
     this.#inHand = { value: result.value };
+    this.#iterator = this.#pull?.sync;
     this.#step();
   };
 
@@ -371,7 +377,7 @@ export class PullSource<T> implements Emitter {
   /** Closes the input, once; an acknowledged one when its last item has settled. */
   #close(): void {
     const pull = this.#pull;
-    if (this.#closed || !pull || (pull.sync && this.#pulling)) return;
+    if (this.#closed || !pull || (this.#iterator && this.#pulling)) return;
     if (this.#pending > 0) {
       pull.stop();
       this.#awaitSettlements();

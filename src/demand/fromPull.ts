@@ -32,11 +32,14 @@ export interface FromPullOptions<T> {
  * - **Waits when** the stage below is full: nothing is pulled meanwhile, at most one value is in hand.
  * - **Drops** nothing.
  * - **Completes when** the input ends, or when draining begins and a value in hand has been delivered.
- * - **Errors when** the input throws, or a stream is destroyed before its end.
+ * - **Errors when** the input throws or does not open, or a stream is destroyed before its end.
  * - **Unsubscribing** calls `return()` of the iterator at once, also while a pull is pending, and aborts the signal.
  *
- * @param input What to read, or a function that opens it for each subscription and gets a signal for pulls that are
- * pending. A one-shot iterator or stream that is subscribed to twice is `SourceUsedError`, never an empty completion.
+ *     fromPull(async (signal) => (await fetch(url, { signal })).body!)
+ *
+ * @param input What to read, or a function that opens it for each subscription, or promises it, and gets a signal for what
+ * is pending; what opens when nobody wants it any more is closed unread. A one-shot iterator or stream that is subscribed
+ * to twice is `SourceUsedError`, never an empty completion.
  */
 export function fromPull<T>(input: PullInput<T>, options: FromPullOptions<T> = {}): Observable<T> {
   const { onSettled, maxPending, onDrain, name = 'fromPull' } = options;

@@ -1,17 +1,18 @@
 import { SourceUsedError } from '../errors.ts';
 import { refuse } from '../options.ts';
+import { isPromiseLike } from '../work/isPromiseLike.ts';
 
 /** What a source can read: an iterable, an async iterable, a Node or web readable stream. */
 export type Pullable<T> = Iterable<T> | AsyncIterable<T> | ReadableStream<T>;
 
-/** That, or a function that opens one for each subscription; the signal is aborted when the subscription ends. */
-export type PullInput<T> = Pullable<T> | ((signal: AbortSignal) => Pullable<T>);
+/** That, or a function that opens one for each subscription, or promises one; the signal is aborted when the subscription ends. */
+export type PullInput<T> = Pullable<T> | ((signal: AbortSignal) => Pullable<T> | PromiseLike<Pullable<T>>);
 
 /** An input that is open. */
 export interface Pull<T> {
-  /** Present where pulling is synchronous. */
+  /** Present where pulling is synchronous; of what a promise opens, from the first item on. */
   readonly sync: Iterator<T, unknown> | undefined;
-  next(): Promise<IteratorResult<T, unknown>>;
+  readonly next: () => Promise<IteratorResult<T, unknown>>;
   /** Tells the input that no further item will be asked for; what it holds stays open. */
   stop(): void;
   /** Closes it now, also while a pull is pending; a promise where that takes time. */
@@ -43,17 +44,18 @@ function isNodeStream(input: object): input is NodeStream {
 
 /** Opens `input` for one subscription. Throws `SourceUsedError` for a one-shot input that was read before. */
 export function openPull<T>(input: PullInput<T>, name: string): Pull<T> {
-  let controller: AbortController | undefined;
-  let opened: Pullable<T>;
-  if (typeof input === 'function') {
-    controller = new AbortController();
-    opened = input(controller.signal);
-  } else {
-    opened = input;
-  }
+  if (typeof input !== 'function') return pullOf(input, name, () => undefined);
+  const controller = new AbortController();
   const stop = (): void => {
-    controller?.abort(new DOMException('The source was closed', 'AbortError'));
+    controller.abort(new DOMException('The source was closed', 'AbortError'));
   };
+  const opened = input(controller.signal);
+  // What is both, as a query of some database clients, is read item by item.
+  const isPromised = isPromiseLike(opened) && !(Symbol.asyncIterator in opened || Symbol.iterator in opened);
+  return isPromised ? ofPromise(opened, name, stop) : pullOf(opened, name, stop);
+}
+
+function pullOf<T>(opened: Pullable<T>, name: string, stop: () => void): Pull<T> {
   if (typeof opened === 'string') return ofSync(opened as Iterable<T>, name, stop);
   if (typeof opened === 'object' && opened !== null) {
     if (isWebStream(opened)) return ofWebStream(opened, name, stop);
@@ -62,6 +64,34 @@ export function openPull<T>(input: PullInput<T>, name: string): Pull<T> {
   }
   const pullable = 'an iterable, an async iterable or a readable stream (an Observable is for fromPush)';
   return refuse(`${name}: input`, pullable, opened);
+}
+
+/** The first pull waits until it is open. That opening fails is for that pull to tell; what opens too late is closed. */
+function ofPromise<T>(opening: PromiseLike<Pullable<T>>, name: string, stop: () => void): Pull<T> {
+  let pull: Pull<T> | undefined;
+  let left = false;
+  const opened = Promise.resolve(opening).then((input) => (pull = pullOf(input, name, stop)));
+  opened.catch(() => undefined);
+  const first = async (): Promise<IteratorResult<T, unknown>> => {
+    const { next } = await opened;
+    return left ? { done: true, value: undefined } : next();
+  };
+  const closeLate = async (): Promise<void> => {
+    const late = await opened.catch(() => undefined);
+    await late?.close();
+  };
+  return {
+    get sync() {
+      return pull?.sync;
+    },
+    next: () => (pull ? pull.next() : first()),
+    stop,
+    close() {
+      left = true;
+      stop();
+      return pull ? pull.close() : closeLate();
+    },
+  };
 }
 
 function ofSync<T>(input: Iterable<T>, name: string, stop: () => void): Pull<T> {
@@ -89,7 +119,11 @@ function ofAsync<T>(input: AsyncIterable<T>, name: string, stop: () => void): Pu
   if (!stream && (iterator as unknown) === input) readOnce(iterator, name);
   return {
     sync: undefined,
-    next: () => iterator.next(),
+    // A foreign thenable may call back while it is asked, when nobody listens yet.
+    next: () => {
+      const result = iterator.next();
+      return result instanceof Promise ? result : Promise.resolve(result);
+    },
     stop,
     close() {
       stop();

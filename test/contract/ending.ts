@@ -107,7 +107,7 @@ export const endingLaws: readonly Law[] = [
     },
     sabotage: [
       without(PULL, '    this.#close();\n    this.#out.detach(reason);', '    this.#out.detach(reason);'),
-      without(PULL_INPUT, "controller?.abort(new DOMException('The source was closed', 'AbortError'));"),
+      without(PULL_INPUT, "controller.abort(new DOMException('The source was closed', 'AbortError'));"),
     ],
   },
   {

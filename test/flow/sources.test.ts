@@ -1,5 +1,16 @@
 import { Readable, PassThrough } from 'node:stream';
-import { from, lastValueFrom, map, Observable, of, Subject, take, toArray, type Subscriber } from 'rxjs';
+import {
+  from,
+  lastValueFrom,
+  map,
+  Observable,
+  of,
+  Subject,
+  take,
+  toArray,
+  type Subscriber,
+  type Subscription,
+} from 'rxjs';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { fromPull, fromPush, link, poolMap, runFlow, SourceUsedError, type PullInput } from 'sluice';
 import { deferred } from '../support/deferred.ts';
@@ -39,6 +50,9 @@ const kinds: [string, () => PullInput<number>][] = [
   ['a function that returns an array', () => () => [1, 2, 3]],
   ['a generator function', () => counting],
   ['an async generator function', () => countingLater],
+  ['a function that promises an array', () => () => Promise.resolve([1, 2, 3])],
+  ['a function that promises an async generator', () => () => Promise.resolve(countingLater())],
+  ['a function that promises a web stream', () => () => Promise.resolve(webStream(1, 2, 3))],
 ];
 
 describe('fromPull', () => {
@@ -131,7 +145,7 @@ describe('fromPull', () => {
     await expect(all(fromPull(open))).rejects.toBe(boom);
   });
 
-  it.each([null, undefined, 5, {}, () => 5, () => null])(
+  it.each([null, undefined, 5, {}, Promise.resolve([1]), () => 5, () => null, () => Promise.resolve(5)])(
     'errors over what cannot be pulled: %o',
     async (input) => {
       await expect(all(fromPull(input as never))).rejects.toMatchObject({ code: 'INVALID_OPTION' });
@@ -198,6 +212,18 @@ describe('fromPull', () => {
     expect(close).not.toHaveBeenCalled();
   });
 
+  it('asks an iterator again that answers with a thenable which calls back at once', async () => {
+    let given = 0;
+    const next = (): PromiseLike<IteratorResult<number, undefined>> => ({
+      then: ((answer: (result: IteratorResult<number, undefined>) => void) => {
+        answer(given < 3 ? { done: false, value: ++given } : { done: true, value: undefined });
+      }) as never,
+    });
+    const source = { [Symbol.asyncIterator]: () => ({ next }) } as unknown as AsyncIterable<number>;
+    const one = poolMap(async (value: number) => value, { concurrency: 1 });
+    expect(await all(fromPull(source).pipe(one))).toEqual([1, 2, 3]);
+  });
+
   it('has one pull pending at a time', async () => {
     let pending = 0;
     let most = 0;
@@ -224,6 +250,82 @@ describe('fromPull', () => {
     const source = fromPull(counting(), { name: 'ids' });
     await all(source);
     await expect(all(source)).rejects.toThrow(/^ids: this source can be read only once/);
+  });
+});
+
+describe('fromPull over what a promise opens', () => {
+  it('errors with what opening fails with', async () => {
+    const boom = new Error('no such host');
+    await expect(all(fromPull(() => Promise.reject(boom)))).rejects.toBe(boom);
+  });
+
+  it('pulls one at a time, as there is room', async () => {
+    let pulled = 0;
+    const endless = function* (): Generator<number> {
+      for (;;) yield ++pulled;
+    };
+    const gates = [deferred(), deferred(), deferred()];
+    const work = (value: number): Promise<void> => gates[value - 1]!.promise;
+    const left: number[] = [];
+    const flow = fromPull(() => Promise.resolve(endless())).pipe(poolMap(work, { concurrency: 1 }));
+    const subscription = flow.subscribe();
+    for (const gate of gates) {
+      await new Promise(setImmediate);
+      left.push(pulled);
+      gate.resolve();
+    }
+    expect(left).toEqual([1, 2, 3]);
+    subscription.unsubscribe();
+  });
+
+  it('reads item by item what is a promise as well', async () => {
+    const query = Object.assign(Promise.resolve('all at once'), { [Symbol.asyncIterator]: countingLater });
+    expect(await all(fromPull(() => query))).toEqual([1, 2, 3]);
+  });
+
+  it.each([
+    ['unsubscribed from', (subscription: Subscription) => subscription.unsubscribe()],
+    ['drained', () => undefined],
+  ])('closes what opens after it was %s, and its signal was aborted', async (how, leave) => {
+    const opening = deferred<ReadableStream<number>>();
+    let signal: AbortSignal | undefined;
+    const source = fromPull((given) => {
+      signal = given;
+      return opening.promise;
+    });
+    const run = how === 'drained' ? runFlow(source) : undefined;
+    if (run) void run.drain();
+    else leave(source.subscribe());
+    expect(signal?.aborted).toBe(true);
+    const [pull, cancel] = [vi.fn(), vi.fn()];
+    opening.resolve(new ReadableStream({ pull, cancel }, { highWaterMark: 0 }));
+    await run;
+    await new Promise(setImmediate);
+    expect([pull, cancel].map(({ mock }) => mock.calls.length)).toEqual([0, 1]);
+    if (run) expect(await run).toMatchObject({ end: 'drained', itemsIn: 0, warnings: [] });
+  });
+
+  it('keeps quiet over an opening that fails when nobody wants it any more', async () => {
+    const warned = vi.spyOn(console, 'warn').mockReturnValue();
+    const opening = deferred<number[]>();
+    fromPull(() => opening.promise)
+      .subscribe()
+      .unsubscribe();
+    opening.reject(new Error('too late'));
+    await new Promise(setImmediate);
+    expect(warned).not.toHaveBeenCalled();
+  });
+
+  it('calls return() at once of an iterator that it pulls synchronously, once it is open', async () => {
+    const iterator = counting();
+    const leave = vi.spyOn(iterator, 'return');
+    const never = poolMap(() => new Promise(() => undefined), { concurrency: 1 });
+    const subscription = fromPull(() => Promise.resolve(iterator))
+      .pipe(never)
+      .subscribe();
+    await new Promise(setImmediate);
+    subscription.unsubscribe();
+    expect(leave).toHaveBeenCalledTimes(1);
   });
 });
 

@@ -54,6 +54,10 @@ export const sources: Record<string, SourceCase> = {
       maxItems: 20_000,
     },
   },
+  'fromPull, promised': {
+    make: (count) => fromPull(() => Promise.resolve(numbers(count))),
+    options: { failing: () => fromPull(() => Promise.resolve(failsAfterTwo())) },
+  },
   'fromPull, one-shot': {
     make: (count) => fromPull(numbers(count).values()),
   },

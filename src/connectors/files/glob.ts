@@ -70,20 +70,14 @@ async function* inOrderFound(entries: AsyncIterable<Dirent>): AsyncGenerator<str
   }
 }
 
-/** Looks for all of them at the first pull, or until the signal; no generators, which cost several turns a path. */
-function inOrderOfNames(entries: AsyncIterable<Dirent>, signal: AbortSignal): AsyncIterable<string> {
-  let sorted: Iterator<string> | undefined;
-  const look = async (): Promise<IteratorResult<string, undefined>> => {
-    const paths: string[] = [];
-    for await (const entry of entries) {
-      if (signal.aborted) return { done: true, value: undefined };
-      const file = fileOf(entry);
-      const path = typeof file === 'object' ? await file : file;
-      if (path !== undefined) paths.push(path);
-    }
-    sorted = paths.sort().values();
-    return sorted.next();
-  };
-  const next = () => (sorted === undefined ? look() : Promise.resolve(sorted.next()));
-  return { [Symbol.asyncIterator]: () => ({ next }) };
+/** Looks until it has all of them, or until the signal. */
+async function inOrderOfNames(entries: AsyncIterable<Dirent>, signal: AbortSignal): Promise<string[]> {
+  const paths: string[] = [];
+  for await (const entry of entries) {
+    if (signal.aborted) return [];
+    const file = fileOf(entry);
+    const path = typeof file === 'object' ? await file : file;
+    if (path !== undefined) paths.push(path);
+  }
+  return paths.sort();
 }
