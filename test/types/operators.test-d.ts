@@ -269,6 +269,10 @@ test('sources infer their item', () => {
       return new ReadableStream<Order>();
     }),
   ).toEqualTypeOf<Observable<Order>>();
+  expectTypeOf(fromPull(async () => [1, 2])).toEqualTypeOf<Observable<number>>();
+  expectTypeOf(fromPull(async (signal) => (await fetch('', { signal })).body!)).toEqualTypeOf<
+    Observable<Uint8Array<ArrayBuffer>>
+  >();
   fromPull([1], {
     onSettled: ({ value, failure }) => [
       expectTypeOf(value).toBeNumber(),
