@@ -1,6 +1,6 @@
 import type { Dirent } from 'node:fs';
 import { glob, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import type { Observable } from 'rxjs';
 import { fromPull } from '../../demand/fromPull.ts';
 import { nonEmpty, oneOf } from '../../options.ts';
@@ -50,11 +50,19 @@ export function fromGlob(
   );
 }
 
-/** Its path, if it is a file or a link to one; a promise for links only, since each costs a turn. */
-function fileOf(entry: Dirent): string | undefined | Promise<string | undefined> {
-  const path = join(entry.parentPath, entry.name);
-  if (entry.isFile()) return path;
-  return entry.isSymbolicLink() ? linkToFile(path) : undefined;
+/** Gives the path of an entry that is a file or a link to one; a promise for links only, since each costs a turn. */
+function pathOfFiles(): (entry: Dirent) => string | undefined | Promise<string | undefined> {
+  // Of the entry before, mostly that of the next as well: joining takes longer than looking.
+  let [parent, folder] = ['', ''];
+  return (entry) => {
+    if (entry.parentPath !== parent) {
+      parent = entry.parentPath;
+      folder = join(parent, sep);
+    }
+    const path = folder + entry.name;
+    if (entry.isFile()) return path;
+    return entry.isSymbolicLink() ? linkToFile(path) : undefined;
+  };
 }
 
 /** A link to a file counts as one, a link to nothing does not. */
@@ -64,19 +72,21 @@ async function linkToFile(path: string): Promise<string | undefined> {
 }
 
 async function* inOrderFound(entries: AsyncIterable<Dirent>): AsyncGenerator<string> {
+  const pathOf = pathOfFiles();
   for await (const entry of entries) {
-    const path = await fileOf(entry);
+    const path = await pathOf(entry);
     if (path !== undefined) yield path;
   }
 }
 
 /** Looks until it has all of them, or until the signal. */
 async function inOrderOfNames(entries: AsyncIterable<Dirent>, signal: AbortSignal): Promise<string[]> {
+  const pathOf = pathOfFiles();
   const paths: string[] = [];
   for await (const entry of entries) {
     if (signal.aborted) return [];
-    const file = fileOf(entry);
-    const path = typeof file === 'object' ? await file : file;
+    const found = pathOf(entry);
+    const path = typeof found === 'object' ? await found : found;
     if (path !== undefined) paths.push(path);
   }
   return paths.sort();
