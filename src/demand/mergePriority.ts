@@ -65,7 +65,7 @@ class Lanes<T> {
   constructor(subscriber: Subscriber<T>, identities: readonly StageIdentity[]) {
     this.#subscriber = subscriber;
     this.#open = identities.length;
-    this.#lanes = identities.map((identity) => {
+    this.#lanes = identities.map((identity, place) => {
       const way = link<T, T>(subscriber, {
         error: (error) => {
           this.#ended({ error });
@@ -74,7 +74,7 @@ class Lanes<T> {
           this.#ended(undefined);
         },
       });
-      return { lane: new Lane(identity, way, this), way };
+      return { lane: new Lane(identity, way, this, place), way };
     });
   }
 
@@ -87,17 +87,20 @@ class Lanes<T> {
 
   /** Whether a lane before this one has an item. */
   keepWaiting(lane: Lane<T>): boolean {
-    for (const { lane: other } of this.#lanes) {
-      if (other === lane) return false;
-      if (!other.empty) return true;
-    }
-    return false;
+    return this.#firstWithItem(0, lane.place) !== undefined;
   }
 
   /** The lane has no item now: those behind it may go. */
   letPass(lane: Lane<T>): void {
-    const next = this.#lanes.findIndex(({ lane: other }) => other === lane) + 1;
-    this.#lanes[next]?.lane.goOn();
+    this.#firstWithItem(lane.place + 1, this.#lanes.length)?.goOn();
+  }
+
+  #firstWithItem(from: number, to: number): Lane<T> | undefined {
+    for (let place = from; place < to; place++) {
+      const lane = this.#lanes[place]?.lane;
+      if (lane?.empty === false) return lane;
+    }
+    return undefined;
   }
 
   #ended(failure: { readonly error: unknown } | undefined): void {
@@ -114,12 +117,15 @@ class Lanes<T> {
 
 /** Holds one item of its source, until those before it have none. */
 class Lane<T> extends Stage<T, T> {
+  /** 0 is the most urgent. */
+  readonly place: number;
   readonly #lanes: Lanes<T>;
   readonly #waiting = new RingQueue<{ readonly value: T; readonly ticket: Ticket | null }>();
 
-  constructor(identity: StageIdentity, subscriber: Subscriber<T>, lanes: Lanes<T>) {
+  constructor(identity: StageIdentity, subscriber: Subscriber<T>, lanes: Lanes<T>, place: number) {
     super(identity, subscriber, 1);
     this.#lanes = lanes;
+    this.place = place;
   }
 
   get empty(): boolean {

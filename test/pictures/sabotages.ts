@@ -273,8 +273,8 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
     {
       says: 'what came first goes first',
       file: priority,
-      find: 'if (!other.empty) return true;',
-      replace: '',
+      find: 'return this.#firstWithItem(0, lane.place) !== undefined;',
+      replace: 'return false;',
     },
     {
       says: 'two items of a source are held',
