@@ -5,11 +5,19 @@ export class Numbered<T> {
   readonly progress: object;
   readonly position: number;
   readonly value: T;
+  #isBack = false;
 
   constructor(progress: object, position: number, value: T) {
     this.progress = progress;
     this.position = position;
     this.value = value;
+  }
+
+  /** It may be given again. Said as soon as one of its parts is handed back, and once more when all have settled. */
+  handBack(progress: Progress): void {
+    if (this.#isBack) return;
+    this.#isBack = true;
+    progress.handBack(this.position);
   }
 }
 

@@ -25,7 +25,8 @@ export type DoneRange<C = unknown> = readonly [from: number, to: number, first?:
  */
 export class Progress<C = unknown> {
   readonly #done = new Ranges();
-  readonly #onTheirWay = new Set<number>();
+  /** With what to do if one is handed back. */
+  readonly #onTheirWay = new Map<number, (() => void) | undefined>();
   /** Of items that were begun and are not done, and of both ends of each range. */
   readonly #cursors = new Map<number, C>();
 
@@ -52,8 +53,18 @@ export class Progress<C = unknown> {
     return this.#cursors.get(position);
   }
 
+  /** Whether anything that was given is not done. */
+  get isUnderWay(): boolean {
+    return this.#onTheirWay.size > 0;
+  }
+
+  /** Of one that is on its way: `give` is called should it be handed back. */
+  ifHandedBack(position: number, give: () => void): void {
+    if (this.#onTheirWay.has(position)) this.#onTheirWay.set(position, give);
+  }
+
   begin(position: number, cursor: C | undefined): void {
-    this.#onTheirWay.add(position);
+    this.#onTheirWay.set(position, undefined);
     if (cursor !== undefined) this.#cursors.set(position, cursor);
   }
 
@@ -66,7 +77,9 @@ export class Progress<C = unknown> {
 
   /** It may be given again, unless it is done. Its cursor stays: it may still be done, by what was begun before. */
   handBack(position: number): void {
+    const give = this.#onTheirWay.get(position);
     this.#onTheirWay.delete(position);
+    give?.();
   }
 
   /** What is to be written down once these are done too. */

@@ -1,5 +1,5 @@
 import { map, type Observable } from 'rxjs';
-import { fromPull } from '../demand/fromPull.ts';
+import { pulled } from '../demand/PullSource.ts';
 import { CheckpointMismatchError, InvalidOptionError } from '../errors.ts';
 import { callable, nonEmpty, wholeNumber } from '../options.ts';
 import type { Pullable } from '../demand/pullInput.ts';
@@ -65,26 +65,40 @@ export function checkpointedSource<T, C>(
     if (cursor === undefined || known === undefined || isSame(known, cursor(value))) return;
     throw new CheckpointMismatchError(name, position);
   };
-  const number = (position: number, value: T): Numbered<T> | undefined => {
+  /** The item, unless it is taken. If it was on its way then, and is handed back, it goes to `again`. */
+  const number = (position: number, value: T, again: [number, T][]): Numbered<T> | undefined => {
     keeper.mustHold();
     if (progress.isTaken(position)) {
       mustBeTheSame(position, value);
+      progress.ifHandedBack(position, () => again.push([position, value]));
       return undefined;
     }
     progress.begin(position, cursor?.(value));
     return new Numbered(progress, position, value);
   };
-  function* numbered(input: Iterable<T>, position: number): Generator<Numbered<T>> {
-    for (const value of input) {
-      const item = number(position++, value);
+  function* handedBack(again: [number, T][]): Generator<Numbered<T>> {
+    for (let next = again.shift(); next; next = again.shift()) {
+      const item = number(...next, again);
       if (item) yield item;
     }
   }
-  async function* numberedLater(input: AsyncIterable<T>, position: number): AsyncGenerator<Numbered<T>> {
-    for await (const value of input) {
-      const item = number(position++, value);
+  function* numbered(input: Iterable<T>, position: number): Generator<Numbered<T>> {
+    const again: [number, T][] = [];
+    for (const value of input) {
+      yield* handedBack(again);
+      const item = number(position++, value, again);
       if (item) yield item;
     }
+    yield* handedBack(again);
+  }
+  async function* numberedLater(input: AsyncIterable<T>, position: number): AsyncGenerator<Numbered<T>> {
+    const again: [number, T][] = [];
+    for await (const value of input) {
+      yield* handedBack(again);
+      const item = number(position++, value, again);
+      if (item) yield item;
+    }
+    yield* handedBack(again);
   }
   const openNow = (signal: AbortSignal): Iterable<Numbered<T>> | AsyncIterable<Numbered<T>> => {
     const { point } = progress;
@@ -97,22 +111,24 @@ export function checkpointedSource<T, C>(
     }
     throw new InvalidOptionError(`${name}: open must give an iterable or an async iterable`);
   };
-  async function* openLater(confirmed: Promise<void>, signal: AbortSignal): AsyncGenerator<Numbered<T>> {
+  /** Subscribed to again from inside the failure of an item (`retry`), it would find that item on its way: not so a turn later. */
+  const openSoon = async (signal: AbortSignal, confirmed: Promise<void> | undefined) => {
     await confirmed;
-    yield* openNow(signal);
-  }
+    return openNow(signal);
+  };
 
-  const source = fromPull<Numbered<T>>(
+  const source = pulled<Numbered<T>>(
     (signal) => {
       const confirmed = keeper.confirmed();
-      return confirmed ? openLater(confirmed, signal) : openNow(signal);
+      return confirmed || progress.isUnderWay ? openSoon(signal, confirmed) : openNow(signal);
     },
     {
       name,
-      maxPending,
-      onSettled({ value: { position }, failure }) {
-        if (failure === undefined) progress.settle(position);
-        else progress.handBack(position);
+      window: maxPending,
+      onFailing: (item) => item.handBack(progress),
+      onSettled({ value: item, failure }) {
+        if (failure === undefined) progress.settle(item.position);
+        else item.handBack(progress);
       },
     },
   );

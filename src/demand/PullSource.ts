@@ -1,4 +1,4 @@
-import type { Subscriber } from 'rxjs';
+import { Observable, type Subscriber } from 'rxjs';
 import { LoopBudget, nextTurn } from '../clock.ts';
 import { HandedBackError, reasonOf, TicketPathError, UnclaimedError } from '../errors.ts';
 import { warnOf, whenClosed, type Failure, type Run } from '../flow/Run.ts';
@@ -9,7 +9,7 @@ import { Ticket, type TicketBook } from '../tickets/Ticket.ts';
 import { UNLIMITED } from './Demand.ts';
 import { Outlet, type Emitter } from './Outlet.ts';
 import { toldOnly } from '../work/toldOf.ts';
-import { openPull, type Pull, type PullInput } from './pullInput.ts';
+import { openPull, type Opening, type Pull, type PullInput } from './pullInput.ts';
 import { subscribingStage } from './Stage.ts';
 
 /** How an item of an acknowledged source ended. */
@@ -22,16 +22,29 @@ export interface Settlement<T> {
 /** The options of `fromPull`, checked, with their defaults. */
 export interface PullSettings<T> {
   readonly name: string;
-  readonly onSettled: ((settlement: Settlement<T>) => unknown) | undefined;
+  readonly onSettled?: ((settlement: Settlement<T>) => unknown) | undefined;
+  /** Told of an item that will be handed back, as soon as one of its parts is. */
+  readonly onFailing?: (value: T) => void;
   /** Items without an outcome at any time; `UNLIMITED`: as many as there is demand. */
   readonly window: number;
-  readonly onDrain: (() => void) | undefined;
+  readonly onDrain?: (() => void) | undefined;
   /** The run that it was read in is over. */
   readonly onOver?: (failure: Failure | undefined) => void;
 }
 
 /** Items that may wait for a ride on the next claimed ticket, where `maxPending` sets no window. */
 const MAX_WAITING_TICKETS = 1_000;
+
+/**
+ * An Observable of what is pulled: `fromPull`, with what only connectors ask for. `key`: what it is a part of, where that
+ * makes one for each subscription.
+ */
+export function pulled<T>(input: PullInput<T>, settings: PullSettings<T>, key?: object): Observable<T> {
+  const source = new Observable<T>((subscriber) => {
+    new PullSource(input, subscriber, key ?? source, settings).start();
+  });
+  return source;
+}
 
 /** One subscription to what is pulled. */
 export class PullSource<T> implements Emitter {
@@ -50,7 +63,7 @@ export class PullSource<T> implements Emitter {
   readonly #timer: PullTimer | undefined;
   readonly #budget = new LoopBudget();
   #parent: Ticket | null = null;
-  #pull: Pull<T> | undefined;
+  #pull: Pull<T> | Opening<T> | undefined;
   /** Where pulling is synchronous: what is pulled from. */
   #iterator: Iterator<T, unknown> | undefined;
   #pending = 0;
@@ -71,7 +84,7 @@ export class PullSource<T> implements Emitter {
 
   /** `key`: the Observable, which is the same however often it is subscribed to. */
   constructor(input: PullInput<T>, subscriber: Subscriber<T>, key: object, settings: PullSettings<T>) {
-    const { name, onSettled, window, onDrain, onOver } = settings;
+    const { name, onSettled, onFailing, window, onDrain, onOver } = settings;
     this.#input = input;
     this.#subscriber = subscriber;
     this.#name = name;
@@ -83,6 +96,7 @@ export class PullSource<T> implements Emitter {
     this.#book = {
       waiting: 0,
       maxWaiting: window === UNLIMITED ? MAX_WAITING_TICKETS : Math.floor(window / 2),
+      failing: onFailing as TicketBook['failing'],
     };
     this.#out = new Outlet(subscriber, this);
     this.#run = this.#out.inner ? undefined : this.#out.demand.owner?.run;
@@ -105,7 +119,7 @@ export class PullSource<T> implements Emitter {
     }
     try {
       this.#pull = openPull(this.#input, this.#name);
-      this.#iterator = this.#pull.sync;
+      if (this.#pull.opening === undefined) this.#iterator = this.#pull.sync;
     } catch (error) {
       this.fail(error);
       return;
@@ -120,10 +134,8 @@ export class PullSource<T> implements Emitter {
     if (this.#running || this.#done) return;
     this.#running = true;
     try {
-      if (!this.#inHand || this.#handOver(this.#inHand)) {
-        if (this.#iterator) this.#pullNow(this.#iterator);
-        else this.#pullLater();
-      }
+      if (this.#iterator) this.#pullNow(this.#iterator);
+      else this.#pullLater();
     } catch (error) {
       if (this.#pulling) this.#broken();
       this.#pullEnded();
@@ -189,30 +201,39 @@ export class PullSource<T> implements Emitter {
     if (this.#stopping) this.#finish();
   }
 
-  /** Delivers what was pulled later; false: there is no room. */
-  #handOver({ value }: { readonly value: T }): boolean {
-    if (!this.#out.ready()) return false;
-    this.#inHand = undefined;
-    this.#emit(value);
-    return true;
-  }
-
-  /** An asynchronous input: begins the next pull. */
+  /** An asynchronous input: delivers what is in hand, then begins the next pull. */
   #pullLater(): void {
+    const out = this.#out;
+    if (this.#inHand) {
+      if (!out.ready()) return;
+      const { value } = this.#inHand;
+      this.#inHand = undefined;
+      this.#emit(value);
+    }
     if (this.#done || this.#pulling) return;
     if (this.#stopping) {
       this.#finish();
       return;
     }
-    if ((this.#pending >= this.#window && !this.#urge(1)) || !this.#out.ready()) return;
+    if ((this.#pending >= this.#window && !this.#urge(1)) || !out.ready()) return;
     if (this.#budget.spent()) {
       this.#pause();
       return;
     }
+    const pull = this.#pull;
     this.#pulling = true;
     this.#timer?.begins();
-    this.#pull?.next().then(this.#pulled, this.#pullFailed);
+    if (pull?.opening) pull.opening.then(this.#opened, this.#pullFailed);
+    else pull?.next().then(this.#pulled, this.#pullFailed);
   }
+
+  /** A promise has opened it. If this one is over, it was closed with its opening. */
+  readonly #opened = (pull: Pull<T>): void => {
+    this.#pull = pull;
+    this.#iterator = pull.sync;
+    this.#pullEnded();
+    if (!this.#done) this.#step();
+  };
 
   #pullEnded(): void {
     this.#pulling = false;
@@ -243,7 +264,6 @@ export class PullSource<T> implements Emitter {
       return;
     }
     this.#inHand = { value: result.value };
-    this.#iterator = this.#pull?.sync;
     this.#step();
   };
 

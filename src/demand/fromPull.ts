@@ -1,8 +1,8 @@
-import { Observable } from 'rxjs';
+import type { Observable } from 'rxjs';
 import { callable, wholeNumber } from '../options.ts';
 import { UNLIMITED } from './Demand.ts';
 import type { PullInput } from './pullInput.ts';
-import { PullSource, type Settlement } from './PullSource.ts';
+import { pulled, type Settlement } from './PullSource.ts';
 
 export interface FromPullOptions<T> {
   /**
@@ -46,9 +46,5 @@ export function fromPull<T>(input: PullInput<T>, options: FromPullOptions<T> = {
   if (onSettled !== undefined) callable('fromPull: onSettled', onSettled);
   if (maxPending !== undefined) wholeNumber('fromPull: maxPending', maxPending, 1);
   if (onDrain !== undefined) callable('fromPull: onDrain', onDrain);
-  const settings = { name, onSettled, window: maxPending ?? UNLIMITED, onDrain };
-  const source = new Observable<T>((subscriber) => {
-    new PullSource(input, subscriber, source, settings).start();
-  });
-  return source;
+  return pulled(input, { name, onSettled, window: maxPending ?? UNLIMITED, onDrain });
 }

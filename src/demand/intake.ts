@@ -1,10 +1,10 @@
-import { Observable } from 'rxjs';
+import type { Observable } from 'rxjs';
 import { HandedBackError, InvalidOptionError, SourceUsedError } from '../errors.ts';
 import type { Failure } from '../flow/Run.ts';
 import { given, wholeNumber } from '../options.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
 import { UNLIMITED } from './Demand.ts';
-import { PullSource } from './PullSource.ts';
+import { pulled } from './PullSource.ts';
 
 export interface IntakeOptions {
   /** Items that may wait inside. Whole number, 1 or more. */
@@ -139,10 +139,7 @@ export function intake<T>(options: IntakeOptions): Intake<T> {
     return { [Symbol.asyncIterator]: iterator };
   };
 
-  const settings = { name: 'intake', onSettled: undefined, window: UNLIMITED, onDrain: drain, onOver: over };
-  const items$ = new Observable<T>((subscriber) => {
-    new PullSource<T>(open, subscriber, items$, settings).start();
-  });
+  const items$ = pulled(open, { name: 'intake', window: UNLIMITED, onDrain: drain, onOver: over });
 
   return {
     offer(item) {

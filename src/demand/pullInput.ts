@@ -10,13 +10,22 @@ export type PullInput<T> = Pullable<T> | ((signal: AbortSignal) => Pullable<T> |
 
 /** An input that is open. */
 export interface Pull<T> {
-  /** Present where pulling is synchronous; of what a promise opens, from the first item on. */
+  readonly opening: undefined;
+  /** Present where pulling is synchronous. */
   readonly sync: Iterator<T, unknown> | undefined;
-  readonly next: () => Promise<IteratorResult<T, unknown>>;
+  next(): Promise<IteratorResult<T, unknown>>;
   /** Tells the input that no further item will be asked for; what it holds stays open. */
   stop(): void;
   /** Closes it now, also while a pull is pending; a promise where that takes time. */
   close(): Promise<unknown> | undefined;
+}
+
+/** An input that a promise opens. */
+export interface Opening<T> {
+  /** Resolves to what it has become. Whoever closes this one before that has closed the other as well. */
+  readonly opening: Promise<Pull<T>>;
+  stop(): void;
+  close(): Promise<unknown>;
 }
 
 interface NodeStream {
@@ -43,7 +52,7 @@ function isNodeStream(input: object): input is NodeStream {
 }
 
 /** Opens `input` for one subscription. Throws `SourceUsedError` for a one-shot input that was read before. */
-export function openPull<T>(input: PullInput<T>, name: string): Pull<T> {
+export function openPull<T>(input: PullInput<T>, name: string): Pull<T> | Opening<T> {
   if (typeof input !== 'function') return pullOf(input, name, () => undefined);
   const controller = new AbortController();
   const stop = (): void => {
@@ -66,30 +75,16 @@ function pullOf<T>(opened: Pullable<T>, name: string, stop: () => void): Pull<T>
   return refuse(`${name}: input`, pullable, opened);
 }
 
-/** The first pull waits until it is open. That opening fails is for that pull to tell; what opens too late is closed. */
-function ofPromise<T>(opening: PromiseLike<Pullable<T>>, name: string, stop: () => void): Pull<T> {
-  let pull: Pull<T> | undefined;
-  let left = false;
-  const opened = Promise.resolve(opening).then((input) => (pull = pullOf(input, name, stop)));
-  opened.catch(() => undefined);
-  const first = async (): Promise<IteratorResult<T, unknown>> => {
-    const { next } = await opened;
-    return left ? { done: true, value: undefined } : next();
-  };
-  const closeLate = async (): Promise<void> => {
-    const late = await opened.catch(() => undefined);
-    await late?.close();
-  };
+function ofPromise<T>(promise: PromiseLike<Pullable<T>>, name: string, stop: () => void): Opening<T> {
+  const opening = Promise.resolve(promise).then((input) => pullOf(input, name, stop));
+  opening.catch(() => undefined); // who waits for it is told
   return {
-    get sync() {
-      return pull?.sync;
-    },
-    next: () => (pull ? pull.next() : first()),
+    opening,
     stop,
-    close() {
-      left = true;
+    async close() {
       stop();
-      return pull ? pull.close() : closeLate();
+      const late = await opening.catch(() => undefined);
+      await late?.close();
     },
   };
 }
@@ -98,6 +93,7 @@ function ofSync<T>(input: Iterable<T>, name: string, stop: () => void): Pull<T> 
   const iterator: Iterator<T, unknown> = input[Symbol.iterator]();
   if ((iterator as unknown) === input) readOnce(iterator, name);
   return {
+    opening: undefined,
     sync: iterator,
     next: () => Promise.resolve(iterator.next()),
     stop,
@@ -118,6 +114,7 @@ function ofAsync<T>(input: AsyncIterable<T>, name: string, stop: () => void): Pu
   const iterator: AsyncIterator<T, unknown> = input[Symbol.asyncIterator]();
   if (!stream && (iterator as unknown) === input) readOnce(iterator, name);
   return {
+    opening: undefined,
     sync: undefined,
     // A foreign thenable may call back while it is asked, when nobody listens yet.
     next: () => {
@@ -137,6 +134,7 @@ function ofWebStream<T>(input: ReadableStream<T>, name: string, stop: () => void
   readOnce(input, name);
   const reader = input.getReader();
   return {
+    opening: undefined,
     sync: undefined,
     next: () => reader.read(),
     stop,

@@ -2,6 +2,8 @@
 export interface TicketBook {
   waiting: number;
   readonly maxWaiting: number;
+  /** Told of what will be handed back, as soon as one of its parts is. */
+  readonly failing?: ((origin: unknown) => void) | undefined;
 }
 
 /**
@@ -95,7 +97,7 @@ export class Ticket {
   /** Gives one reference back; a `failure` makes the item one that is handed back. */
   release(failure?: unknown): void {
     const lead = this.lead;
-    if (failure !== undefined && lead.failure === undefined) lead.failure = failure;
+    if (failure !== undefined && lead.failure === undefined) lead.#fail(failure);
     lead.references--;
     if (lead.references > 0) return;
     if (lead.references < 0) throw new Error('sluice: a ticket was released twice');
@@ -108,6 +110,11 @@ export class Ticket {
   /** Itself, or the ticket that it was merged into. */
   get lead(): Ticket {
     return this.#merged === undefined ? this : this.#merged.lead;
+  }
+
+  #fail(failure: unknown): void {
+    this.failure = failure;
+    this.book?.failing?.(this.origin);
   }
 
   #carries(ticket: Ticket): boolean {

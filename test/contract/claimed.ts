@@ -165,7 +165,7 @@ export const claimedLaws: readonly Law[] = [
       ),
       without(
         TICKET,
-        'if (failure !== undefined && lead.failure === undefined) lead.failure = failure;',
+        'if (failure !== undefined && lead.failure === undefined) lead.#fail(failure);',
         'lead.failure = lead.references > 2 ? failure : undefined;',
       ),
     ],

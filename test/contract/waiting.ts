@@ -187,7 +187,7 @@ export const waitingLaws: readonly Law[] = [
     },
     sabotage: [
       without(OUTLET, 'if (demand.open && (', 'if (('),
-      without(PULL, 'if (!this.#out.ready()) return false;\n'),
+      without(PULL, 'if (!out.ready()) return;\n      const', 'const'),
     ],
   },
   {

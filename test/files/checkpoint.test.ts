@@ -3,10 +3,11 @@ import { once } from 'node:events';
 import { existsSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { gzipSync } from 'node:zlib';
-import { of, type OperatorFunction } from 'rxjs';
+import { of, pipe, retry, type MonoTypeOperatorFunction, type OperatorFunction } from 'rxjs';
 import { afterAll, describe, expect, test, vi } from 'vitest';
 import {
   batch,
+  boundedQueue,
   broadcast,
   delays,
   filterOr,
@@ -18,6 +19,7 @@ import {
   type Sink,
 } from 'sluice';
 import { fileCheckpoint, fromCsv, fromNdjson, toNdjson, type FileSourceOptions } from 'sluice/files';
+import { deferred } from '../support/deferred.ts';
 import { TestFolder } from './folder.ts';
 
 const folder = new TestFolder();
@@ -282,7 +284,7 @@ describe('with a sink that appends', () => {
     let copies: [string, string][] = [];
     const run = async (crashAt: number): Promise<void> => {
       const checkpoint = fileCheckpoint(path, { onWarning: () => undefined });
-      const sink = toNdjson(output, { append: true, checkpoint });
+      const sink: Required<Sink<number>> = toNdjson(output, { append: true, checkpoint });
       let stored = 0;
       const flow = fromNdjson<number>(input, { checkpoint }).pipe(
         poolMap(async (n) => n, { concurrency: 4 }),
@@ -373,7 +375,7 @@ describe('with a sink that appends', () => {
     const snapshots: [string, string][][] = [];
     const run = async (crash: boolean): Promise<number[]> => {
       const checkpoint = fileCheckpoint(path, { onWarning: () => undefined });
-      const sink = toNdjson(output, { append: true, checkpoint });
+      const sink: Required<Sink<number>> = toNdjson(output, { append: true, checkpoint });
       const protectedStore = protect(sink);
       const watched: Sink<unknown> = {
         close: (ending) => sink.close(ending),
@@ -441,6 +443,93 @@ describe('with a sink that appends', () => {
     await runFlow(flow, quiet);
     expect(left).toBe(-1);
     expect(sorted(readFileSync(output, 'utf8').trim().split('\n').map(Number))).toEqual(numbers(100));
+  });
+
+  test('what got its outcome after the last batch is saved at the end', async () => {
+    const [path, output] = [newCheckpoint(), `${folder.path}/tail-${count}.ndjson`];
+    const given: number[] = [];
+    const run = async (stored: { promise: Promise<void>; resolve: () => void }): Promise<void> => {
+      const checkpoint = fileCheckpoint(path);
+      let batches = 0;
+      const sink: Required<Sink<number>> = toNdjson(output, { append: true, checkpoint });
+      const counted: Sink<number> = {
+        ...sink,
+        classify: sink.classify,
+        close: (ending) => sink.close(ending),
+        store: async (items, context) => {
+          await sink.store(items, context);
+          if (++batches === 9) stored.resolve();
+        },
+      };
+      const work = async (n: number): Promise<number> => {
+        given.push(n);
+        if (n <= 90) return n;
+        await stored.promise;
+        throw new Error('poison');
+      };
+      const pool = poolMap(work, { concurrency: 1, onFailure: 'drop' });
+      await runFlow(fromNdjson<number>(input, { checkpoint }).pipe(pool, storeTo(counted, { maxItems: 10 })));
+    };
+    await run(deferred());
+    expect(given.splice(0)).toEqual(numbers(100));
+    await run({ promise: Promise.resolve(), resolve: () => undefined });
+    expect(given).toEqual([]);
+    expect(readFileSync(output, 'utf8')).toBe(numbers(90).join('\n') + '\n');
+  });
+
+  test('saves go on though there are always records in the file that have no outcome yet', async () => {
+    const [path, output] = [newCheckpoint(), `${folder.path}/beside-${count}.ndjson`];
+    const many = folder.file(`many-${count}.ndjson`, numbers(1_000).join('\n'));
+    const checkpoint = fileCheckpoint(path);
+    const store = storeTo(toNdjson(output, { append: true, checkpoint }), { maxItems: 20 });
+    const behind: number[] = [];
+    let done = 0;
+    const slow = poolMap(
+      async (n: number) => {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        if (++done % 100 === 0) {
+          const state = JSON.parse(readFileSync(path, 'utf8').split('\n')[1]!) as {
+            position: number;
+            output: { bytes: number };
+          };
+          behind.push(done - state.position);
+          const lines = readFileSync(output).subarray(0, state.output.bytes).toString().split('\n');
+          expect(lines).toHaveLength(state.position + 1); // one for each record, and none of any other
+        }
+        return n;
+      },
+      { concurrency: 8 },
+    );
+    const beside = pipe(boundedQueue<number>({ capacity: 100 }), slow);
+    await runFlow(fromNdjson<number>(many, { checkpoint }).pipe(broadcast([store, beside])));
+    expect(Math.max(...behind)).toBeLessThan(200);
+  });
+
+  test.each<[string, MonoTypeOperatorFunction<number>]>([
+    ['from inside its failure', retry(1)],
+    ['while other parts of it are still on their way', retryDelayed<number>(delays([5]))],
+  ])('an item that fails is given again to who subscribes again %s', async (_, again) => {
+    const [path, output] = [newCheckpoint(), `${folder.path}/again-${count}.ndjson`];
+    const checkpoint = fileCheckpoint(path);
+    let failed = false;
+    async function* twice(n: number): AsyncGenerator<number> {
+      yield n;
+      if (n === 4 && !failed) {
+        failed = true;
+        throw new Error('once');
+      }
+      yield -n;
+    }
+    const sink: Required<Sink<number>> = toNdjson(output, { append: true, checkpoint });
+    const flow = fromNdjson<number>(input, { checkpoint }).pipe(
+      poolMap(twice, { concurrency: 1 }),
+      again,
+      storeTo(sink, { maxItems: 1_000, maxWaitMs: 50 }),
+    );
+    expect(await runFlow(flow, quiet)).toMatchObject({ end: 'completed' });
+    const stored = new Set(readFileSync(output, 'utf8').trim().split('\n').map(Number));
+    expect(stored).toEqual(new Set(numbers(100).flatMap((n) => [n, -n])));
+    expect(await readSome(path, 1_000)).toEqual([]);
   });
 
   test('an output that is shorter than at the checkpoint, or another, is refused', async () => {

@@ -316,6 +316,21 @@ describe('fromPull over what a promise opens', () => {
     expect(warned).not.toHaveBeenCalled();
   });
 
+  it.each(['drain', 'abort'] as const)('closes a generator whose first step calls %s()', async (how) => {
+    const closed = vi.fn();
+    function* rows(): Generator<number> {
+      try {
+        void run[how]();
+        yield 1;
+      } finally {
+        closed();
+      }
+    }
+    const run = runFlow(fromPull(() => Promise.resolve(rows())));
+    expect(await run).toMatchObject({ warnings: [] });
+    expect(closed).toHaveBeenCalledTimes(1);
+  });
+
   it('calls return() at once of an iterator that it pulls synchronously, once it is open', async () => {
     const iterator = counting();
     const leave = vi.spyOn(iterator, 'return');

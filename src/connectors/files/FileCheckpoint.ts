@@ -21,7 +21,9 @@ export interface FileCheckpointOptions {
  *     fromNdjson<Order>('orders.ndjson', { checkpoint }).pipe(storeTo(postgresTable(db, 'orders', { key: ['id'] })))
  *
  * It holds what has its outcome: up to a record without a gap, and records beyond it. After a crash, what had none is given
- * again: at least once, so the sink needs a key. With `toNdjson(path, { append: true, checkpoint })` it is once.
+ * again: at least once, so the sink needs a key. With `toNdjson(path, { append: true, checkpoint })` it is once. That sink
+ * saves a length of its file up to which nothing is of records without an outcome: where each record becomes several rows,
+ * which stand between those of others, there may be no such length for long, and a crash then does that much again.
  *
  * The file is replaced as a whole and is on the disk before it counts; the copy before it is kept as `<path>.previous`. A
  * damaged one is never a start from the beginning: the copy before is used, with a warning, or the flow fails with
@@ -47,6 +49,8 @@ export class FileCheckpoint {
   #progress: Progress<FilePosition> = atStart();
   #output: OutputLength | undefined;
   #hasSink = false;
+  /** Of these something is in the file of the sink, beyond what the last save says of it: whether they have their outcome. */
+  readonly #written = new Map<number, boolean>();
   #saving: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #savedAt = -Infinity;
@@ -74,8 +78,15 @@ export class FileCheckpoint {
     return this.#progress;
   }
 
-  /** For a source: something has its outcome. Throws where the last save has failed. */
-  moved(): void {
+  /** For a source: a record has its outcome. Throws where the last save has failed. */
+  settled(position: number): void {
+    // What is in the file of the sink is done with the save that says so: it would be there twice, or not at all.
+    if (this.#written.has(position)) this.#written.set(position, true);
+    else this.#progress.settle(position);
+    this.#moved();
+  }
+
+  #moved(): void {
     this.#changed = true;
     if (this.#failure) throw this.#failure.error;
     if (this.#hasSink || this.#saving || this.#timer) return;
@@ -119,16 +130,32 @@ export class FileCheckpoint {
     return positionsOf(this.#progress, origins);
   }
 
-  /** For a sink: whether a record has its outcome. */
-  isDone(position: number): boolean {
-    return this.#progress.isDone(position);
+  /** For a sink: whether a record has got its outcome since the last save. */
+  get hasMoved(): boolean {
+    return this.#changed;
   }
 
-  /** For a sink, whose file holds all of what has its outcome, and of `positions`, which have it now, and nothing else. */
+  /** For a sink: something of these records is in its file now. */
+  wrote(positions: readonly number[]): void {
+    for (const position of positions) if (!this.hasOutcome(position)) this.#written.set(position, false);
+  }
+
+  /** For a sink: whether a record has its outcome. */
+  hasOutcome(position: number): boolean {
+    return this.#written.get(position) ?? this.#progress.isDone(position);
+  }
+
+  /**
+   * For a sink, whose file has, up to that length, all that it is to have of `positions`, which have their outcome now, and
+   * of those of saves before, and nothing else.
+   */
   async commit(output: OutputLength, positions: readonly number[]): Promise<void> {
     await this.#saving;
     await this.#write(output, positions);
-    for (const position of positions) this.#progress.settle(position);
+    for (const position of positions) {
+      this.#written.delete(position);
+      this.#progress.settle(position);
+    }
   }
 
   /** For a sink that is closed while its file holds something else: what was saved last is all that counts. */
@@ -147,6 +174,7 @@ export class FileCheckpoint {
     this.#source = state?.source;
     this.#output = state?.output;
     this.#progress = state ? new Progress(state) : atStart();
+    this.#written.clear();
   }
 
   #save(): Promise<void> {
@@ -156,7 +184,7 @@ export class FileCheckpoint {
       })
       .then(() => {
         this.#saving = undefined;
-        if (this.#changed && !this.#failure) this.moved();
+        if (this.#changed && !this.#failure) this.#moved();
       });
     return this.#saving;
   }

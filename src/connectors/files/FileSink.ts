@@ -50,10 +50,10 @@ export class FileSink<T> implements Required<Sink<T>> {
   #file: FileHandle | undefined;
   /** Bytes of it that are written and count. */
   #bytes = 0;
-  /** Written since the last commit. */
+  /** The file is not as long as the checkpoint says. */
   #uncommitted = false;
-  /** Records of the source of which something is written, and that have no outcome as far as was seen. */
-  readonly #inPart = new Set<number>();
+  /** What was written since: where each part ends, and which records of the source are in it. */
+  #parts: { readonly end: number; readonly positions: readonly number[] }[] = [];
   #unsynced = 0;
   /** One batch after the other, whatever the concurrency. */
   #last: Promise<unknown> = Promise.resolve();
@@ -84,7 +84,9 @@ export class FileSink<T> implements Required<Sink<T>> {
       if (!this.#checkpoint) return;
       this.#uncommitted = true;
       const touched = origins ? items.flatMap((_item, i) => origins.of(i)) : [];
-      for (const position of this.#checkpoint.positionsOf(touched)) this.#inPart.add(position);
+      const positions = this.#checkpoint.positionsOf(touched);
+      this.#parts.push({ end: this.#bytes, positions });
+      this.#checkpoint.wrote(positions);
       // If it fails, these are stored all the same; the next batch, or the end, tries again and tells.
       await this.#commit(this.#checkpoint.positionsOf(origins?.settled() ?? [])).catch(() => undefined);
     });
@@ -111,7 +113,7 @@ export class FileSink<T> implements Required<Sink<T>> {
       await file?.close();
       if (this.#uncommitted) this.#checkpoint?.forget();
       this.#uncommitted = false;
-      this.#inPart.clear();
+      this.#parts = [];
       if (!whole && !this.#append) await rm(this.#temporary, { force: true });
     }
     if (this.#append || !whole) return;
@@ -151,17 +153,36 @@ export class FileSink<T> implements Required<Sink<T>> {
   }
 
   /**
-   * Saves where the source has come to, with `settled`, and the length of the file: but only where each record of which
-   * something is in there has its outcome. Whoever goes on there gives all others again, so nothing is there twice.
+   * Saves where the source has come to, with `settled`, and a length of the file: up to there, all is of records that have
+   * their outcome, and that have nothing beyond. Whoever goes on there gives all others again, so nothing is there twice.
    */
   async #commit(settled: readonly number[] = []): Promise<void> {
-    if (!this.#checkpoint || !this.#uncommitted) return;
-    for (const position of this.#inPart) if (this.#checkpoint.isDone(position)) this.#inPart.delete(position);
-    const now = new Set(settled);
-    for (const position of this.#inPart) if (!now.has(position)) return;
-    await this.#checkpoint.commit({ path: this.#path, bytes: this.#bytes }, settled);
-    this.#inPart.clear();
-    this.#uncommitted = false;
+    const checkpoint = this.#checkpoint;
+    if (!checkpoint || !(this.#uncommitted || checkpoint.hasMoved)) return;
+    const count = this.#wholeParts(checkpoint, new Set(settled));
+    const last = this.#parts[count - 1];
+    if (last === undefined && this.#parts.length > 0) return;
+    const positions = new Set(this.#parts.slice(0, count).flatMap((part) => part.positions));
+    await checkpoint.commit({ path: this.#path, bytes: last?.end ?? this.#bytes }, [...positions]);
+    this.#parts.splice(0, count);
+    this.#uncommitted = this.#parts.length > 0;
+  }
+
+  /** How many parts from the start hold records that have their outcome, and nothing in a later part: the most. */
+  #wholeParts(checkpoint: FileCheckpoint, settled: ReadonlySet<number>): number {
+    const lastPart = new Map<number, number>();
+    for (const [i, { positions }] of this.#parts.entries()) {
+      for (const position of positions) lastPart.set(position, i + 1);
+    }
+    let [whole, reach] = [0, 0];
+    for (const [i, { positions }] of this.#parts.entries()) {
+      for (const position of positions) {
+        if (!settled.has(position) && !checkpoint.hasOutcome(position)) return whole;
+        reach = Math.max(reach, lastPart.get(position) ?? 0);
+      }
+      if (reach <= i + 1) whole = i + 1;
+    }
+    return whole;
   }
 
   async #opened(): Promise<FileHandle> {

@@ -1,6 +1,6 @@
-import { Observable, type Subscriber } from 'rxjs';
+import { Observable } from 'rxjs';
 import { UNLIMITED } from '../../demand/Demand.ts';
-import { PullSource } from '../../demand/PullSource.ts';
+import { pulled } from '../../demand/PullSource.ts';
 import { FileRecordError, InvalidOptionError } from '../../errors.ts';
 import type { Run } from '../../flow/Run.ts';
 import { nonEmpty, oneOf, wholeNumber } from '../../options.ts';
@@ -76,7 +76,8 @@ export interface ReaderSettings {
 
 /** What is given for a value and its record. */
 export interface Gives<R, T, G> {
-  give(value: T, record: R): G;
+  /** Undefined: it is on its way already, given by a subscription before. */
+  give(value: T, record: R): G | undefined;
   /** Asked once for each record, in order: whether to leave it out. */
   skips?(): boolean;
   /** Told of a record that was not left out, and gives nothing. */
@@ -141,7 +142,11 @@ export class Records<R extends Placed, T, G> implements AsyncIterableIterator<G,
       if (this.#gives.skips?.() === true) continue;
       const value = this.#valueOf(record);
       if (value instanceof FileRecordError) await this.#bad(record, value);
-      else if (value !== undefined) return { done: false, value: this.#gives.give(value, record) };
+      else if (value !== undefined) {
+        const given = this.#gives.give(value, record);
+        if (given === undefined) continue;
+        return { done: false, value: given };
+      }
       this.#gives.passed?.(record);
     }
     return { done: true, value: undefined };
@@ -204,10 +209,10 @@ export function recordSource<T>(
   name: string,
   open: (run: Run | undefined) => AsyncIterator<T>,
 ): Observable<T> {
-  const settings = { name, onSettled: undefined, window: UNLIMITED, onDrain: undefined };
-  const source: Observable<T> = new Observable((subscriber: Subscriber<T>) => {
+  const settings = { name, window: UNLIMITED };
+  const source = new Observable<T>((subscriber) => {
     const run = runBelow(subscriber);
-    new PullSource(() => ({ [Symbol.asyncIterator]: () => open(run) }), subscriber, source, settings).start();
+    pulled(() => ({ [Symbol.asyncIterator]: () => open(run) }), settings, source).subscribe(subscriber);
   });
   return source;
 }

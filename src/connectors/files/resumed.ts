@@ -1,8 +1,7 @@
 import { map, Observable } from 'rxjs';
 import { Numbered } from '../../checkpoint/Numbered.ts';
 import type { Progress } from '../../checkpoint/Progress.ts';
-import { fromPull } from '../../demand/fromPull.ts';
-import type { Settlement } from '../../demand/PullSource.ts';
+import { pulled, type Settlement } from '../../demand/PullSource.ts';
 import { whenClosed, type Run } from '../../flow/Run.ts';
 import { runBelow } from '../../rx/chain.ts';
 import type { FileCheckpoint } from './FileCheckpoint.ts';
@@ -26,19 +25,23 @@ export function resumed<R extends Placed, T>(
   file: string,
   checkpoint: FileCheckpoint,
   read: ReadPassage<R, T>,
-  settings: { readonly name: string; readonly maxPending: number },
+  { name, maxPending }: { readonly name: string; readonly maxPending: number },
 ): Observable<T> {
-  return new Observable<T>((subscriber) => {
+  const source = new Observable<T>((subscriber) => {
     const run = runBelow(subscriber);
     const session = new Session<R, T>(file, checkpoint, (passage) => read(passage, run));
-    void whenClosed(run, () => session.saved, settings.name);
+    void whenClosed(run, () => session.saved, name);
     subscriber.add(() => session.ended());
-    const records = fromPull<Numbered<T>>(() => session, {
-      ...settings,
-      onSettled: (settlement) => session.settled(settlement),
-    });
+    const told = {
+      name,
+      window: maxPending,
+      onFailing: (item: Numbered<T>) => session.failing(item),
+      onSettled: (settlement: Settlement<Numbered<T>>) => session.settled(settlement),
+    };
+    const records = pulled<Numbered<T>>(() => session, told, source);
     records.pipe(map(({ value }) => value)).subscribe(subscriber);
   });
+  return source;
 }
 
 /** One subscription. */
@@ -49,6 +52,7 @@ class Session<R extends Placed, T> implements AsyncIterable<Numbered<T>> {
   readonly #checkpoint: FileCheckpoint;
   readonly #read: (passage: Passage<R, T>) => AsyncIterator<Numbered<T>, undefined>;
   #progress: Progress<FilePosition> | undefined;
+  readonly #handedBack: (() => Numbered<T> | undefined)[] = [];
   #open = 0;
   #over = false;
   #save: () => void = () => undefined;
@@ -76,7 +80,11 @@ class Session<R extends Placed, T> implements AsyncIterable<Numbered<T>> {
       next: async () => {
         const records = await (opening ??= this.#begin());
         if (closed) await records.return?.();
-        return records.next();
+        const again = this.#nextHandedBack();
+        if (again) return { done: false, value: again };
+        const result = await records.next();
+        const last = result.done && !closed ? this.#nextHandedBack() : undefined;
+        return last ? { done: false, value: last } : result;
       },
       return: async () => {
         closed = true;
@@ -86,12 +94,14 @@ class Session<R extends Placed, T> implements AsyncIterable<Numbered<T>> {
     };
   }
 
-  settled({ value: { position }, failure }: Settlement<Numbered<T>>): void {
+  failing(item: Numbered<T>): void {
+    if (this.#progress) item.handBack(this.#progress);
+  }
+
+  settled({ value: item, failure }: Settlement<Numbered<T>>): void {
     this.#open--;
-    if (failure === undefined) {
-      this.#progress?.settle(position);
-      this.#checkpoint.moved();
-    } else this.#progress?.handBack(position);
+    if (failure !== undefined) this.failing(item);
+    else this.#checkpoint.settled(item.position);
     this.#finish();
   }
 
@@ -107,18 +117,34 @@ class Session<R extends Placed, T> implements AsyncIterable<Numbered<T>> {
     let current = position - 1;
     return this.#read({
       after: cursor,
-      skips: () => progress.isTaken(++current),
+      skips: () => progress.isDone(++current),
       give: (value, record) => {
-        progress.begin(current, endOf(record));
-        this.#open++;
-        return new Numbered(progress, current, value);
+        const position = current;
+        const give = (): Numbered<T> | undefined => {
+          if (progress.isTaken(position)) {
+            progress.ifHandedBack(position, () => this.#handedBack.push(give));
+            return undefined;
+          }
+          progress.begin(position, endOf(record));
+          this.#open++;
+          return new Numbered(progress, position, value);
+        };
+        return give();
       },
       passed: (record) => {
         progress.begin(current, endOf(record));
-        progress.settle(current);
-        this.#checkpoint.moved();
+        this.#checkpoint.settled(current);
       },
     });
+  }
+
+  /** What was on its way when it was read, and has come back: given now, in place of the next. */
+  #nextHandedBack(): Numbered<T> | undefined {
+    for (let give = this.#handedBack.shift(); give; give = this.#handedBack.shift()) {
+      const item = give();
+      if (item) return item;
+    }
+    return undefined;
   }
 
   #finish(): void {

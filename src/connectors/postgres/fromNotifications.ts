@@ -1,7 +1,7 @@
 import { fromEvent, isObservable, Observable, takeUntil } from 'rxjs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UNLIMITED } from '../../demand/Demand.ts';
-import { PullSource } from '../../demand/PullSource.ts';
+import { pulled } from '../../demand/PullSource.ts';
 import { toAsyncIterable } from '../../demand/toAsyncIterable.ts';
 import { InvalidOptionError, NotificationError } from '../../errors.ts';
 import { atLeast, callable, nonEmpty, oneOf, wholeNumber } from '../../options.ts';
@@ -152,12 +152,7 @@ export function fromNotifications<T>(
       signal.addEventListener('abort', close, { once: true });
       return read(inbox);
     };
-    new PullSource<T>(open, subscriber, source, {
-      name,
-      onSettled: undefined,
-      window: UNLIMITED,
-      onDrain: close,
-    }).start();
+    pulled(open, { name, window: UNLIMITED, onDrain: close }, source).subscribe(subscriber);
   });
   return source;
 }
