@@ -25,7 +25,7 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 /** Somebody writes rows all the time, and a flow is told of each; between it and the server is a proxy. */
 class Told {
   static #count = 0;
-  readonly name = `told_${++Told.#count}`;
+  readonly name: string;
   readonly proxy: FaultProxy;
   readonly db: PostgresConnections;
   readonly seen = new Set<number>();
@@ -39,12 +39,26 @@ class Told {
     const { hostname, port } = new URL(server.connectionString);
     const proxy = await FaultProxy.start({ host: hostname, port: Number(port) });
     const admin = await connect();
-    const told = new Told(proxy, admin, catching, keepAliveMs);
+    const name = `told_${++Told.#count}`;
+    await admin.query(
+      `CREATE TABLE ${name} (id int PRIMARY KEY);
+       CREATE OR REPLACE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql
+         AS 'BEGIN PERFORM pg_notify(TG_TABLE_NAME, NEW.id::text); RETURN NULL; END';
+       CREATE TRIGGER told AFTER INSERT ON ${name} FOR EACH ROW EXECUTE FUNCTION tell()`,
+    );
+    const told = new Told(name, proxy, admin, catching, keepAliveMs);
     await told.#prepare();
     return told;
   }
 
-  private constructor(proxy: FaultProxy, admin: pg.Client, catching: Catching, keepAliveMs: number) {
+  private constructor(
+    name: string,
+    proxy: FaultProxy,
+    admin: pg.Client,
+    catching: Catching,
+    keepAliveMs: number,
+  ) {
+    this.name = name;
     this.proxy = proxy;
     this.#admin = admin;
     this.db = new PostgresConnections({
@@ -53,14 +67,6 @@ class Told {
       statementTimeoutMs: 1_000,
       pool: { application_name: this.name },
     });
-    const ready = admin
-      .query(
-        `CREATE TABLE ${this.name} (id int PRIMARY KEY);
-         CREATE OR REPLACE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql
-           AS 'BEGIN PERFORM pg_notify(TG_TABLE_NAME, NEW.id::text); RETURN NULL; END';
-         CREATE TRIGGER told AFTER INSERT ON ${this.name} FOR EACH ROW EXECUTE FUNCTION tell()`,
-      )
-      .then(() => undefined);
     /** What the table held when the connection was lost for the first time. */
     let before: readonly Row[] | undefined;
     const catchUp: CatchUp<Row> = () =>
@@ -78,7 +84,7 @@ class Told {
     });
     this.run = runFlow(flow.pipe(poolMap(async ({ id }) => void this.seen.add(id), { concurrency: 1 })));
     this.run.then(undefined, () => undefined);
-    this.#writer = ready.then(() => this.#write());
+    this.#writer = this.#write();
   }
 
   /** Rows that were committed. */
