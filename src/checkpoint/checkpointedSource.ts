@@ -2,7 +2,7 @@ import { map, type Observable } from 'rxjs';
 import { pulled } from '../demand/PullSource.ts';
 import { CheckpointMismatchError, InvalidOptionError } from '../errors.ts';
 import { callable, nonEmpty, wholeNumber } from '../options.ts';
-import type { Pullable } from '../demand/pullInput.ts';
+import { pullOf, type Pullable } from '../demand/pullInput.ts';
 import { Numbered } from './Numbered.ts';
 import type { Progress, ResumePoint } from './Progress.ts';
 
@@ -76,30 +76,48 @@ export function checkpointedSource<T, C>(
     progress.begin(position, cursor?.(value));
     return new Numbered(progress, position, value);
   };
-  function* handedBack(again: [number, T][]): Generator<Numbered<T>> {
+  const handedBack = (again: [number, T][]): Numbered<T> | undefined => {
     for (let next = again.shift(); next; next = again.shift()) {
       const item = number(...next, again);
-      if (item) yield item;
+      if (item) return item;
     }
-  }
+    return undefined;
+  };
   function* numbered(input: Iterable<T>, position: number): Generator<Numbered<T>> {
     const again: [number, T][] = [];
+    let item: Numbered<T> | undefined;
     for (const value of input) {
-      yield* handedBack(again);
-      const item = number(position++, value, again);
+      while ((item = handedBack(again))) yield item;
+      item = number(position++, value, again);
       if (item) yield item;
     }
-    yield* handedBack(again);
+    while ((item = handedBack(again))) yield item;
   }
-  async function* numberedLater(input: AsyncIterable<T>, position: number): AsyncGenerator<Numbered<T>> {
+  /** No generator, which could be closed only between two pulls: an input may be silent for long. */
+  const numberedLater = (input: AsyncIterable<T>, position: number): AsyncIterable<Numbered<T>> => {
+    const pull = pullOf(input, name);
     const again: [number, T][] = [];
-    for await (const value of input) {
-      yield* handedBack(again);
-      const item = number(position++, value, again);
-      if (item) yield item;
-    }
-    yield* handedBack(again);
-  }
+    const read = async (): Promise<IteratorResult<Numbered<T>, undefined>> => {
+      for (;;) {
+        const back = handedBack(again);
+        if (back) return { done: false, value: back };
+        const result = await pull.next();
+        const item = result.done ? handedBack(again) : number(position++, result.value, again);
+        if (item) return { done: false, value: item };
+        if (result.done) return { done: true, value: undefined };
+      }
+    };
+    const next = (): Promise<IteratorResult<Numbered<T>, undefined>> =>
+      read().catch(async (error: unknown) => {
+        await leave().catch(() => undefined); // nobody else closes an input whose items are not the same, say
+        throw error;
+      });
+    const leave = async (): Promise<IteratorResult<Numbered<T>, undefined>> => {
+      await pull.close();
+      return { done: true, value: undefined };
+    };
+    return { [Symbol.asyncIterator]: () => ({ next, return: leave }) };
+  };
   const openNow = (signal: AbortSignal): Iterable<Numbered<T>> | AsyncIterable<Numbered<T>> => {
     const { point } = progress;
     const input = open(point, signal);

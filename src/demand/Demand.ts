@@ -21,6 +21,9 @@ export interface DemandOwner {
 /** No limit: the greatest small integer of every engine, since a comparison with `Infinity` is one of doubles. */
 export const UNLIMITED = 2 ** 30 - 1;
 
+/** Sources that may be subscribed while draining, one after the other, and complete. */
+const MAX_COMPLETIONS = 100;
+
 export type Complaint = 'cut' | 'overrun' | 'unclaimed' | 'late' | 'ticket';
 
 /**
@@ -66,6 +69,7 @@ export class Demand {
   readonly #budget = new LoopBudget();
   readonly #whenDraining = new Set<() => void>();
   #completedOnce: WeakSet<object> | undefined;
+  #completions = 0;
   #parked = 0;
   /** Outlets of stages that wait for the others here to end, with what to do then. */
   readonly #lingering = new Map<Outlet<never>, () => void>();
@@ -227,12 +231,14 @@ export class Demand {
 
   /**
    * A source is subscribed while draining: the first time it completes, the same source again parks (else `repeat`
-   * would never end). Answers whether it is to complete.
+   * would never end), and so do all where too many came (`defer` makes a new one each time). Answers whether it is to
+   * complete.
    */
   completesUnderDrain(source: object, outlet: Outlet<never>): boolean {
     this.#completedOnce ??= new WeakSet();
-    if (!this.#completedOnce.has(source)) {
+    if (!this.#completedOnce.has(source) && this.#completions < MAX_COMPLETIONS) {
       this.#completedOnce.add(source);
+      this.#completions++;
       return true;
     }
     outlet.parked = true;

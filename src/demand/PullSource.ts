@@ -301,7 +301,7 @@ export class PullSource<T> implements Emitter {
       under(null, () => {
         toldOnly(onSettled, { value, failure }, this.#settlingFailed);
       });
-      if (this.#pending === 0 && this.#done) {
+      if (this.#pending === 0 && (this.#done || this.#stopping)) {
         this.#close();
         this.#allSettled?.();
       }

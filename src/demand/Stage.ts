@@ -298,8 +298,9 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     this.meter.in++;
     if (demand.held >= demand.limit) this.overrun();
     if (this.run?.trace) this.tell('accepted', value);
-    if (this.#failing) {
-      this.leave(value, ticket, new HandedBackError(this.name, 'the stage failed'));
+    if (this.over) {
+      const what = this.dead ? 'the flow was stopped' : 'the stage failed';
+      this.leave(value, ticket, new HandedBackError(this.name, what));
       return;
     }
     demand.held++;

@@ -53,31 +53,47 @@ function isNodeStream(input: object): input is NodeStream {
 
 /** Opens `input` for one subscription. Throws `SourceUsedError` for a one-shot input that was read before. */
 export function openPull<T>(input: PullInput<T>, name: string): Pull<T> | Opening<T> {
-  if (typeof input !== 'function') return pullOf(input, name, () => undefined);
+  if (typeof input !== 'function') return pullOf(input, name);
   const controller = new AbortController();
-  const stop = (): void => {
-    controller.abort(new DOMException('The source was closed', 'AbortError'));
-  };
   const opened = input(controller.signal);
   // What is both, as a query of some database clients, is read item by item.
   const isPromised = isPromiseLike(opened) && !(Symbol.asyncIterator in opened || Symbol.iterator in opened);
-  return isPromised ? ofPromise(opened, name, stop) : pullOf(opened, name, stop);
+  return isPromised ? ofPromise(opened, name, controller) : pullOf(opened, name, controller);
 }
 
-function pullOf<T>(opened: Pullable<T>, name: string, stop: () => void): Pull<T> {
-  if (typeof opened === 'string') return ofSync(opened as Iterable<T>, name, stop);
+function abort(controller: AbortController | undefined): void {
+  controller?.abort(new DOMException('The source was closed', 'AbortError'));
+}
+
+/** That it fails with our own reason, as the body of a `fetch` that had the signal, is no news. */
+async function closed(closing: PromiseLike<unknown>, controller: AbortController | undefined): Promise<void> {
+  try {
+    await closing;
+  } catch (error) {
+    if (!controller || error !== controller.signal.reason) throw error;
+  }
+}
+
+/** Reads what is open; `controller`: of the signal that it was opened with. */
+export function pullOf<T>(opened: Pullable<T>, name: string, controller?: AbortController): Pull<T> {
+  if (typeof opened === 'string') return ofSync(opened as Iterable<T>, name, controller);
   if (typeof opened === 'object' && opened !== null) {
-    if (isWebStream(opened)) return ofWebStream(opened, name, stop);
-    if (Symbol.asyncIterator in opened) return ofAsync(opened, name, stop);
-    if (Symbol.iterator in opened) return ofSync(opened, name, stop);
+    if (isWebStream(opened)) return ofWebStream(opened, name, controller);
+    if (Symbol.asyncIterator in opened) return ofAsync(opened, name, controller);
+    if (Symbol.iterator in opened) return ofSync(opened, name, controller);
   }
   const pullable = 'an iterable, an async iterable or a readable stream (an Observable is for fromPush)';
   return refuse(`${name}: input`, pullable, opened);
 }
 
-function ofPromise<T>(promise: PromiseLike<Pullable<T>>, name: string, stop: () => void): Opening<T> {
-  const opening = Promise.resolve(promise).then((input) => pullOf(input, name, stop));
+function ofPromise<T>(
+  promise: PromiseLike<Pullable<T>>,
+  name: string,
+  controller: AbortController,
+): Opening<T> {
+  const opening = Promise.resolve(promise).then((input) => pullOf(input, name, controller));
   opening.catch(() => undefined); // who waits for it is told
+  const stop = (): void => abort(controller);
   return {
     opening,
     stop,
@@ -89,23 +105,23 @@ function ofPromise<T>(promise: PromiseLike<Pullable<T>>, name: string, stop: () 
   };
 }
 
-function ofSync<T>(input: Iterable<T>, name: string, stop: () => void): Pull<T> {
+function ofSync<T>(input: Iterable<T>, name: string, controller?: AbortController): Pull<T> {
   const iterator: Iterator<T, unknown> = input[Symbol.iterator]();
   if ((iterator as unknown) === input) readOnce(iterator, name);
   return {
     opening: undefined,
     sync: iterator,
     next: () => Promise.resolve(iterator.next()),
-    stop,
+    stop: () => abort(controller),
     close() {
-      stop();
+      abort(controller);
       iterator.return?.();
       return undefined;
     },
   };
 }
 
-function ofAsync<T>(input: AsyncIterable<T>, name: string, stop: () => void): Pull<T> {
+function ofAsync<T>(input: AsyncIterable<T>, name: string, controller?: AbortController): Pull<T> {
   const stream = isNodeStream(input) ? input : undefined;
   if (stream) {
     readOnce(stream, name);
@@ -121,26 +137,27 @@ function ofAsync<T>(input: AsyncIterable<T>, name: string, stop: () => void): Pu
       const result = iterator.next();
       return result instanceof Promise ? result : Promise.resolve(result);
     },
-    stop,
+    stop: () => abort(controller),
     close() {
-      stop();
+      abort(controller);
       stream?.destroy(); // its iterator would wait for a pull that is pending
-      return iterator.return?.();
+      const closing = iterator.return?.();
+      return closing && closed(closing, controller);
     },
   };
 }
 
-function ofWebStream<T>(input: ReadableStream<T>, name: string, stop: () => void): Pull<T> {
+function ofWebStream<T>(input: ReadableStream<T>, name: string, controller?: AbortController): Pull<T> {
   readOnce(input, name);
   const reader = input.getReader();
   return {
     opening: undefined,
     sync: undefined,
     next: () => reader.read(),
-    stop,
+    stop: () => abort(controller),
     close() {
-      stop();
-      return reader.cancel();
+      abort(controller);
+      return closed(reader.cancel(), controller);
     },
   };
 }

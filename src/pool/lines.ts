@@ -41,16 +41,21 @@ export class PlainLine<T> implements Line<T> {
 }
 
 /**
- * One at a time per key, in order; round robin among the keys that wait. A key is known only while it has an entry
- * waiting or at work, so memory grows with active keys.
+ * One at a time per key, in order; round robin among the keys that wait, or, `oldestFirst`, as their next entries have come.
+ * A key is known only while it has an entry waiting or at work, so memory grows with active keys.
  */
-export class KeyedLine<T extends { readonly key: unknown }> implements Line<T> {
+export class KeyedLine<T extends { readonly key: unknown; readonly index?: number }> implements Line<T> {
   size = 0;
   /** Active keys, with what waits behind the one at work. */
   readonly #keys = new Map<unknown, T[]>();
   /** Keys that have an entry waiting and none at work, in the order of their turn. */
   readonly #turns = new RingQueue<unknown>();
   readonly #atWork = new Set<unknown>();
+  readonly #oldestFirst: boolean;
+
+  constructor(oldestFirst = false) {
+    this.#oldestFirst = oldestFirst;
+  }
 
   /** How many keys it knows. */
   get keys(): number {
@@ -72,10 +77,23 @@ export class KeyedLine<T extends { readonly key: unknown }> implements Line<T> {
 
   take(): T | undefined {
     if (this.#turns.size === 0) return undefined;
-    const key = this.#turns.take();
+    const key = this.#oldestFirst ? this.#oldest() : this.#turns.take();
     this.#atWork.add(key);
     this.size--;
     return this.#keys.get(key)?.shift();
+  }
+
+  /** Takes the key whose next entry came first out of its turn. */
+  #oldest(): unknown {
+    const came = (key: unknown): number => this.#keys.get(key)?.[0]?.index ?? Infinity;
+    let oldest = this.#turns.take();
+    for (let n = this.#turns.size; n > 0; n--) {
+      const key = this.#turns.take();
+      const isOlder = came(key) < came(oldest);
+      this.#turns.push(isOlder ? oldest : key);
+      if (isOlder) oldest = key;
+    }
+    return oldest;
   }
 
   done(entry: T): void {

@@ -1,7 +1,6 @@
-import type { Observable, ObservableInput, Subscriber } from 'rxjs';
+import type { ObservableInput, Subscriber } from 'rxjs';
 import { now } from '../clock.ts';
 import { HandedBackError } from '../errors.ts';
-import { fromPull } from '../demand/fromPull.ts';
 import { whenClosed, type Run } from '../flow/Run.ts';
 import type { Demand } from '../demand/Demand.ts';
 import { Stage } from '../demand/Stage.ts';
@@ -130,7 +129,8 @@ export class PoolStage<T, R> extends Stage<T, R> {
     this.#concurrency = settings.concurrency;
     this.#ordered = settings.ordered;
     this.#plain = !settings.ordered && settings.by === undefined;
-    this.#line = settings.by ? new KeyedLine() : new PlainLine();
+    // In order of arrival where results keep it: a stream that waits for its turn must not have the worker of the first.
+    this.#line = settings.by ? new KeyedLine(settings.ordered) : new PlainLine();
   }
 
   override get active(): number {
@@ -175,8 +175,8 @@ export class PoolStage<T, R> extends Stage<T, R> {
   /** A promise of work has its result. */
   fulfilled(job: Job<T, R>, result: R): void {
     if (this.dead || job.state !== WORKING) return;
+    if (this.run !== undefined && !this.#worked(job, this.run)) return;
     job.state = DONE;
-    if (this.run !== undefined) this.#worked(job, this.run);
     if (this.#ordered || this.#ready.size > 0 || this.delivering || !this.out.ready()) {
       this.#deliverLater(job, result);
       return;
@@ -207,8 +207,8 @@ export class PoolStage<T, R> extends Stage<T, R> {
 
   failed(job: Job<T, R>, error: unknown): void {
     if (this.dead || job.state !== WORKING) return;
+    if (this.run !== undefined && !this.#worked(job, this.run, error)) return;
     job.state = DONE;
-    if (this.run !== undefined) this.#worked(job, this.run, error);
     const { onFailure } = this.#settings;
     if (onFailure === 'fail') {
       this.#fail(job, error);
@@ -245,8 +245,8 @@ export class PoolStage<T, R> extends Stage<T, R> {
   /** An Observable of work has completed, and given back what it held. */
   completed(job: Job<T, R>): void {
     if (this.dead || job.state !== WORKING) return;
+    if (this.run !== undefined && !this.#worked(job, this.run)) return;
     job.state = DONE;
-    if (this.run !== undefined) this.#worked(job, this.run);
     this.#done(job);
   }
 
@@ -403,15 +403,16 @@ export class PoolStage<T, R> extends Stage<T, R> {
     );
     job.inner = inner;
     job.more = true;
-    pulledStream(result, this.name).subscribe(inner);
+    streamOf(result, this.name).subscribe(inner);
   }
 
-  /** Work is over: its time is counted, and its retries. */
-  #worked(job: Job<T, R>, run: Run, error?: unknown): void {
+  /** Work is over: its time is counted, and its retries. False: who was told of it has stopped the flow. */
+  #worked(job: Job<T, R>, run: Run, error?: unknown): boolean {
     const attempts = job.context?.attempts ?? 1;
     if (attempts > 1) this.meter.retried += attempts - 1;
     if (job.weight > 0) this.#busyUntil(run.now(), job);
     if (run.trace) this.tell('finished', job.value, job.worker, attempts, error);
+    return job.state === WORKING;
   }
 
   override countTime(): void {
@@ -539,18 +540,4 @@ export class PoolStage<T, R> extends Stage<T, R> {
     if (job.weight > 0) job.since = run.now();
     if (run.trace) this.#traceWork(job, context);
   }
-}
-
-/** Iterables are pulled, so that they wait for demand as well; the rest is for RxJS. */
-function pulledStream<R>(result: ObservableInput<R>, stage: string): Observable<R> {
-  const shape = result as unknown as Partial<Record<PropertyKey, unknown>> | null | undefined;
-  const observable = Symbol.observable ?? '@@observable';
-  if (shape == null || typeof shape['subscribe'] === 'function' || typeof shape[observable] === 'function') {
-    return streamOf(result, stage);
-  }
-  const pullable =
-    typeof shape[Symbol.iterator] === 'function' ||
-    typeof shape[Symbol.asyncIterator] === 'function' ||
-    typeof shape['getReader'] === 'function';
-  return pullable ? fromPull(result as Iterable<R>) : streamOf(result, stage);
 }

@@ -158,10 +158,17 @@ export class StoreStage<T> extends Stage<T, T> {
     }
     this.#storing.clear();
     if (keepFinished) return;
-    // Stored, but nobody below will hear of it: settled as stored. The one that is being emitted is not among them.
+    // Stored, and not delivered: settled as stored, unless a stage below was to have it. The one that is being emitted is not
+    // among them.
+    const { owner } = this.out.demand;
+    const goesOn = owner !== undefined && owner !== this.run;
     while (this.#confirmed.size > 0) {
       const { batch, from, to } = this.#confirmed.take();
-      for (let i = from; i < to; i++) if (batch.states[i] === CONFIRMED) this.#leaves(batch, i, 'out');
+      for (let i = from; i < to; i++) {
+        if (batch.states[i] !== CONFIRMED) continue;
+        if (goesOn) this.#leaveOne(batch, i, reason);
+        else this.#leaves(batch, i, 'out');
+      }
     }
   }
 
@@ -286,13 +293,13 @@ export class StoreStage<T> extends Stage<T, T> {
   #confirm(part: Part<T>): void {
     const { batch } = part;
     if (this.dead) return;
+    this.#confirmed.push(part); // first: who is told of it may stop the flow
     for (let i = part.from; i < part.to; i++) {
       if (batch.states[i] !== HELD) continue;
       batch.states[i] = CONFIRMED;
       this.meter.stored++;
       if (this.run?.trace) this.tell('stored', batch.values[i]);
     }
-    this.#confirmed.push(part);
   }
 
   /** These cannot be stored, and the flow goes on. */
@@ -339,11 +346,13 @@ export class StoreStage<T> extends Stage<T, T> {
 
   /** Hands back what is held of a batch. */
   #handBack(batch: Batch<T>, reason: unknown): void {
-    for (const [i, value] of batch.values.entries()) {
-      if (batch.states[i] !== HELD) continue;
-      batch.states[i] = GONE;
-      this.leave(value, batch.ticket(i), reason);
-    }
+    for (let i = 0; i < batch.values.length; i++)
+      if (batch.states[i] === HELD) this.#leaveOne(batch, i, reason);
+  }
+
+  #leaveOne(batch: Batch<T>, index: number, reason: unknown): void {
+    batch.states[index] = GONE;
+    this.leave(batch.values[index], batch.ticket(index), reason);
   }
 }
 

@@ -1,4 +1,4 @@
-import { Observable, from, type ObservableInput } from 'rxjs';
+import { Observable, type ObservableInput } from 'rxjs';
 import { BreakerOpenError } from '../errors.ts';
 import { connectionsOf, counting } from '../metrics/connections.ts';
 import { callable, oneOf, wholeNumber, given, positive } from '../options.ts';
@@ -6,7 +6,7 @@ import { retryableByDefault } from '../retry/RetryPolicy.ts';
 import { Breaker } from './Breaker.ts';
 import { isPromiseLike } from './isPromiseLike.ts';
 import { ItemContext } from './ItemContext.ts';
-import { noPromise } from './streamOf.ts';
+import { noPromise, streamOf } from './streamOf.ts';
 import { watched } from './watched.ts';
 import type { Work, WorkContext } from './Work.ts';
 
@@ -119,7 +119,7 @@ export function withBreaker<T, O extends ObservableInput<unknown>>(
       return new Observable((subscriber) =>
         waited(
           (result) => {
-            subscriber.add(from(result).subscribe(subscriber));
+            streamOf(result, 'withBreaker').subscribe(subscriber);
           },
           (error) => {
             subscriber.error(error);

@@ -68,8 +68,8 @@ export const endingsLaws: readonly Law[] = [
       ),
       without(
         PULL,
-        '      if (this.#pending === 0 && this.#done) {\n        this.#close();',
-        '      if (this.#pending === 0 && this.#done) {',
+        '      if (this.#pending === 0 && (this.#done || this.#stopping)) {\n        this.#close();',
+        '      if (this.#pending === 0 && (this.#done || this.#stopping)) {',
       ),
     ],
   },
@@ -151,9 +151,32 @@ export const endingsLaws: readonly Law[] = [
       assertSettledOnce(log, items(settled(log, 'ack').length + settled(log, 'nak').length));
     },
     sabotage: [
-      without(STORE, "if (batch.states[i] === CONFIRMED) this.#leaves(batch, i, 'out');", ';'),
+      without(STORE, "else this.#leaves(batch, i, 'out');", ';'),
       without(STORE, '      this.#handBack(batch, reason);\n'),
     ],
+  },
+  {
+    rule: 'T9',
+    says: 'what one store has stored and another is to have is handed back when the flow is stopped between them',
+    async check(sluice) {
+      const log: Log = [];
+      const second: string[] = [];
+      const flow = acknowledged(sluice, log, items(12)).pipe(
+        sluice.storeTo(() => sleep(1), { maxItems: 4 }),
+        sluice.storeTo(
+          async (values: readonly string[]) => {
+            await sleep(3);
+            second.push(...values);
+          },
+          { maxItems: 1 },
+        ),
+      );
+      assert.equal((await run(sluice, flow, { abortAfterMs: 9 })).end, 'aborted');
+      assert.ok(second.length > 0);
+      assert.deepEqual(settled(log, 'ack').toSorted(), second.toSorted());
+      assert.ok(settled(log, 'nak').length > 1);
+    },
+    sabotage: [without(STORE, 'owner !== undefined && owner !== this.run', 'false')],
   },
   {
     rule: 'T9',

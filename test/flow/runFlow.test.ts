@@ -757,6 +757,30 @@ describe('warnings and strict', () => {
 });
 
 describe('the debug mode', () => {
+  it.each(['accepted', 'started', 'finished', 'stored'] as const)(
+    'may stop the flow when it is told of %s: each item has its outcome, or is left',
+    async (at) => {
+      const settled: number[] = [];
+      let told = 0;
+      const source = fromPull([1, 2, 3, 4, 5, 6], { onSettled: ({ value }) => settled.push(value) });
+      const run = runFlow(
+        source.pipe(
+          poolMap(async (n) => n, { concurrency: 2 }),
+          storeTo(async () => undefined, { maxItems: 2 }),
+        ),
+        {
+          debug: ({ event }) => {
+            if (event === at && ++told === 3) void run.abort();
+          },
+        },
+      );
+      const { itemsIn, leftOver, left, warnings } = await run;
+      expect(settled.toSorted()).toEqual([1, 2, 3, 4, 5, 6].slice(0, itemsIn));
+      expect(new Set(settled).size).toBe(itemsIn);
+      expect([left.length, warnings]).toEqual([leftOver, []]);
+    },
+  );
+
   it('tells each step in the life of each item', async () => {
     const steps: string[] = [];
     const debug = ({ stage, event, value, worker, attempt }: ItemEvent): void => {

@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { Readable, PassThrough } from 'node:stream';
 import {
   from,
@@ -402,6 +405,46 @@ describe('fromPull over streams', () => {
     for (let i = 0; i < 20; i++) await new Promise(setImmediate);
     expect(read).toBeLessThanOrEqual(2 + 4 + 1);
     subscription.unsubscribe();
+  });
+
+  it('closes an acknowledged stream at draining once its last item has settled, though it is silent', async () => {
+    const stream = new PassThrough({ objectMode: true });
+    stream.write(1);
+    const gate = deferred();
+    const settled: unknown[] = [];
+    const source = fromPull<number>(stream, { onSettled: ({ failure }) => settled.push(failure) });
+    const run = runFlow(source.pipe(poolMap(() => gate.promise, { concurrency: 2 })));
+    await vi.waitUntil(() => run.report().itemsIn === 1);
+    const end = run.drain();
+    expect(stream.destroyed).toBe(false);
+    gate.resolve();
+    expect(await end).toMatchObject({ end: 'drained', delivered: 1, warnings: [] });
+    expect(stream.destroyed).toBe(true);
+    expect(settled).toEqual([undefined]);
+  });
+
+  it.each([
+    ['promised', async (url: string, signal: AbortSignal) => (await fetch(url, { signal })).body!],
+    [
+      'in a generator',
+      async function* (url: string, signal: AbortSignal) {
+        yield* (await fetch(url, { signal })).body!;
+      },
+    ],
+  ] as const)('closes the body of a fetch without a warning: %s', async (_, open) => {
+    const server = createServer((_request, response) => response.write('a')).listen(0, '127.0.0.1');
+    try {
+      await once(server, 'listening');
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+      for (const how of ['drain', 'abort'] as const) {
+        const run = runFlow(fromPull<Uint8Array>((signal) => open(url, signal)));
+        await vi.waitUntil(() => run.report().itemsIn === 1, { timeout: 20_000 });
+        expect(await run[how]()).toMatchObject({ warnings: [], left: [] });
+      }
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
   });
 
   it('cancels a web stream when it is unsubscribed from', () => {

@@ -1,3 +1,4 @@
+import { PassThrough } from 'node:stream';
 import { map, retry, type MonoTypeOperatorFunction } from 'rxjs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { delays, filterOr, poolMap, retryDelayed, runFlow, storeTo } from 'sluice';
@@ -424,4 +425,14 @@ test('a bad row does not keep the others of its batch from being stored once', a
   expect(await counts(name)).toEqual({ rows: 99, ids: 99 });
   await checkpoint.close();
   expect((await written(name)).position).toBe('100');
+});
+
+test.each(['drain', 'abort'] as const)('a silent input is closed at once: %s', async (how) => {
+  const name = await table();
+  await using checkpoint = await take(name);
+  const input = new PassThrough({ objectMode: true });
+  const run = runFlow(checkpoint.source<number>(() => input).pipe(uneven), { drainTimeoutMs: 60_000 });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(await run[how]()).toMatchObject({ end: how === 'drain' ? 'drained' : 'aborted', warnings: [] });
+  expect(input.destroyed).toBe(true);
 });

@@ -1,4 +1,4 @@
-import { map, mergeMap, throwError, timer, type Observable } from 'rxjs';
+import { lastValueFrom, map, mergeMap, throwError, timer, toArray, type Observable } from 'rxjs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { delays, fromPull, poolMap, runFlow, withRetry, type poolMap as PoolMap } from 'sluice';
 import { KeyedLine } from '../../src/pool/lines.ts';
@@ -100,6 +100,17 @@ describe('poolMap by key', () => {
     }
   });
 
+  it.each([1, 2, 3])('keeps the order of streams, with %i workers', async (concurrency) => {
+    async function* work(item: string): AsyncGenerator<string> {
+      yield item;
+      yield item.toUpperCase();
+    }
+    const items = ['a1', 'a2', 'b1', 'a3', 'c1', 'b2', 'a4'];
+    const pool = poolMap(work, { concurrency, maxWaiting: 10, ordered: true, by: (item) => item[0] });
+    const seen = lastValueFrom(fromPull(items).pipe(pool, toArray()));
+    expect(await seen).toEqual(items.flatMap((item) => [item, item.toUpperCase()]));
+  });
+
   it('knows a key only while it is active', () => {
     const line = new KeyedLine<{ key: number }>();
     for (let key = 0; key < 10_000; key++) {
@@ -124,8 +135,8 @@ describe('poolMap by key', () => {
     it('that serves the key that was served last is found out', async () => {
       const twin = await mutant<{ poolMap: typeof PoolMap }>('operators/index.ts', {
         file: 'src/pool/lines.ts',
-        find: 'const key = this.#turns.take();',
-        replace: 'const key = this.#turns.takeLast();',
+        find: 'this.#oldest() : this.#turns.take();',
+        replace: 'this.#oldest() : this.#turns.takeLast();',
       });
       expect(mostTurns(twin.poolMap, 1, 20)).toBeGreaterThan(2);
     });

@@ -69,3 +69,34 @@ describe('work that returns no stream', () => {
     await expect(fails(work)).resolves.toBe('well');
   });
 });
+
+describe('work that gives an iterable', () => {
+  const wrappers: Record<
+    string,
+    (work: Work<number, Generator<number>>) => Work<number, ObservableInput<number>>
+  > = {
+    withRetry: (work) => withRetry(work, delays([1])),
+    withTimeout: (work) => withTimeout(work, { timeoutMs: 60_000 }),
+    withBreaker: (work) => withBreaker(work, { maxFailures: 1, openMs: 10 }),
+  };
+
+  it.each(Object.entries(wrappers))('is read as fast as the stage below takes it: %s', async (_, wrap) => {
+    let pulled = 0;
+    let closed = 0;
+    function* endless(): Generator<number> {
+      try {
+        for (;;) yield ++pulled;
+      } finally {
+        closed++;
+      }
+    }
+    const slow = poolMap(() => new Promise<never>(() => undefined), { concurrency: 1 });
+    const subscription = fromPull([1])
+      .pipe(poolMap(wrap(endless), { concurrency: 1 }), slow)
+      .subscribe();
+    await setTimeout(5);
+    expect(pulled).toBeLessThan(4);
+    subscription.unsubscribe();
+    expect(closed).toBe(1);
+  });
+});
