@@ -566,30 +566,85 @@ test('a CSV file that became shorter is not the file that was read', async () =>
 });
 
 describe('a checkpoint that another process has', () => {
-  const held = (content: string): Promise<{ readonly delivered: number }> => {
-    const path = newCheckpoint();
+  const isLinux = process.platform === 'linux';
+  const boot = isLinux ? readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim() : '';
+  /** From the third field on. */
+  const statOf = (pid: number): string[] =>
+    readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ');
+  const lockOf = (pid: number): string =>
+    `${pid} ${hostname()}${isLinux ? ` ${statOf(pid)[19]}@${boot}` : ''}\n`;
+  const oldLockOf = (pid: number): string => `${pid} ${hostname()}\n`;
+
+  const held = async (content: string, path = newCheckpoint()): Promise<{ readonly delivered: number }> => {
     writeFileSync(`${path}.lock`, content);
-    return runFlow(fromNdjson<number>(input, { checkpoint: fileCheckpoint(path) }), quiet).then((report) => {
-      expect(readFileSync(`${path}.lock`, 'utf8')).toBe(`${process.pid} ${hostname()}\n`);
-      return report;
-    });
+    const report = await runFlow(fromNdjson<number>(input, { checkpoint: fileCheckpoint(path) }), quiet);
+    expect(readFileSync(`${path}.lock`, 'utf8')).toBe(lockOf(process.pid));
+    return report;
   };
 
-  test('is refused', async () => {
-    const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
+  /** Starts a program, and gives it `use` with the number that it prints. */
+  async function withProgram(
+    command: string,
+    args: string[],
+    use: (pid: number) => Promise<void>,
+  ): Promise<void> {
+    const program = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     try {
-      await expect(held(`${other.pid} ${hostname()}\n`)).rejects.toMatchObject({
-        code: 'CHECKPOINT',
-        message: expect.stringContaining(`process ${other.pid} has it`) as string,
-      });
+      const [printed] = (await once(program.stdout, 'data')) as [Buffer];
+      await use(Number(printed.toString()));
     } finally {
-      other.kill('SIGKILL');
-      await once(other, 'exit');
+      program.kill('SIGKILL');
+      await once(program, 'exit');
     }
-    expect(await held(`${other.pid} ${hostname()}\n`)).toMatchObject({ delivered: 100 }); // it is gone
+  }
+  // Its name looks like the fields of a zombie.
+  const withOther = (use: (pid: number) => Promise<void>): Promise<void> => {
+    const program = `process.title = 'a) Z 1 (b'; console.log(process.pid); setInterval(() => {}, 1000)`;
+    return withProgram(process.execPath, ['-e', program], use);
+  };
+
+  test.each([
+    ['', lockOf],
+    [', by a lock of before', oldLockOf],
+  ])('is refused%s', async (_, lockOf) => {
+    let lock = '';
+    await withOther(async (pid) => {
+      lock = lockOf(pid);
+      const path = newCheckpoint();
+      const ways = `if process ${pid} is another program, remove ${path}.lock`;
+      const message: unknown = expect.stringMatching(new RegExp(`process ${pid} has it, .*; ${ways}$`));
+      await expect(held(lock, path)).rejects.toMatchObject({ code: 'CHECKPOINT', message });
+      expect(readFileSync(`${path}.lock`, 'utf8')).toBe(lock);
+    });
+    expect(await held(lock)).toMatchObject({ delivered: 100 }); // it is gone
   });
 
-  test.each(['', 'nonsense', '1 elsewhere\n'])(
+  test.runIf(isLinux)('is taken over where that process has been killed, and not been reaped', async () => {
+    await withProgram('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60'], async (pid) => {
+      const parent = statOf(pid)[1];
+      // Once it is another program, which reaps nobody.
+      await expect.poll(() => readFileSync(`/proc/${parent}/comm`, 'utf8')).toBe('sleep\n');
+      process.kill(pid, 'SIGKILL');
+      await expect.poll(() => statOf(pid)[0]).toBe('Z');
+      expect(process.kill(pid, 0)).toBe(true);
+      expect(await held(lockOf(pid))).toMatchObject({ delivered: 100 });
+      expect(await held(oldLockOf(pid))).toMatchObject({ delivered: 100 });
+    });
+  });
+
+  test.runIf(isLinux)('is taken over where another process has got the number', async () => {
+    await withOther(async (pid) => {
+      const start = Number(statOf(pid)[19]);
+      const earlier = `${pid} ${hostname()} ${start - 1}@${boot}\n`;
+      const beforeReboot = `${pid} ${hostname()} ${start}@8d0be4a5-7cf3-4b39-9a0c-8e3a0d2c1f11\n`;
+      expect(await held(earlier)).toMatchObject({ delivered: 100 });
+      expect(await held(beforeReboot)).toMatchObject({ delivered: 100 });
+    });
+  });
+
+  test.each(['', 'nonsense', '1 elsewhere\n', '1 elsewhere 5@boot\n'])(
     'is taken over where nobody here has it: %j',
     async (content) => {
       expect(await held(content)).toMatchObject({ delivered: 100 });

@@ -9,13 +9,15 @@ const held = new Set<string>();
 /**
  * Takes `path` for this process alone, until it ends, with a file `<path>.lock` that names it. One that was left behind by
  * a process that is gone, or by another machine, is taken over: a program that was killed can be started again at once.
+ * Where there is `/proc`, that is so too if the process has not been reaped yet, or if another one has its number by now.
  *
  * @throws `CheckpointError` where another process of this machine has it.
  */
 export function holdFile(path: string): void {
   const lock = `${resolve(path)}.lock`;
   if (held.has(lock)) return;
-  const mine = `${process.pid} ${hostname()}\n`;
+  const born = inProc(process.pid)?.born;
+  const mine = `${process.pid} ${hostname()}${born === undefined ? '' : ` ${born}`}\n`;
   for (;;) {
     try {
       writeFileSync(lock, mine, { flag: 'wx' });
@@ -24,12 +26,12 @@ export function holdFile(path: string): void {
       if (codeOf(error) !== 'EEXIST') throw error;
     }
     const theirs = contentOf(lock);
-    const [pid, host] = theirs.trim().split(' ');
-    if (host === hostname() && pid !== String(process.pid) && isAlive(Number(pid))) {
+    const [pid, host, theirBirth] = theirs.trim().split(' ');
+    if (host === hostname() && pid !== String(process.pid) && isAlive(Number(pid), theirBirth)) {
       throw new CheckpointError(
         path,
-        `process ${pid} has it (${lock}), and two at once would lose items; ` +
-          'wait for it to end, or give this one a checkpoint of its own',
+        `process ${pid} has it, and two at once would lose items; wait for it to end, or give this one a checkpoint ` +
+          `of its own; if process ${pid} is another program, remove ${lock}`,
       );
     }
     removeIf(lock, theirs);
@@ -59,13 +61,28 @@ function contentOf(file: string): string {
   }
 }
 
-function isAlive(pid: number): boolean {
+/** @param born Of the process that is meant; one that was born at another time has only got its number. */
+function isAlive(pid: number, born: string | undefined): boolean {
   if (!Number.isInteger(pid) || pid <= 0) return false;
+  const found = inProc(pid);
+  if (found !== undefined && (found.isZombie || (born !== undefined && born !== found.born))) return false;
   try {
     process.kill(pid, 0);
     return true;
   } catch (error) {
     return codeOf(error) === 'EPERM'; // somebody else's
+  }
+}
+
+/** What Linux tells of a process; nothing elsewhere, or where it is gone or hidden. */
+function inProc(pid: number): { readonly isZombie: boolean; readonly born: string } | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // from the third on: the second is any name in parentheses
+    return { isZombie: fields[0] === 'Z', born: `${fields[19]}@${boot}` };
+  } catch {
+    return undefined;
   }
 }
 
