@@ -316,11 +316,54 @@ describe('postgresTable', () => {
     const mine = (): void => undefined;
     listened.on('error', mine);
     const other = postgresTable<{ id: number }>(listened, name, { key: ['id'] });
-    expect(listened.listeners('error')).toEqual([mine]);
+    expect(listened.listeners('error')).toContain(mine);
     await other.close();
     expect(listened.listeners('error')).toEqual([mine]);
     await listened.end();
     expect(await rowsOf(`SELECT count(*)::int FROM ${name}`)).toEqual([{ count: 21 }]);
+  });
+
+  type Leaver = (pool: pg.Pool, name: string) => Promise<() => unknown>;
+  test.each<[string, Leaver]>([
+    [
+      'another sink',
+      async (pool, name) => {
+        const sink = postgresTable<{ id: number }>(pool, name);
+        await sink.store([{ id: 1 }], context);
+        return () => sink.close();
+      },
+    ],
+    [
+      'a listener of its owner',
+      async (pool) => {
+        const listener = (): void => undefined;
+        pool.on('error', listener);
+        return () => pool.removeListener('error', listener);
+      },
+    ],
+  ])('over a plain pg.Pool that %s leaves, a lost idle connection does no harm', async (_, join) => {
+    const name = await table('id int');
+    const pool = new pg.Pool({ connectionString: database.connectionString, max: 2 });
+    const leave = await join(pool, name);
+    const sink = postgresTable<{ id: number }>(pool, name);
+    await sink.store([{ id: 2 }], context);
+    await leave();
+    expect(pool.listenerCount('error')).toBe(1); // without, what follows ends the process
+
+    const { rows } = await pool.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+    // Not `once` of node:events: it would listen to `error`, too.
+    const lost = new Promise((resolve) => pool.once('remove', resolve));
+    await database.admin.query('SELECT pg_terminate_backend($1)', [rows[0]!.pid]);
+    await lost;
+
+    await sink.store([{ id: 3 }], context);
+    const client = await pool.connect();
+    expect(client.listenerCount('error')).toBe(1);
+    client.release();
+    await sink.close();
+    expect(pool.eventNames()).toEqual([]);
+    await pool.end();
+    expect(await rowsOf(`SELECT id FROM ${name} WHERE id > 1 ORDER BY id`)).toEqual([{ id: 2 }, { id: 3 }]);
   });
 });
 

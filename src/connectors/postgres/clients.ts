@@ -16,18 +16,31 @@ const ignore = (): void => undefined;
  * Keeps lost connections from ending the process. An `error` event without a listener does, be it of the pool (for idle
  * clients) or of a client that is checked out, on which the pool does not listen. Those of a client are said again by its
  * next query, so nothing is lost by ignoring them.
+ * Several may guard one pool, each for as long as it needs it: it is listened to until the last of them has left.
  *
  * @returns What undoes it.
  */
 export function guard(pool: Pool): () => void {
+  const guarded = guardedPools.get(pool) ?? { guards: 0, unlisten: listenTo(pool) };
+  guardedPools.set(pool, guarded);
+  guarded.guards++;
+  return () => {
+    if (--guarded.guards > 0) return;
+    guardedPools.delete(pool);
+    guarded.unlisten();
+  };
+}
+
+const guardedPools = new WeakMap<Pool, { guards: number; readonly unlisten: () => void }>();
+
+function listenTo(pool: Pool): () => void {
   const onAcquire = (client: PoolClient): unknown => client.on('error', ignore);
   const onRelease = (_error: Error, client: PoolClient): unknown => client.removeListener('error', ignore);
-  const listens = pool.listenerCount('error') > 0;
-  if (!listens) pool.on('error', ignore);
+  pool.on('error', ignore); // also where somebody else listens, who may leave before us
   pool.on('acquire', onAcquire);
   pool.on('release', onRelease);
   return () => {
-    if (!listens) pool.removeListener('error', ignore);
+    pool.removeListener('error', ignore);
     pool.removeListener('acquire', onAcquire);
     pool.removeListener('release', onRelease);
   };
