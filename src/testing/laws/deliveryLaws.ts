@@ -20,7 +20,7 @@ export interface DeliveryLawOptions<T> {
 /**
  * The rules of delivery for a sink, each a test: at the end of an acknowledged flow, while it or its connection fails.
  *
- *     const make = () => {
+ *     const make = (): ObservedSink<number> => {
  *       const rows = new Set<number>();
  *       return { sink: { store: async (items) => items.forEach((n) => rows.add(n)) }, stored: () => [...rows] };
  *     };
