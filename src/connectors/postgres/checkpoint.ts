@@ -61,10 +61,14 @@ export interface PostgresCheckpoint {
  * Takes the checkpoint of that name: one process has it at a time.
  *
  *     await using checkpoint = await postgresCheckpoint(db, 'orders-import');
- *     const orders = checkpoint.source(({ position }) => linesFrom(file, position)).pipe(
- *       poolMap(parse, { concurrency: 8 }),
+ *     const orders = checkpoint.source(({ position }) => orderIds.slice(position)).pipe(
+ *       poolMap(fetchOrder, { concurrency: 8 }),
  *       storeTo(checkpoint.sink(postgresTable(db, 'orders'))),
  *     );
+ *
+ * A file is opened at its position by leaving out what stands before:
+ *
+ *     toAsyncIterable(fromNdjson<Order>(path).pipe(drops(skip(position))), { capacity: 100 })
  *
  * Each batch is one transaction: the rows, and which items of the source are done with them. So after a crash nothing is
  * lost and nothing is stored twice, in a table without a key too, and in whatever order the items were stored; a batch
@@ -77,6 +81,8 @@ export interface PostgresCheckpoint {
  *
  * Each holder has a number, and a write with an old one is refused with `CheckpointLostError`, which ends the flow: a
  * process that was paused, and replaced meanwhile, does no harm when it goes on.
+ *
+ * A process that was killed holds it until its lease ends: the next one waits for up to `leaseMs`, or takes it over.
  *
  * @throws `CheckpointHeldError` if another instance holds it.
  */
