@@ -37,6 +37,8 @@ export interface FromPullOptions<T> {
  *
  *     fromPull(async (signal) => (await fetch(url, { signal })).body!)
  *
+ * `fetch` takes any status for an answer: check `ok`, or, for status and retries, use `http.bytes` of `sluice/http`.
+ *
  * @param input What to read, or a function that opens it for each subscription, or promises it, and gets a signal for what
  * is pending; what opens when nobody wants it any more is closed unread. A one-shot iterator or stream that is subscribed
  * to twice is `SourceUsedError`, never an empty completion.
