@@ -23,7 +23,8 @@ import { Stage } from './Stage.ts';
  *     mergePriority(high, low), poolMap(work, { concurrency: 1 })
  *
  * - **Emits when** the stage below has room, an item of the first source that has one. While an earlier source always
- *   has one, later ones wait.
+ *   has its next item at hand, as one that is synchronous has, later ones wait. A source that needs a turn to bring the
+ *   next (an `intake`, an async iterable) has none until then: where there is room meanwhile, a later one goes.
  * - **Waits when** it holds an item of a source: that source is asked for no more. It holds one of each at most.
  * - **Drops** nothing.
  * - **Completes when** all sources have completed.
