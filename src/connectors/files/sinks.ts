@@ -18,7 +18,9 @@ import { FileSink, type FileSinkOptions } from './FileSink.ts';
  * With the `checkpoint` of the source too, the file is first cut to what had its outcome, so that after a crash nothing is
  * lost and nothing is in there twice, whatever a record became on its way. What the source has come to is saved with a
  * batch if with it no record is in the file in part: where records become several items that come out among those of
- * others, more is done again after a crash.
+ * others, more is done again after a crash. It is cut when it is opened, not where `retry` or `retryDelayed` subscribes to
+ * the source again within a run: what was written of records that had no outcome then, such as the first rows of one that
+ * becomes several, is written again.
  *
  * `classify`: `'retry'` where the disk is full or too many files are open, `'data'` for an item that has no JSON, and
  * `'fatal'` for all else, such as a file system that is read only.
