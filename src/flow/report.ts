@@ -99,7 +99,8 @@ export interface FlowStats {
 /** What a run leaves behind. */
 export interface FlowReport extends FlowStats {
   /**
-   * How it ended: all input done; stopped by `drain`, with all that was inside finished; stopped by `abort`; or with an
+   * How it ended: by itself, with all input done, or before that where an operator (`take`, `takeUntil`) ended it, and
+   * `leftOver` says what was inside; stopped by `drain`, with all that was inside finished; stopped by `abort`; or with an
    * error. Only `report()` says `'failed'`: awaiting the run rejects then. While it runs: how it would end now.
    */
   readonly end: 'completed' | 'drained' | 'aborted' | 'failed';
@@ -189,20 +190,35 @@ export type Stand = FlowReport['end'] | 'running' | 'late';
 
 /** Says how the run ended, if not with all input done, and names the stage or source that let no more through for the longest. */
 export function explain(stats: FlowStats, stand: Stand): string {
-  const ending = endingOf(stand, stats.leftOver);
+  const ending = endingOf(stand, stats);
   return ending === undefined ? limitOf(stats) : `${ending} ${limitOf(stats)}`;
 }
 
-function endingOf(stand: Stand, leftOver: number): string | undefined {
-  const left = leftOver === 0 ? 'nothing was left over' : `${counted(leftOver, 'item')} had no outcome`;
+function endingOf(stand: Stand, stats: FlowStats): string | undefined {
+  const { leftOver } = stats;
+  const away = stand === 'drained' ? 0 : awayIn(stats); // draining ends native operators, which give what they hold
+  const none = away > 0 ? 'no stage held an item' : 'nothing was left over';
+  const held = leftOver === 0 ? none : `${counted(leftOver, 'item')} had no outcome`;
+  const left =
+    away > 0
+      ? `${held}, and ${counted(away, 'item')} did not arrive at a stage: held, dropped or replaced by native operators`
+      : held;
   return {
-    completed: undefined,
+    completed: leftOver > 0 ? `Completed: ${left}.` : undefined,
     running: 'Still running.',
     drained: `Drained, perhaps before all input was read: ${left}.`,
     aborted: `Aborted: ${left}.`,
     late: `Drained, and aborted when that took longer than drainTimeoutMs: ${left}.`,
     failed: `Failed: ${left}.`,
   }[stand];
+}
+
+/** Items that were emitted towards a stage and did not arrive, without those that were handed back on their way. */
+function awayIn({ leftOver, stages }: FlowStats): number {
+  return stages.reduce(
+    (sum, { held, unclaimed, late }) => sum + held + Math.max(0, unclaimed - late),
+    -leftOver,
+  );
 }
 
 function limitOf(stats: FlowStats): string {
@@ -217,7 +233,12 @@ function limitOf(stats: FlowStats): string {
   const waited = waitedFor(stats.sources);
   if (waited >= 50 && waited > percent)
     return `${sourcesLimit(stats.sources, rate)} ${waited} % of the time.`;
-  if (!busiest) return `No stage of this flow does work of its own; ${rate} items/s came through.`;
+  if (!busiest) {
+    const idle = stats.stages.some(({ slots }) => slots > 0)
+      ? 'No item reached a stage that does work'
+      : 'No stage of this flow does work of its own';
+    return `${idle}; ${rate} items/s came through.`;
+  }
   const limits =
     percent >= 50
       ? `${busiest.name} limits the run`

@@ -3,7 +3,10 @@ import type { Origins } from '../tickets/Origins.ts';
 /** What a sink says of an error: try again, look for the bad item, or give up. */
 export type FailureClass = 'retry' | 'data' | 'fatal';
 
-/** How the flow into a sink ended. Everything that it took in is stored where it completed or was drained. */
+/**
+ * How the flow into a sink ended. Everything that it took in is stored where it was drained, or completed, unless an
+ * operator below the sink (`take`, `takeUntil`) completed it early.
+ */
 export type SinkEnding = 'completed' | 'drained' | 'aborted' | 'failed';
 
 /** Told to a sink with each batch. */

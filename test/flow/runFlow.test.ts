@@ -1,11 +1,14 @@
 import { getEventListeners } from 'node:events';
 import {
+  bufferTime,
   catchError,
+  concatMap,
   concatWith,
   defer,
   endWith,
   filter,
   from,
+  ignoreElements,
   interval,
   map,
   merge,
@@ -18,6 +21,7 @@ import {
   retry,
   take,
   takeUntil,
+  tap,
   throwError,
   timer,
 } from 'rxjs';
@@ -954,6 +958,18 @@ describe('explain', () => {
     expect((await run).explain()).toMatch(/^No stage of this flow does work of its own; /);
   });
 
+  it('tells stages that had nothing to do from a flow without any', async () => {
+    const run = runFlow(
+      fromPull([1]).pipe(
+        concatMap(() => from<number[]>([])),
+        boundedQueue({ capacity: 1 }),
+        pool,
+        storeTo(async () => undefined, { maxItems: 1 }),
+      ),
+    );
+    expect((await run).explain()).toMatch(/^No item reached a stage that does work; /);
+  });
+
   describe('names a source that the flow waits for', () => {
     /** Each item takes 20 ms. */
     async function* slowly(count: number): AsyncGenerator<number> {
@@ -1160,6 +1176,95 @@ describe('explain', () => {
       run.catch(() => undefined);
       await settle(100);
       expect(run.report().explain()).toMatch(/^Failed: \d items? had no outcome\. /);
+    });
+
+    it('completed by an operator below the stages, with items inside', async () => {
+      const cut = runFlow(fromPull(new Endless()).pipe(slow, takeUntil(timer(35))));
+      const taken = runFlow(fromPull(new Endless()).pipe(slow, take(3)));
+      await settle(50);
+      expect(await cut).toMatchObject({ end: 'completed', leftOver: 1 });
+      expect((await cut).explain()).toMatch(new RegExp(`^Completed: 1 item had no outcome\\. ${limits}`));
+      expect(await taken).toMatchObject({ end: 'completed', leftOver: 0 });
+      expect((await taken).explain()).toMatch(new RegExp(`^${limits}`));
+    });
+
+    it('completed after a stage failed, and was subscribed to again', async () => {
+      let calls = 0;
+      const once = poolMap((n: number) => (++calls === 2 ? Promise.reject(new Error('no')) : work(n)), {
+        concurrency: 2,
+      });
+      const run = runFlow(fromPull([1, 2, 3]).pipe(once, retry(1)));
+      await settle(50);
+      expect(await run).toMatchObject({ end: 'completed', leftOver: 2 });
+      expect((await run).explain()).toMatch(/^Completed: 2 items had no outcome\. /);
+    });
+
+    describe('nor as if nothing were left over, where native operators may hold items', () => {
+      const hoarding = (): Observable<unknown> =>
+        fromPull(Array.from({ length: 40 }, (_, i) => i)).pipe(
+          concatWith(timer(100).pipe(ignoreElements())),
+          bufferTime(50),
+          poolMap(work<unknown>, { concurrency: 1, name: 'slow' }),
+        );
+      const away =
+        ', and 40 items did not arrive at a stage: held, dropped or replaced by native operators\\. ';
+
+      it('aborted with none in a stage', async () => {
+        const run = runFlow(hoarding());
+        await settle(20);
+        void run.abort();
+        await settle(0);
+        expect(await run).toMatchObject({ itemsIn: 40, leftOver: 0, stages: [{ in: 0 }] });
+        expect((await run).explain()).toMatch(new RegExp(`^Aborted: no stage held an item${away}`));
+      });
+
+      it('completed with one in a stage', async () => {
+        const run = runFlow(
+          fromPull([1, 2]).pipe(
+            filter((n) => n === 1),
+            pool,
+            takeUntil(timer(5)),
+          ),
+        );
+        await settle(20);
+        expect((await run).explain()).toMatch(
+          /^Completed: 1 item had no outcome, and 1 item did not arrive at a stage: held, /,
+        );
+      });
+
+      it('but for what arrived later', async () => {
+        const later = mergeMap((n: number) => timer(5).pipe(map(() => n)));
+        const run = runFlow(fromPull([1, 2]).pipe(later, concatWith(NEVER), pool), {
+          onWarning: () => undefined,
+        });
+        await settle(50);
+        void run.abort();
+        await settle(0);
+        expect((await run).explain()).toMatch(/^Aborted: nothing was left over\. /);
+      });
+
+      it('but for what draining had them give', async () => {
+        const run = runFlow(hoarding(), { onWarning: () => undefined });
+        await settle(20);
+        void run.drain();
+        await settle(200);
+        expect((await run).explain()).toMatch(/^Drained, .*: nothing was left over\. /);
+      });
+
+      it('but for those that were handed back on their way', async () => {
+        const stop = new AbortController();
+        const run = runFlow(
+          fromPull([1, 2]).pipe(
+            tap((n: number) => {
+              if (n === 2) stop.abort();
+            }),
+            pool,
+          ),
+          { signal: stop.signal },
+        );
+        await settle(0);
+        expect((await run).explain()).toMatch(/^Aborted: 2 items had no outcome\. /);
+      });
     });
   });
 });
