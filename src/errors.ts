@@ -100,11 +100,11 @@ export class TicketPathError extends SluiceError {
   override readonly name = 'TicketPathError';
   readonly code = 'TICKET_PATH';
   readonly retryable = false;
+  /** `cut`: by what, with the way out where that is not `link`. */
   constructor(where: string, cut: string) {
-    super(
-      `${where}: ${cut} (share, connect, an operator written by hand), and no ticket of an acknowledged flow passes; ` +
-        'use link',
-    );
+    const wayOut =
+      ' (share, connect, an operator written by hand), and no ticket of an acknowledged flow passes; use link';
+    super(`${where}: ${cut}${cut.includes('; use ') ? '' : wayOut}`);
   }
 }
 

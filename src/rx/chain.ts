@@ -48,6 +48,9 @@ export function runBelow(subscriber: Subscriber<never>): Run | undefined {
 export function endOfChain(subscriber: Subscriber<never>): string {
   let link = subscriber as unknown as ChainLink;
   while (isLink(link.destination)) link = link.destination;
+  if (RUN in link) {
+    return 'the work of a stage, or at fromPush, where an acknowledged source cannot be; use concatMap or mergeMap, or put storeTo inside the work';
+  }
   const last = link.destination as { readonly partialObserver?: object } | null | undefined;
   const observer = last?.partialObserver;
   return observer && 'observers' in observer ? 'a Subject' : 'a plain observer';

@@ -1,4 +1,4 @@
-import { bufferCount, filter, map, mergeMap, take, timer } from 'rxjs';
+import { bufferCount, concatMap, filter, map, mergeMap, take, timer, type Observable } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { boundedQueue, fromPull, poolMap, runFlow, storeTo, type PullInput, type Settlement } from 'sluice';
 import { settle } from './settling.ts';
@@ -15,6 +15,7 @@ function acknowledged<T>(input: PullInput<T>, settled: Settlement<T>[]): ReturnT
   return fromPull(input, { onSettled: (settlement) => settled.push(settlement) });
 }
 
+const store = storeTo(async () => undefined, { maxItems: 1 });
 const quiet = { onWarning: () => undefined };
 
 describe('an acknowledged source', () => {
@@ -237,5 +238,27 @@ describe('an acknowledged source', () => {
     const error = vi.fn();
     acknowledged([1], []).subscribe({ error });
     expect(error).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ code: 'TICKET_PATH' }));
+  });
+
+  it('says so where it is the work of a stage, which has no place for it', async () => {
+    const run = runFlow(fromPull([1]).pipe(poolMap(() => acknowledged([1], []), { concurrency: 1 })));
+    await expect(run).rejects.toMatchObject({
+      code: 'TICKET_PATH',
+      message: expect.stringMatching(
+        /the work of a stage.*; use concatMap or mergeMap, or put storeTo inside the work$/,
+      ),
+    });
+  });
+
+  it.each([
+    ['below concatMap', (source: Observable<number>) => concatMap(() => source)],
+    [
+      'with storeTo inside the work',
+      (source: Observable<number>) => poolMap(() => source.pipe(store), { concurrency: 1 }),
+    ],
+  ])('for each item is acknowledged %s', async (_, of) => {
+    const settled: Settlement<number>[] = [];
+    await runFlow(fromPull([1]).pipe(of(acknowledged([7], settled)), store));
+    expect(settled).toEqual([{ value: 7, failure: undefined }]);
   });
 });
