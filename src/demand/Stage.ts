@@ -336,12 +336,13 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     const { demand } = this;
     this.meter.overruns++;
     if (demand.pushed || demand.declared || demand.emitting > 0) return;
+    const held = demand.limit === 1 ? '1 is' : `${demand.limit} are`;
     const source = demand.fed ? 'a source that waits' : 'no source that can wait';
     demand.complain(
       'overrun',
       () =>
         new OverrunError(
-          `${this.name}: items arrive although ${demand.limit} are held, with ${source} above; use fromPull, intake or ` +
+          `${this.name}: items arrive although ${held} held, with ${source} above; use fromPull, intake or ` +
             'boundedQueue, or say that it is meant: fromPush(source)',
         ),
     );

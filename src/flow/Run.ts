@@ -69,7 +69,8 @@ export class Run implements DemandOwner, Receiver<unknown> {
   setAside = 0;
   readonly strict: boolean;
   readonly abortsOnError: boolean;
-  readonly warnings: string[] = [];
+  /** Each once, however many stages say the same: a group has stages of its own. */
+  readonly warnings = new Set<string>();
   /** Present in debug mode only. */
   readonly trace: ((event: ItemEvent) => void) | undefined;
   /** From the bottom of the chain to the top, in the order of first subscription. */
@@ -152,10 +153,11 @@ export class Run implements DemandOwner, Receiver<unknown> {
 
   /** Puts a line into the report, without a warning. */
   note(message: string): void {
-    this.warnings.push(message);
+    this.warnings.add(message);
   }
 
   warn(message: string): void {
+    if (this.warnings.has(message)) return;
     this.note(message);
     toldOnly(this.#onWarning, message, (error) => {
       this.note(`runFlow: onWarning failed: ${String(error)}`); // a hook changes nothing

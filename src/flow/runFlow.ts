@@ -28,7 +28,7 @@ export interface RunFlowOptions {
   readonly drainTimeoutMs?: number;
   /** What an error does to the rest: `'drain'` finishes what other stages hold, `'abort'` stops all. @defaultValue 'drain' */
   readonly onError?: 'drain' | 'abort';
-  /** Told of what endangers the promises, once a kind and stage. @defaultValue a line on the console */
+  /** Told of what endangers the promises, once a kind and stage, and of nothing twice in the same words. @defaultValue a line on the console */
   readonly onWarning?: (message: string) => void;
   /** Makes errors of the warnings about native operators that hold or lose items. @defaultValue false */
   readonly strict?: boolean;

@@ -117,6 +117,16 @@ export const chainLaws: readonly Law[] = [
         sluice.runFlow(pull().pipe(share(), pool()), { strict: true, onWarning: () => undefined }),
       );
       assert.deepEqual([end, told.length], ['completed', 1]);
+      // A run says nothing twice; the console of those without one would.
+      const { warn } = console;
+      const onConsole: unknown[] = [];
+      console.warn = (message) => onConsole.push(message);
+      try {
+        await all(multicast);
+      } finally {
+        console.warn = warn;
+      }
+      assert.equal(onConsole.length, 1);
     },
     sabotage: [
       without(PULL, "demand?.complain(\n      'cut',", "((..._: unknown[]) => undefined)(\n      'cut',"),

@@ -63,7 +63,7 @@ export const countedLaws: readonly Law[] = [
       assert.equal(report.warnings.length, 1);
       assert.match(
         report.warnings[0] ?? '',
-        /^workers: .*although 1 are held, with no source that can wait above/,
+        /^workers: .*although 1 is held, with no source that can wait above/,
       );
       const mixed = merge(
         sluice.fromPull(() => endless()),
@@ -109,7 +109,7 @@ export const countedLaws: readonly Law[] = [
       );
       const told = await warnings(sluice, groups);
       assert.ok(
-        told.some((warning) => warning.startsWith('in a group: items arrive although 1 are held')),
+        told.some((warning) => warning.startsWith('in a group: items arrive although 1 is held')),
         told.join(),
       );
     },

@@ -217,7 +217,6 @@ export const unclaimedLaws: readonly Law[] = [
       assert.deepEqual(log, ['nak i1']);
     },
     sabotage: [
-      without('src/demand/Demand.ts', '    if (this.#complained.has(kind)) return;\n'),
       without(OUTLET, 'within its call${this.#between()}, and', 'within its call, and'),
       without(STAGE, '    if (fatal && this.run?.strict) this.fail(error);\n    else if', '    if'),
     ],

@@ -8,6 +8,7 @@ import {
   endWith,
   filter,
   from,
+  groupBy,
   ignoreElements,
   interval,
   map,
@@ -703,7 +704,7 @@ describe('warnings and strict', () => {
     expect(delivered).toBe(6);
     expect(warnings).toEqual([
       expect.stringMatching(/^poolMap: items arrive later than they were emitted/),
-      expect.stringMatching(/^poolMap: items arrive although 1 are held/),
+      expect.stringMatching(/^poolMap: items arrive although 1 is held/),
     ]);
     expect(onWarning.mock.calls.flat()).toEqual(warnings);
   });
@@ -739,6 +740,22 @@ describe('warnings and strict', () => {
         /^poolMap: 1001 items in a row .* \(between them: filter\); say that it is meant/,
       ),
     );
+  });
+
+  it('are told once where many stages say the same', async () => {
+    const onWarning = vi.fn();
+    const run = runFlow(
+      fromPull(Array.from({ length: 20 }, (_, i) => i)).pipe(
+        groupBy((value) => value % 5),
+        mergeMap((group) => group.pipe(poolMap(work<number>, { concurrency: 1, name: 'in a group' }))),
+      ),
+      { onWarning },
+    );
+    await settle(200);
+    expect((await run).warnings).toEqual([
+      expect.stringMatching(/^in a group: items arrive although 1 is held, with /),
+    ]);
+    expect(onWarning.mock.calls.flat()).toEqual((await run).warnings);
   });
 
   it('tell of a chain that is cut, and by what', async () => {

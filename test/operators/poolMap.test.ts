@@ -476,7 +476,7 @@ describe('poolMap over sources that cannot wait', () => {
     });
     expect(warn).toHaveBeenCalledExactlyOnceWith(
       expect.stringMatching(
-        /^\[sluice\] poolMap: items arrive although 1 are held, with no source that can wait above/,
+        /^\[sluice\] poolMap: items arrive although 1 is held, with no source that can wait above/,
       ),
     );
     warn.mockRestore();

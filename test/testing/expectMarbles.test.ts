@@ -386,9 +386,9 @@ describe('a failure of the player', () => {
     const pool: Wiring = ({ source, work }) => source().pipe(poolMap(work, { concurrency: 1 }));
     const told = await failure(flow, pool);
     expect(told.split('\n', 1)[0]).toMatch(
-      /^the flow did what its picture says, but sluice warned: poolMap: items arrive although 1 are held/,
+      /^the flow did what its picture says, but sluice warned: poolMap: items arrive although 1 is held/,
     );
-    expect(told).toContain('- sluice warned: poolMap: items arrive although 1 are held');
+    expect(told).toContain('- sluice warned: poolMap: items arrive although 1 is held');
     expect(await failure(flow, pool, { allow: ['warnings'] })).toBe('it passed');
     const meant: Wiring = ({ source, work }) => fromPush(source()).pipe(poolMap(work, { concurrency: 1 }));
     expect(await failure(flow, meant)).toBe('it passed');
