@@ -477,6 +477,16 @@ describe('with a sink that appends', () => {
     expect(readFileSync(output, 'utf8')).toBe(numbers(90).join('\n') + '\n');
   });
 
+  test('one save a batch, and one at the start', async () => {
+    const [path, output] = [newCheckpoint(), `${folder.path}/saves-${count}.ndjson`];
+    const checkpoint = fileCheckpoint(path);
+    const saves = vi.spyOn(checkpoint, 'commit');
+    const store = storeTo(toNdjson(output, { append: true, checkpoint }), { maxItems: 10 });
+    const work = poolMap(async (n: number) => n, { concurrency: 4 });
+    await runFlow(fromNdjson<number>(input, { checkpoint }).pipe(work, store));
+    expect(saves).toHaveBeenCalledTimes(1 + 10);
+  });
+
   test('saves go on though there are always records in the file that have no outcome yet', async () => {
     const [path, output] = [newCheckpoint(), `${folder.path}/beside-${count}.ndjson`];
     const many = folder.file(`many-${count}.ndjson`, numbers(1_000).join('\n'));

@@ -82,7 +82,8 @@ export class FileCheckpoint {
   settled(position: number): void {
     // What is in the file of the sink is done with the save that says so: it would be there twice, or not at all.
     if (this.#written.has(position)) this.#written.set(position, true);
-    else this.#progress.settle(position);
+    else if (!this.#progress.isDone(position)) this.#progress.settle(position);
+    else return; // saved already
     this.#moved();
   }
 
