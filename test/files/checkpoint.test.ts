@@ -481,7 +481,10 @@ describe('with a sink that appends', () => {
     const [path, output] = [newCheckpoint(), `${folder.path}/saves-${count}.ndjson`];
     const checkpoint = fileCheckpoint(path);
     const saves = vi.spyOn(checkpoint, 'commit');
-    const store = storeTo(toNdjson(output, { append: true, checkpoint }), { maxItems: 10 });
+    const store = storeTo(toNdjson(output, { append: true, checkpoint }), {
+      maxItems: 10,
+      maxWaitMs: Infinity,
+    });
     const work = poolMap(async (n: number) => n, { concurrency: 4 });
     await runFlow(fromNdjson<number>(input, { checkpoint }).pipe(work, store));
     expect(saves).toHaveBeenCalledTimes(1 + 10);
