@@ -237,6 +237,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
   /** An Observable of work emits: the result waits in the job's outbox for its turn. */
   emitted(job: Job<T, R>, result: R): void {
     if (this.dead || job.state !== WORKING) return;
+    if (job.weight > 0 && this.run !== undefined) this.#countUntil(this.run.now(), job);
     (job.outbox ??= new RingQueue<R>()).push(result);
     if (!this.#ordered) this.#ready.push(job);
     this.deliver();
@@ -273,6 +274,8 @@ export class PoolStage<T, R> extends Stage<T, R> {
     } else if (outbox !== undefined && outbox.size > 0) {
       if (!this.out.ready()) return false;
       if (!this.#ordered) queue.take();
+      if (job.weight > 0 && job.state === WORKING && this.run !== undefined)
+        this.#countUntil(this.run.now(), job);
       this.#emit(job, outbox.take());
       if (this.dead) this.#finish(job);
       else job.inner?.delivered();
@@ -410,7 +413,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
   #worked(job: Job<T, R>, run: Run, error?: unknown): boolean {
     const attempts = job.context?.attempts ?? 1;
     if (attempts > 1) this.meter.retried += attempts - 1;
-    if (job.weight > 0) this.#busyUntil(run.now(), job);
+    if (job.weight > 0) this.#countUntil(run.now(), job);
     if (run.trace) this.tell('finished', job.value, job.worker, attempts, error);
     return job.state === WORKING;
   }
@@ -418,11 +421,14 @@ export class PoolStage<T, R> extends Stage<T, R> {
   override countTime(): void {
     if (this.run === undefined) return;
     const at = this.run.now();
-    for (const job of this.#workers) if (job.state === WORKING && job.weight > 0) this.#busyUntil(at, job);
+    for (const job of this.#workers) if (job.state === WORKING && job.weight > 0) this.#countUntil(at, job);
   }
 
-  #busyUntil(at: number, job: Job<T, R>): void {
-    this.meter.busyMs += (at - job.since) * job.weight;
+  /** Work whose results wait for room below is not busy, but blocked: it goes on when they are delivered. */
+  #countUntil(at: number, job: Job<T, R>): void {
+    const ms = (at - job.since) * job.weight;
+    if (job.outbox !== undefined && job.outbox.size > 0) this.meter.blockedMs += ms;
+    else this.meter.busyMs += ms;
     job.since = at;
   }
 

@@ -926,6 +926,25 @@ describe('explain', () => {
   });
 
   it.each([
+    ['results as they are taken', (n: number) => fromPull([n, n, n, n, n])],
+    ['results whether they are taken or not', (n: number) => of(n, n, n, n, n)],
+  ])('does not name a stage whose work has only to wait for the one below: %s', async (_, streams) => {
+    for (const ordered of [false, true]) {
+      const run = runFlow(
+        fromPull([1, 2, 3, 4]).pipe(
+          poolMap(streams, { concurrency: 2, ordered, name: 'streams' }),
+          poolMap(work, { concurrency: 1, name: 'slow' }),
+        ),
+      );
+      await settle(1_000);
+      const report = await run;
+      expect(report.explain()).toMatch(/^slow limits the run/);
+      const streaming = report.stages.find(({ name }) => name === 'streams')!;
+      expect(streaming.busyShare).toBe(0);
+    }
+  });
+
+  it.each([
     ['a pool', poolMap(() => NEVER, { concurrency: 1, name: 'stuck' })],
     ['an ordered pool', poolMap(() => NEVER, { concurrency: 1, ordered: true, name: 'stuck' })],
     ['a store', storeTo({ store: () => new Promise<void>(() => undefined) }, { maxItems: 1, name: 'stuck' })],
