@@ -36,7 +36,7 @@ async function warned(lib: Sluice, onWarning: () => unknown): Promise<void> {
   assert.equal(report.end, 'completed');
   assert.equal(report.delivered, 120);
   const hook = report.warnings.filter((text) => text === 'runFlow: onWarning failed: Error: hook');
-  assert.ok(hook.length > 0 && report.warnings.length === 2 * hook.length, report.warnings.join('\n'));
+  assert.ok(hook.length === 1 && report.warnings.length > 1, report.warnings.join('\n'));
 }
 
 /** F79: hooks and metrics that throw, or are slow. */
@@ -49,14 +49,16 @@ export const hooks: readonly Scenario[] = [
         for (let i = 0; i < 10_000; i++) sum += i;
         return sum;
       };
+      let failures = 0;
+      const failure = (): Error => new Error(`hook ${++failures}`);
       const failing: readonly (() => unknown)[] = [
         () => {
-          throw new Error('hook');
+          throw failure();
         },
-        () => Promise.reject(new Error('hook')),
+        () => Promise.reject(failure()),
         async () => {
           await sleep(3);
-          throw new Error('hook');
+          throw failure();
         },
       ];
       const quiet: readonly (() => unknown)[] = [slow, () => new Promise(() => undefined)];
@@ -82,7 +84,8 @@ export const hooks: readonly Scenario[] = [
         assert.ok(calls >= 60, `${calls} calls`);
         const told = onWarning.mock.calls.map(([message]) => String(message));
         const counted = report.warnings.map((text) => /^runFlow: debug failed (\d+) times$/.exec(text)?.[1]);
-        assert.deepEqual(told, failing.includes(debug) ? ['runFlow: debug failed: hook'] : []);
+        assert.equal(told.length, failing.includes(debug) ? 1 : 0);
+        assert.ok(told.every((text) => /^runFlow: debug failed: hook \d+$/.test(text)));
         // The last of those that reject do so when the run is over.
         const least = failing.indexOf(debug) === 0 ? calls : calls - 20;
         if (failing.includes(debug))
