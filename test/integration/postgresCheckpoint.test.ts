@@ -1,5 +1,5 @@
 import { PassThrough } from 'node:stream';
-import { map, retry, type MonoTypeOperatorFunction } from 'rxjs';
+import { map, pipe, retry, type OperatorFunction } from 'rxjs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { delays, filterOr, poolMap, retryDelayed, runFlow, storeTo } from 'sluice';
 import {
@@ -70,56 +70,43 @@ const uneven = poolMap(
 const take = (name: string, options?: PostgresCheckpointOptions): Promise<PostgresCheckpoint> =>
   postgresCheckpoint(db, name, { ifHeld: 'takeOver', ...options });
 
-test.each<[string, MonoTypeOperatorFunction<Row>]>([
-  ['retry()', retry<Row>(1)],
-  ['retryDelayed', retryDelayed<Row>(delays([1]))],
-])('an item that failed is given again to %s above the sink, and no other', async (_, again) => {
+test.each<[string, (row: (id: number) => Row) => OperatorFunction<number, Row>]>([
+  [
+    'work, under retry()',
+    (row) =>
+      pipe(
+        poolMap(async (id: number) => row(id), { concurrency: 1 }),
+        retry(1),
+      ),
+  ],
+  [
+    'work, under retryDelayed',
+    (row) =>
+      pipe(
+        poolMap(async (id: number) => row(id), { concurrency: 1 }),
+        retryDelayed(delays([1])),
+      ),
+  ],
+  ['a native operator, under retry()', (row) => pipe(map(row), retry(1))],
+])('an item that failed above the sink is given again, and no other: in %s', async (_, failing) => {
   const name = await table();
   await using checkpoint = await take(name);
   let failed = false;
-  const work = async (id: number): Promise<Row> => {
-    await Promise.resolve();
-    if (id === 4 && !failed) {
-      failed = true;
-      throw new Error('once');
-    }
-    return { id };
+  const row = (id: number): Row => {
+    if (id !== 4 || failed) return { id };
+    failed = true;
+    throw new Error('once');
   };
   const flow = checkpoint
     .source(({ position }) => ids(100).slice(position))
-    .pipe(
-      poolMap(work, { concurrency: 1 }),
-      again,
-      storeTo(checkpoint.sink(postgresTable(db, name)), { maxItems: 50, maxWaitMs: 20 }),
-    );
+    .pipe(failing(row), storeTo(checkpoint.sink(postgresTable(db, name)), { maxItems: 50, maxWaitMs: 20 }));
   expect(await runFlow(flow, { onWarning: () => undefined })).toMatchObject({
     end: 'completed',
     stored: 100,
   });
+  expect(failed).toBe(true);
   expect(await counts(name)).toEqual({ rows: 100, ids: 100 });
   expect(checkpoint.position).toBe(100);
-});
-
-test('so it is where a native operator throws', async () => {
-  const name = await table();
-  await using checkpoint = await take(name);
-  let failed = false;
-  const once = (id: number): Row => {
-    if (id === 4 && !failed) {
-      failed = true;
-      throw new Error('once');
-    }
-    return { id };
-  };
-  const flow = checkpoint
-    .source(({ position }) => ids(20).slice(position))
-    .pipe(
-      map(once),
-      retry(1),
-      storeTo(checkpoint.sink(postgresTable(db, name)), { maxItems: 5, maxWaitMs: 20 }),
-    );
-  expect(await runFlow(flow, { onWarning: () => undefined })).toMatchObject({ end: 'completed', stored: 20 });
-  expect(await counts(name)).toEqual({ rows: 20, ids: 20 });
 });
 
 test('stopped again and again, in a table without a key: nothing is lost, nothing is stored twice', async () => {
