@@ -46,6 +46,8 @@ export class Demand {
   subscribing = false;
   /** Its owner has seen the end of its input. */
   ended = false;
+  /** Why what is above is handed back, where that end was an error or a teardown. */
+  failure: unknown = undefined;
   draining = false;
   /** An acknowledged source stands above. */
   ticketed = false;
@@ -78,7 +80,6 @@ export class Demand {
   #last: Outlet<never> | undefined;
   #complained: Set<Complaint> | undefined;
   #tails: Ticket[] = [];
-  #failure: unknown = undefined;
 
   constructor(limit: number, owner?: DemandOwner) {
     this.limit = limit;
@@ -274,18 +275,29 @@ export class Demand {
 
   /** Keeps the ticket of those that an emitter's end did not hand to a stage, until the owner sees the end. */
   addTail(tail: Ticket): void {
-    if (this.ended) tail.release(this.#failure);
+    if (this.ended) tail.release(this.failure);
     else this.#tails.push(tail);
+  }
+
+  /** The tail of an inner one keeps places in the window of the source above, which too many would fill for good. */
+  limitTails(tail: Ticket): void {
+    for (const { book, size } of tail.roots()) {
+      if (!book) continue;
+      book.waiting += size;
+      if (book.waiting > book.maxWaiting) this.#outer()?.tooManyWait(book);
+    }
   }
 
   /** Has a ticket wait as that of an unclaimed item does: for the next claimed one, or the end. */
   defer(ticket: Ticket): void {
-    for (const outlet of this.outlets) {
-      if (outlet.inner) continue;
-      outlet.wait(ticket);
-      return;
-    }
-    this.addTail(ticket.hold());
+    const outer = this.#outer();
+    if (outer) outer.wait(ticket);
+    else this.addTail(ticket.hold());
+  }
+
+  #outer(): Outlet<never> | undefined {
+    for (const outlet of this.outlets) if (!outlet.inner) return outlet;
+    return undefined;
   }
 
   /** A reference to every ticket above that no stage has claimed yet. */
@@ -296,7 +308,7 @@ export class Demand {
 
   /** Its owner has seen the end of its input, or, with a reason, hands back what it never saw. */
   end(failure?: unknown): void {
-    if (!this.ended) this.#failure = failure; // a teardown after a good end takes nothing back
+    if (!this.ended) this.failure = failure; // a teardown after a good end takes nothing back
     this.ended = true;
     for (const tail of this.#tails.splice(0)) tail.release(failure);
   }

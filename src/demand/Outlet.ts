@@ -8,7 +8,7 @@ import {
 } from '../errors.ts';
 import { demandBelow, operatorsOnStack } from '../rx/chain.ts';
 import { current } from '../tickets/current.ts';
-import { Ticket } from '../tickets/Ticket.ts';
+import { Ticket, type TicketBook } from '../tickets/Ticket.ts';
 import { WaitingTickets } from '../tickets/WaitingTickets.ts';
 import { Demand, UNLIMITED } from './Demand.ts';
 
@@ -48,6 +48,11 @@ export class Outlet<T> {
   readonly linked: boolean;
   readonly waiting = new WaitingTickets();
   readonly #subscriber: Subscriber<T>;
+  /** The ticket that it was subscribed under; undefined: outside of any call of ours. No reference of its own. */
+  #under: Ticket | null | undefined;
+  /** Subscribed in a call of an emitter that had been left; or of one that, as this one, worked on an item. */
+  readonly #inPlace: boolean;
+  #works: boolean;
   /** Read once, where it is needed: which native operators stand between. It holds what was on the stack, until the end. */
   #subscribedAt: Error | undefined;
   #turn = false;
@@ -62,6 +67,11 @@ export class Outlet<T> {
     this.linked = below !== undefined;
     this.demand = below ?? new Demand(UNLIMITED);
     this.inner = below?.inner ?? false;
+    const { emitter: above, emitting } = this.demand;
+    const left = emitting > 0 && above?.closed ? above : undefined;
+    this.#inPlace = left !== undefined;
+    this.#under = left ? left.#under : current.ticket;
+    this.#works = this.inner || (left !== undefined && left.#works);
     if (below?.owner && !this.inner) this.#subscribedAt = operatorsOnStack.capture();
     this.demand.attach(this);
   }
@@ -90,6 +100,28 @@ export class Outlet<T> {
     this.#turn = true;
     this.emitter.resume();
     this.#turn = false;
+  }
+
+  /**
+   * The ticket of what it works on, with a reference: of the item in whose call it is subscribed. In the place of an
+   * emitter that was left in that call (`retry` and `catchError` do so, and a buffer of inners when one has ended) it is
+   * what that one worked on, or one of those that wait; later than in its item's call, one of those that wait. No program
+   * can tell which. `claims`: it keeps the ticket until its own end.
+   */
+  inherit(claims: boolean): Ticket | null {
+    const { demand } = this;
+    const under = this.#under?.isSettled ? null : this.#under;
+    const oneOfThose = under === undefined || (this.#works && (this.#inPlace || under === null));
+    const found = demand.ticketed && oneOfThose ? demand.unclaimedTickets() : [];
+    if (under) {
+      if (claims) under.claims++;
+      found.push(under.hold());
+    }
+    const ticket = found.length > 1 ? Ticket.group(found) : found[0];
+    if (!ticket) return null;
+    this.#under = ticket;
+    this.#works = true;
+    return ticket;
   }
 
   /** Emits one item under its ticket, of which the caller keeps its reference; then looks what became of it. */
@@ -133,12 +165,16 @@ export class Outlet<T> {
       return;
     }
     const tail = this.waiting.size > 0 ? Ticket.group(this.waiting.take()) : null;
+    this.#under = null; // what comes in its place works on something else
     this.#end(tail, () => {
       this.#subscriber.complete();
     });
     if (tail === null) return;
-    if (tail.claims > 0 || !demand.owner) tail.release();
-    else demand.addTail(tail);
+    if (tail.claims === 0 && demand.owner) {
+      demand.addTail(tail.hold());
+      if (this.inner) demand.limitTails(tail);
+    }
+    tail.release();
   }
 
   /** Errors; what waits unclaimed is handed back. */
@@ -175,7 +211,7 @@ export class Outlet<T> {
     const outerTicket = current.ticket;
     const { emitter } = demand;
     current.ticket = ticket;
-    demand.emitter = this.inner ? this : undefined;
+    demand.emitter = this;
     demand.emitting++;
     try {
       run();
@@ -216,9 +252,7 @@ export class Outlet<T> {
       return;
     }
     if (this.waiting.add(ticket)) {
-      const error = new TicketHeldError(stage, ticket.book?.waiting ?? this.waiting.size);
-      this.handBack(error);
-      this.emitter.fail(error);
+      this.tooManyWait(ticket.book);
       return;
     }
     demand.complain(
@@ -229,6 +263,13 @@ export class Outlet<T> {
             'that does; use filterOr or drops(operator) for a filter, batch for a buffer',
         ),
     );
+  }
+
+  /** More acknowledged items wait for a ride than may. */
+  tooManyWait(book: TicketBook | undefined): void {
+    const error = new TicketHeldError(this.demand.owner?.name ?? '', book?.waiting ?? this.waiting.size);
+    this.handBack(error);
+    this.emitter.fail(error);
   }
 
   #left(): HandedBackError {

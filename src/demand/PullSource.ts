@@ -1,10 +1,10 @@
 import { Observable, type Subscriber } from 'rxjs';
 import { LoopBudget, nextTurn } from '../clock.ts';
-import { HandedBackError, reasonOf, TicketPathError, UnclaimedError } from '../errors.ts';
+import { HandedBackError, TicketPathError, UnclaimedError } from '../errors.ts';
 import { warnOf, whenClosed, type Failure, type Run } from '../flow/Run.ts';
 import { PullTimer } from '../metrics/SourceMeter.ts';
 import { endOfChain } from '../rx/chain.ts';
-import { current, under } from '../tickets/current.ts';
+import { under } from '../tickets/current.ts';
 import { Ticket, type TicketBook } from '../tickets/Ticket.ts';
 import { UNLIMITED } from './Demand.ts';
 import { Outlet, type Emitter } from './Outlet.ts';
@@ -173,8 +173,12 @@ export class PullSource<T> implements Emitter {
     // What is subscribed in its place (catchError, retry) works on the same item, whose ticket is kept meanwhile.
     const parent = this.#parent;
     this.#parent = null;
+    const claims = parent?.claims;
     this.#out.error(error, parent);
-    if (parent !== null) parent.release(this.#out.demand.ended ? reasonOf(error) : undefined);
+    if (parent === null) return;
+    const { demand } = this.#out;
+    if (parent.claims === claims && !demand.ended) demand.defer(parent); // what comes in its place may come later
+    parent.release(demand.failure);
   }
 
   /** A synchronous input: a loop of pulls, each delivered at once. */
@@ -284,7 +288,14 @@ export class PullSource<T> implements Emitter {
       this.#run.trace?.({ stage: this.#name, event: 'produced', value });
     }
     if (!this.#onSettled) {
-      this.#out.emit(value, this.#parent);
+      const ticket = this.#parent;
+      if (ticket === null) {
+        this.#out.emit(value, null);
+        return;
+      }
+      ticket.hold(); // torn down meanwhile, it gives up its own
+      this.#out.emit(value, ticket);
+      ticket.release();
       return;
     }
     const ticket = this.#issue(value, this.#onSettled);
@@ -418,16 +429,8 @@ export class PullSource<T> implements Emitter {
 
   /** A source subscribed under a ticket works on that item: it keeps the ticket until its own end. */
   #inherit(): void {
-    const { demand, inner } = this.#out;
-    const outer = current.ticket;
-    if (outer !== undefined && outer !== null) this.#parent = outer.claim();
-    else if (demand.ticketed && (inner || outer === undefined)) {
-      // Subscribed when another inner ended, or later than its item came: it works on one of those that wait, and no
-      // program can tell which.
-      const waiting = demand.unclaimedTickets();
-      if (waiting.length > 0) this.#parent = Ticket.group(waiting);
-    }
-    if (this.#parent !== null) demand.announce();
+    this.#parent = this.#out.inherit(true);
+    if (this.#parent !== null) this.#out.demand.announce();
   }
 
   #release(failure?: unknown): void {

@@ -11,7 +11,7 @@ import { whenClosed, type ItemEvent, type Run } from '../flow/Run.ts';
 import { StageMeter, type StageIdentity } from '../metrics/StageMeter.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
 import { current, under } from '../tickets/current.ts';
-import { Ticket } from '../tickets/Ticket.ts';
+import type { Ticket } from '../tickets/Ticket.ts';
 import { warnOnConsole } from '../warnOnConsole.ts';
 import { Demand, type DemandOwner } from './Demand.ts';
 import { Outlet, type Emitter } from './Outlet.ts';
@@ -120,15 +120,11 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- a note for messages, taken back below
     subscribing = this;
     this.demand.subscribing = true;
-    const ticket = current.ticket ?? null;
-    // Where another inner has ended, or later than its item came: the item is one of those that wait.
-    const late = inner || current.ticket === undefined;
-    const waiting =
-      ticket === null && below.ticketed && late ? Ticket.group(below.unclaimedTickets()) : undefined;
+    const ticket = this.out.inherit(false);
     try {
-      under(waiting ?? ticket, () => source.subscribe(inlet));
+      under(ticket, () => source.subscribe(inlet));
     } finally {
-      waiting?.release();
+      ticket?.release();
       subscribing = outer;
       this.demand.subscribed();
     }

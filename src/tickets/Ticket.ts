@@ -62,6 +62,17 @@ export class Ticket {
     return new Ticket(size, settle, members[0]?.book, undefined, members);
   }
 
+  get isSettled(): boolean {
+    return this.lead.references === 0;
+  }
+
+  /** The items at the top that wait for it. */
+  roots(found = new Set<Ticket>()): Set<Ticket> {
+    if (this.members === undefined) found.add(this);
+    else for (const member of this.members) member.roots(found);
+    return found;
+  }
+
   /** Keeps it unsettled, without saying that the item has arrived anywhere. */
   hold(): this {
     this.lead.references++;

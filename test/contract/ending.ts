@@ -358,8 +358,8 @@ export const endingLaws: readonly Law[] = [
       }
     },
     sabotage: [
-      without(OUTLET, 'demand.emitter = this;'),
-      without(OUTLET, 'demand.emitter = this.inner ? this : undefined;', 'demand.emitter = undefined;'),
+      without(OUTLET, 'if (emitter !== this) demand.emitter = this;'),
+      without(OUTLET, '\n    demand.emitter = this;', '\n    demand.emitter = undefined;'),
       without(
         STAGE,
         'this.demand.draining = below.draining && !this.out.inner;',

@@ -1,16 +1,21 @@
 import assert from 'node:assert/strict';
 import {
   bufferCount,
+  catchError,
   concat,
   concatMap,
   delay,
+  endWith,
   map,
   merge,
   mergeMap,
+  of,
+  retry,
   Subject,
   switchMap,
   tap,
   timer,
+  type MonoTypeOperatorFunction,
 } from 'rxjs';
 import {
   acknowledged,
@@ -24,13 +29,23 @@ import {
   store,
   type Log,
 } from './acknowledged.ts';
-import { takes, upTo, without, type Law } from './law.ts';
+import { sleep, takes, upTo, without, type Law } from './law.ts';
 
 const OUTLET = 'src/demand/Outlet.ts';
 
 const STAGE = 'src/demand/Stage.ts';
 
 const PULL = 'src/demand/PullSource.ts';
+
+/** Throws at the first that contains `at`. */
+const once = (at = ''): MonoTypeOperatorFunction<string> => {
+  let failed = false;
+  return map((value) => {
+    if (failed || !value.includes(at)) return value;
+    failed = true;
+    throw new Error('once');
+  });
+};
 
 /** Sources and stages inside native inner streams. */
 export const inheritedLaws: readonly Law[] = [
@@ -62,14 +77,14 @@ export const inheritedLaws: readonly Law[] = [
       }
     },
     sabotage: [
-      without(PULL, 'this.#parent = outer.claim();', 'outer.claims++;'),
+      without(PULL, 'this.#parent = this.#out.inherit(true);', 'this.#out.inherit(true)?.release();'),
+      without(OUTLET, 'demand.ticketed && oneOfThose ? demand.unclaimedTickets() : []', '[]'),
       without(
         PULL,
-        'if (waiting.length > 0) this.#parent = Ticket.group(waiting);',
-        'for (const ticket of waiting) ticket.release();',
+        'this.#out.emit(value, ticket);\n      ticket.release();\n      return;',
+        'this.#out.emit(value, null);\n      ticket.release();\n      return;',
       ),
-      without(PULL, 'this.#out.emit(value, this.#parent);', 'this.#out.emit(value, null);'),
-      without(STAGE, 'under(waiting ?? ticket, ', 'under(ticket, '),
+      without(STAGE, 'under(ticket, () => source', 'under(current.ticket ?? null, () => source'),
     ],
   },
   {
@@ -103,7 +118,7 @@ export const inheritedLaws: readonly Law[] = [
         }),
         bufferCount(2),
       );
-      const next = concat(sluice.fromPush(push), sluice.fromPull(['p1']));
+      const next = concat(sluice.fromPush(push).pipe(endWith('p0')), sluice.fromPull(['p1']));
       const { end } = await run(sluice, merge(held, next).pipe(store(sluice, log)));
       assert.equal(end, 'completed');
       assert.deepEqual(early(log), [], log.join());
@@ -112,10 +127,96 @@ export const inheritedLaws: readonly Law[] = [
     sabotage: [
       without(
         OUTLET,
-        '    current.ticket = ticket;\n    demand.emitter = this.inner ? this : undefined;',
-        '    demand.emitter = this.inner ? this : undefined;',
+        '    current.ticket = ticket;\n    demand.emitter = this;\n    demand.emitting++;',
+        '    demand.emitter = this;\n    demand.emitting++;',
       ),
     ],
+  },
+  {
+    rule: 'T8',
+    says: 'a source inside a native inner stream gives its ticket back at its own end, whatever is subscribed then',
+    async check(sluice) {
+      const log: Log = [];
+      const pages = (value: string) => sluice.fromPull(every(2, [`${value}a`, `${value}b`]));
+      const flow = acknowledged(sluice, log, items(4)).pipe(concatMap(pages), store(sluice, log, 1));
+      assert.equal((await run(sluice, flow)).end, 'completed');
+      assert.ok(log.indexOf('ack i1') < log.indexOf('store "i3a"'), log.join(', '));
+    },
+    sabotage: [without(OUTLET, 'this.#under = null; // what comes in its place works on something else')],
+  },
+  {
+    rule: 'T8',
+    says: 'what is subscribed in the place of a source inside an inner stream goes on with the item of the outer one',
+    async check(sluice) {
+      const inners = {
+        'retry, in the call of an item': (value: string) =>
+          sluice.fromPull(() => every(1, [`${value}a`, `${value}b`])).pipe(once(), retry(1)),
+        'catchError, when it has failed': (value: string) =>
+          sluice
+            .fromPull(async function* () {
+              yield* every(1, [`${value}a`]);
+              throw new Error('bad');
+            })
+            .pipe(catchError(() => of(`${value}b`))),
+      };
+      for (const [name, inner] of Object.entries(inners)) {
+        const log: Log = [];
+        const flow = acknowledged(sluice, log, every(3, items(4))).pipe(mergeMap(inner), store(sluice, log));
+        assert.equal((await run(sluice, flow, { strict: true })).end, 'completed', name);
+        assert.deepEqual(settled(log, 'ack').toSorted(), items(4), `${name}: ${log.join(', ')}`);
+        assert.deepEqual(early(log, 'first'), [], name);
+        assertSettledOnce(log, items(4));
+      }
+    },
+    sabotage: [
+      without(OUTLET, 'if (claims) under.claims++;'),
+      without(PULL, 'this.#out.error(error, parent);', 'this.#out.error(error);'),
+    ],
+  },
+  {
+    rule: 'T8',
+    says: 'what takes the place of a stage whose item was settled long ago does not take its ticket',
+    async check(sluice) {
+      const log: Log = [];
+      const inner = (value: string) =>
+        merge(of(value), sluice.fromPush(timer(20).pipe(map(() => 'later')))).pipe(
+          sluice.poolMap(takes(1), { concurrency: 1 }),
+          once('later'),
+          retry(1),
+        );
+      const flow = acknowledged(sluice, log, items(1)).pipe(mergeMap(inner), store(sluice, log));
+      assert.equal((await run(sluice, flow)).end, 'completed');
+      assertSettledOnce(log, items(1));
+    },
+    sabotage: [without(OUTLET, 'this.#under?.isSettled ? null : this.#under', 'this.#under')],
+  },
+  {
+    rule: 'T4',
+    says: 'an item at which a native operator throws is handed back, also where `retry` subscribes to its source again in that call',
+    async check(sluice) {
+      const log: Log = [];
+      const queue = items(5);
+      /** As a broker does: what is handed back comes again. */
+      const broker = sluice.fromPull<string>(
+        async function* () {
+          for (let item = queue.shift(); item !== undefined; item = queue.shift()) {
+            await sleep(1);
+            yield item;
+          }
+        },
+        {
+          onSettled: ({ value, failure }) => {
+            log.push(`${failure === undefined ? 'ack' : 'nak'} ${value}`);
+            if (failure !== undefined) queue.push(value);
+          },
+        },
+      );
+      const flow = broker.pipe(once('i3'), retry(1), store(sluice, log));
+      assert.equal((await run(sluice, flow)).end, 'completed');
+      assert.deepEqual([settled(log, 'nak'), settled(log, 'ack').toSorted()], [['i3'], items(5)]);
+      assert.deepEqual([early(log), lost(log)], [[], []], log.join(', '));
+    },
+    sabotage: [without(OUTLET, 'left ? left.#under : current.ticket', 'current.ticket')],
   },
   {
     rule: 'T8',
@@ -150,8 +251,8 @@ export const inheritedLaws: readonly Law[] = [
       }
     },
     sabotage: [
-      without(PULL, 'if (this.#parent !== null) demand.announce();'),
-      without(PULL, '(inner || outer === undefined)', 'inner'),
+      without(PULL, 'if (this.#parent !== null) this.#out.demand.announce();'),
+      without(OUTLET, 'under === undefined || (', '('),
       without(STAGE, 'below.ticketed && this.out.inner', 'false'),
     ],
   },

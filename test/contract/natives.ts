@@ -56,6 +56,76 @@ const LOST = ['TICKET_LOST', 'TICKET_HELD'];
 /** What is held without an end fills a window. */
 const HELD = ['completed', 'TICKET_HELD'];
 
+/** Throws once. */
+const failsOnce = (at: string): OperatorFunction<string, string> => {
+  let failed = false;
+  return map((value) => {
+    if (failed || !value.includes(at)) return value;
+    failed = true;
+    throw new Error('bad');
+  });
+};
+
+/** Three parts of a value, each in its own time. */
+const parts = (sluice: Kernel, value: string): Observable<string> =>
+  sluice.fromPull(async function* () {
+    for (const part of 'abc') {
+      await sleep(1);
+      yield `${value}${part}`;
+    }
+  });
+
+/** What an inner source of ours gives goes through native operators that let go of some, or fail at one in the first attempt. */
+const cutShort: Record<string, (value: string) => OperatorFunction<string, string>> = {
+  filter: () => filter((part) => !part.endsWith('c')),
+  take: () => take(2),
+  takeWhile: () => takeWhile((part) => !part.endsWith('c')),
+  'takeWhile, none': () => takeWhile(() => false),
+  bufferCount: () => (source) =>
+    source.pipe(
+      bufferCount(2),
+      map((two) => two.join('+')),
+    ),
+};
+const givenAgain: Record<string, (value: string, sluice: Kernel) => OperatorFunction<string, string>> = {
+  retry: () => (source) => source.pipe(failsOnce('a'), retry(1)),
+  'retry, in the middle': () => (source) => source.pipe(failsOnce('b'), retry(1)),
+  'retry with a delay': () => (source) => source.pipe(failsOnce('a'), retry({ count: 1, delay: 3 })),
+  'catchError to fromPull': (value, sluice) => (source) =>
+    source.pipe(
+      failsOnce('b'),
+      catchError(() => parts(sluice, value)),
+    ),
+  'catchError to of': (value) => (source) =>
+    source.pipe(
+      failsOnce('b'),
+      catchError(() => of(`${value}d`)),
+    ),
+};
+const flattened = {
+  concatMap: <T, R>(inner: (value: T) => Observable<R>) => concatMap(inner),
+  mergeMap: <T, R>(inner: (value: T) => Observable<R>) => mergeMap(inner),
+  'mergeMap, two at once': <T, R>(inner: (value: T) => Observable<R>) => mergeMap(inner, 2),
+};
+
+/** Each of them on the parts of each item, in each kind of inner stream. */
+function inside(
+  middles: Record<string, (value: string, sluice: Kernel) => OperatorFunction<string, string>>,
+  traits: Omit<Native, 'make'>,
+): Record<string, Native> {
+  const natives = Object.entries(flattened).flatMap(([flat, flatten]) =>
+    Object.entries(middles).map(([name, middle]): [string, Native] => [
+      `${flat} to fromPull, ${name}`,
+      {
+        make: (sluice) => flatten((value: string) => parts(sluice, value).pipe(middle(value, sluice))),
+        ends: HELD,
+        ...traits,
+      },
+    ]),
+  );
+  return Object.fromEntries(natives);
+}
+
 const fails = (at: string) =>
   map((value: string) => {
     if (value.includes(at)) throw new Error('bad');
@@ -179,7 +249,13 @@ const classes: Record<string, Record<string, Native>> = {
       ends: HELD,
     },
   },
+  'with sources inside that are cut short': inside(cutShort, { drops: true }),
+  'with sources inside that are given again': inside(givenAgain, { again: true }),
   failing: {
+    'map that throws once, under retry': {
+      make: () => (source) => source.pipe(failsOnce('i4'), retry(1)),
+      again: true,
+    },
     'map that throws': { make: () => fails('i4'), ends: ['bad'] },
     catchError: {
       make: () => (source) =>
@@ -230,6 +306,7 @@ const places: Record<
 /** How the run goes on: to its end, with a window that is smaller than the input, drained, aborted. */
 const courses = {
   'to the end': {},
+  'in its own time': { paced: true },
   'with a window': { window: 6 },
   drained: { drainAfterMs: 7 },
   aborted: { abortAfterMs: 7 },
@@ -247,8 +324,14 @@ async function checkNative(sluice: Kernel, name: string, native: Native): Promis
           yield item;
         }
       };
-      const { window, ...stops } = { window: undefined, ...options };
-      const source = acknowledged(sluice, log, input, window);
+      const { window, paced, ...stops } = { window: undefined, paced: false, ...options };
+      const later = async function* () {
+        for (const item of input()) {
+          await sleep(1);
+          yield item;
+        }
+      };
+      const source = acknowledged(sluice, log, paced ? later : input, window);
       const { end } = await run(sluice, build(sluice, log, native.make(sluice))(source), {
         strict: native.strict ?? false,
         ...stops,
@@ -305,23 +388,39 @@ const breaks: Record<string, Law['sabotage']> = {
     without('src/demand/Stage.ts', 'if (!this.demand.ticketed) return null;', 'return null;'),
   ],
   'with sources inside': [
-    without('src/demand/PullSource.ts', 'this.#parent = outer.claim();', 'outer.claims++;'),
     without(
       'src/demand/PullSource.ts',
-      'this.#out.emit(value, this.#parent);',
-      'this.#out.emit(value, null);',
+      'this.#parent = this.#out.inherit(true);',
+      'this.#out.inherit(true)?.release();',
+    ),
+    without(
+      'src/demand/PullSource.ts',
+      'this.#out.emit(value, ticket);\n      ticket.release();\n      return;',
+      'this.#out.emit(value, null);\n      ticket.release();\n      return;',
     ),
     without(
       'src/demand/PullSource.ts',
       'this.#release(cutShort && demand.ended ? reason : undefined);',
       'this.#release();',
     ),
+    without('src/demand/PullSource.ts', 'parent.release(demand.failure);', 'parent.release();'),
+  ],
+  'with sources inside that are cut short': [
+    without('src/demand/Outlet.ts', 'if (this.inner) demand.limitTails(tail);'),
+    without(
+      'src/demand/Outlet.ts',
+      'const left = emitting > 0 && above?.closed ? above : undefined;',
+      'const left = emitting < 0 ? above : undefined;',
+    ),
+  ],
+  'with sources inside that are given again': [
     without(
       'src/demand/PullSource.ts',
-      'parent.release(this.#out.demand.ended ? reasonOf(error) : undefined);',
-      'parent.release();',
+      'ticket.hold(); // torn down meanwhile, it gives up its own\n      this.#out.emit(value, ticket);\n      ticket.release();',
+      'this.#out.emit(value, ticket);',
     ),
-    without('src/demand/PullSource.ts', 'this.#out.error(error, parent);', 'this.#out.error(error);'),
+    without('src/demand/Outlet.ts', 'this.inner || (left !== undefined && left.#works)', 'this.inner'),
+    without('src/demand/Outlet.ts', '    this.#works = true;\n'),
   ],
   failing: [
     without(
