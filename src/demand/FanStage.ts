@@ -59,7 +59,7 @@ export abstract class FanStage<T, R> extends Stage<T, R> {
     const opened = new Observable<T>((above) => {
       for (const branch of this.#branches) this.#openBranch(branch);
       this.#listFirst();
-      return this.dead ? undefined : source.subscribe(above);
+      return this.over ? undefined : source.subscribe(above);
     });
     this.connect(opened, this.#subscriber);
   }
@@ -154,7 +154,11 @@ export abstract class FanStage<T, R> extends Stage<T, R> {
         this.#branchDone(branch);
       },
     });
-    branch.operator(items).subscribe(results);
+    try {
+      branch.operator(items).subscribe(results);
+    } catch (error) {
+      this.#branchFailed(branch, error); // as in `pipe`: an operator may check its options when it is applied
+    }
   }
 
   /** The branch subscribes to its items. */

@@ -197,6 +197,17 @@ describe('the branches of broadcast', () => {
     });
   });
 
+  it.each(['alone', 'first', 'last'])('end the flow when one throws as it is applied: %s', async (place) => {
+    const bad = (): never => {
+      throw new Error('a wrong option');
+    };
+    const pulled: number[] = [];
+    const branches = { alone: [bad], first: [bad, takes(1)], last: [takes(1), bad] }[place]!;
+    const source = fromPull([1, 2]).pipe(tap((value) => pulled.push(value)));
+    await expect(runFlow(source.pipe(broadcast(branches)))).rejects.toThrow('a wrong option');
+    expect(pulled).toEqual([]);
+  });
+
   it('drain over a source that pushes and never ends', async () => {
     const source = new Subject<number>();
     const run = runFlow(source.pipe(broadcast([takes(1), takes(2)])), {
