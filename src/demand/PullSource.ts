@@ -3,7 +3,7 @@ import { LoopBudget, nextTurn } from '../clock.ts';
 import { HandedBackError, TicketPathError, UnclaimedError } from '../errors.ts';
 import { warnOf, whenClosed, type Failure, type Run } from '../flow/Run.ts';
 import { PullTimer } from '../metrics/SourceMeter.ts';
-import { endOfChain } from '../rx/chain.ts';
+import { endOfChain, runBelow } from '../rx/chain.ts';
 import { under } from '../tickets/current.ts';
 import { Ticket, type TicketBook } from '../tickets/Ticket.ts';
 import { UNLIMITED } from './Demand.ts';
@@ -60,6 +60,8 @@ export class PullSource<T> implements Emitter {
   readonly #book: TicketBook;
   /** The run whose items it brings; none for a source inside work. */
   readonly #run: Run | undefined;
+  /** The run that waits until it is closed. */
+  readonly #runBelow: Run | undefined;
   readonly #timer: PullTimer | undefined;
   readonly #budget = new LoopBudget();
   #parent: Ticket | null = null;
@@ -99,6 +101,7 @@ export class PullSource<T> implements Emitter {
       failing: onFailing as TicketBook['failing'],
     };
     this.#out = new Outlet(subscriber, this);
+    this.#runBelow = this.#out.demand.owner?.run ?? runBelow(subscriber);
     this.#run = this.#out.inner ? undefined : this.#out.demand.owner?.run;
     if (this.#run) this.#timer = new PullTimer(this.#run.source(name));
   }
@@ -326,7 +329,7 @@ export class PullSource<T> implements Emitter {
     if (!this.#done) this.fail(error);
     else if (!this.#refused) {
       this.#refused = true;
-      warnOf(this.#out.demand.owner?.run, this.#name, 'onSettled', error);
+      warnOf(this.#runBelow, this.#name, 'onSettled', error);
     }
   };
 
@@ -415,7 +418,7 @@ export class PullSource<T> implements Emitter {
       return;
     }
     this.#closed = true;
-    void whenClosed(this.#out.demand.owner?.run, () => pull.close(), this.#name);
+    void whenClosed(this.#runBelow, () => pull.close(), this.#name);
   }
 
   /** Has the run wait until the last item has its outcome. */

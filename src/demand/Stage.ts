@@ -9,9 +9,11 @@ import {
 } from '../errors.ts';
 import { whenClosed, type ItemEvent, type Run } from '../flow/Run.ts';
 import { StageMeter, type StageIdentity } from '../metrics/StageMeter.ts';
+import { runBelow } from '../rx/chain.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
 import { current, under } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
+import type { Closable, SinkEnding } from '../work/Sink.ts';
 import { warnOnConsole } from '../warnOnConsole.ts';
 import { Demand, type DemandOwner } from './Demand.ts';
 import { Outlet, type Emitter } from './Outlet.ts';
@@ -33,7 +35,10 @@ export function subscribingStage(): Demand | undefined {
  */
 export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   readonly demand: Demand;
+  /** The run that counts it. */
   readonly run: Run | undefined;
+  /** The same; or, inside the work of an item, where it is not counted, the run of that item. */
+  protected readonly runBelow: Run | undefined;
   readonly meter: StageMeter;
   protected readonly out: Outlet<R>;
   /** Torn down: nothing may start, settle or be emitted any more. */
@@ -43,18 +48,20 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   #failure: { readonly error: unknown } | undefined;
   protected delivering = false;
   #failing = false;
-  /** How it ended; until then, that it was stopped. */
-  ending: 'completed' | 'failed' | 'aborted' = 'aborted';
   /** Debug mode is on. */
   readonly #traced: boolean;
   /** A stage is below, and cannot be seen from here. */
   readonly #cut: boolean;
   #inlet: Inlet<T> | undefined;
+  /** What it closes by itself. */
+  readonly #closables: Closable[] = [];
+  #closing = false;
 
   constructor(identity: StageIdentity, subscriber: Subscriber<R>, limit: number) {
     this.out = new Outlet(subscriber, this);
     const below = this.out.demand;
     this.run = below.owner?.run;
+    this.runBelow = this.run ?? runBelow(subscriber);
     this.#traced = this.run?.trace !== undefined;
     this.meter = this.run?.meter(identity, this.out.inner) ?? new StageMeter(identity);
     this.demand = new Demand(limit, this);
@@ -78,6 +85,13 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   /** The end of input, draining or urging: lets go of what is only being gathered. */
   protected flush(): void {
     // Only stages that gather have something to flush.
+  }
+
+  /** Has a sink closed: at the end of the run; without one, or inside work, at its own end, which waits for that. */
+  closeAtEnd(sink: Closable): void {
+    if (!sink.close) return;
+    if (this.run) this.run.sinks.set(sink, this.name);
+    else this.#closables.push(sink);
   }
 
   /** Nothing that comes in can be worked on any more: it is torn down, or has failed. */
@@ -223,8 +237,8 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   }
 
   complain(error: Error, fatal: boolean): void {
-    if (fatal && this.run?.strict) this.fail(error);
-    else if (this.run) this.run.warn(error.message);
+    if (fatal && this.runBelow?.strict) this.fail(error);
+    else if (this.runBelow) this.runBelow.warn(error.message);
     else warnOnConsole(error.message);
   }
 
@@ -237,7 +251,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     } finally {
       this.delivering = false;
     }
-    if (!this.dead && this.inputDone && this.idle()) this.#end();
+    if (!this.dead && this.inputDone && this.idle()) this.#finish();
     this.out.pass();
   }
 
@@ -259,12 +273,35 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   }
 
   protected leaveInput(): void {
-    void whenClosed(this.run, () => this.#inlet?.unsubscribe(), this.name);
+    void whenClosed(this.runBelow, () => this.#inlet?.unsubscribe(), this.name);
+  }
+
+  /** Nothing is left to do, but to close what it closes. */
+  #finish(): void {
+    if (this.#closing) return;
+    if (this.#failure || this.#closables.length === 0) {
+      this.#end();
+      return;
+    }
+    this.#closing = true;
+    const close = async (): Promise<void> => {
+      try {
+        await this.#close('completed');
+      } catch (error) {
+        if (this.dead) throw error;
+        this.#failure = { error };
+      }
+      if (!this.dead) this.#end();
+    };
+    void whenClosed(this.runBelow, close, this.name);
+  }
+
+  #close(ending: SinkEnding): Promise<unknown> {
+    return Promise.all(this.#closables.splice(0).map(async (sink) => sink.close?.(ending)));
   }
 
   #end(): void {
     this.dead = this.inputDone = true;
-    this.ending = this.#failure ? 'failed' : 'completed';
     if (this.#failure) this.out.error(this.#failure.error);
     else this.out.complete();
   }
@@ -279,6 +316,9 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
       this.demand.end(reason);
       this.abandon(reason, false);
       this.out.detach(reason);
+    }
+    if (this.#closables.length > 0) {
+      void whenClosed(this.runBelow, () => this.#close(this.#failure ? 'failed' : 'aborted'), this.name);
     }
     this.meter.leave(this);
   }

@@ -1,4 +1,4 @@
-import type { Observable, Subscriber } from 'rxjs';
+import type { Observable } from 'rxjs';
 import { subscriptionClock } from '../clock.ts';
 import { Demand, UNLIMITED, type DemandOwner } from '../demand/Demand.ts';
 import { HandedBackError, reasonOf, TicketLostError } from '../errors.ts';
@@ -7,7 +7,7 @@ import { SourceMeter } from '../metrics/SourceMeter.ts';
 import { StageMeter, type StageIdentity } from '../metrics/StageMeter.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
 import { current, under } from '../tickets/current.ts';
-import type { Sink, SinkEnding } from '../work/Sink.ts';
+import type { Closable } from '../work/Sink.ts';
 import { toldOnly } from '../work/toldOf.ts';
 import { warnOnConsole } from '../warnOnConsole.ts';
 
@@ -81,7 +81,7 @@ export class Run implements DemandOwner, Receiver<unknown> {
   readonly connections = new Map<CountedConnections, ConnectionUse>();
   readonly left: LeftItem[] = [];
   /** Sinks to close at the end, each once, however often its stage was subscribed to. */
-  readonly sinks = new Map<Pick<Sink<never>, 'close'>, string>();
+  readonly sinks = new Map<Closable, string>();
   /** Stopped by abort: what is inside is handed back. */
   aborted = false;
   /** Items that were on their way to a stage when the run was aborted. */
@@ -259,20 +259,6 @@ export function whenClosed(
     .finally(() => run?.closing.delete(watched));
   run?.closing.add(watched);
   return watched;
-}
-
-/** Closes a sink once it is no longer needed: at the end of the run, or, without one, of the subscription. */
-export function closeAtEnd(
-  sink: Pick<Sink<never>, 'close'>,
-  stage: { readonly run: Run | undefined; readonly name: string; readonly ending: SinkEnding },
-  subscriber: Subscriber<unknown>,
-): void {
-  if (!sink.close) return;
-  if (stage.run) stage.run.sinks.set(sink, stage.name);
-  else
-    subscriber.add(() => {
-      void whenClosed(undefined, () => sink.close?.(stage.ending), stage.name);
-    });
 }
 
 /** Warns that something of the user's has failed; in the report, where there is a run. */

@@ -13,7 +13,7 @@ import {
 import { after, now } from '../clock.ts';
 import { InvalidOptionError } from '../errors.ts';
 import { atLeast, callable, oneOf, timerMs } from '../options.ts';
-import type { Sink, SinkEnding } from '../work/Sink.ts';
+import type { Closable, SinkEnding } from '../work/Sink.ts';
 import { warnOnConsole } from '../warnOnConsole.ts';
 import { debugTracer } from './debug.ts';
 import { explain, statsOf, type FlowReport, type FlowStats, type Stand } from './report.ts';
@@ -236,7 +236,7 @@ export class FlowRun implements PromiseLike<FlowReport> {
   }
 
   /** What a sink says at its end decides on the run: a file may become visible only then. */
-  async #closeSink(sink: Pick<Sink<never>, 'close'>): Promise<void> {
+  async #closeSink(sink: Closable): Promise<void> {
     try {
       await sink.close?.(this.#ending());
     } catch (error) {

@@ -1,16 +1,15 @@
-import type { ObservableInput, Subscriber } from 'rxjs';
+import type { ObservableInput } from 'rxjs';
 import { subscriptionClock } from '../clock.ts';
-import { closeAtEnd } from '../flow/Run.ts';
 import { under } from '../tickets/current.ts';
 import type { DeadLetter, DeadLetterHandler } from './DeadLetter.ts';
 import { isPromiseLike } from './isPromiseLike.ts';
 import { ItemContext } from './ItemContext.ts';
+import type { Closable } from './Sink.ts';
 import type { Work, WorkContext } from './Work.ts';
 
 /** A sink of dead letters, or what is made of a handler. */
-interface Letters<T> {
+interface Letters<T> extends Closable {
   store(letters: readonly DeadLetter<T>[], context: WorkContext): unknown;
-  close?(): Promise<void>;
 }
 
 /** Where the dead letters of an operator go. Made once a call of the operator, for all its stages. */
@@ -55,9 +54,9 @@ export class LetterBox<T> {
     }
   }
 
-  /** A stage will put letters in: its run, or its subscription, closes the sink at its end. */
-  serve(stage: Parameters<typeof closeAtEnd>[1], subscriber: Subscriber<unknown>): void {
-    closeAtEnd(this.#letters, stage, subscriber);
+  /** Has a stage that puts letters in close the sink. */
+  closeBy(stage: { closeAtEnd(sink: Closable): void }): void {
+    stage.closeAtEnd(this.#letters);
   }
 }
 

@@ -7,7 +7,6 @@ import { Stage } from '../demand/Stage.ts';
 import { StageMeter, type StageIdentity } from '../metrics/StageMeter.ts';
 import { KeyedLine, PlainLine, type Line } from '../pool/lines.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
-import { runBelow } from '../rx/chain.ts';
 import { InnerInlet } from '../rx/InnerInlet.ts';
 import { current } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
@@ -93,8 +92,6 @@ export class PoolStage<T, R> extends Stage<T, R> {
   readonly #work: Work<T, ObservableInput<R>>;
   readonly #settings: PoolSettings<T>;
   readonly #line: Line<Job<T, R>>;
-  /** Also where the pool itself is inside the work of an item. */
-  readonly #runBelow: Run | undefined;
   /** Unordered: a job stands here once for every result, and once for its end if that comes apart. */
   readonly #ready = new RingQueue<Job<T, R>>();
   /** Ordered: every job that was accepted and is not finished. */
@@ -123,9 +120,8 @@ export class PoolStage<T, R> extends Stage<T, R> {
     super(identity, subscriber, settings.concurrency + settings.maxWaiting);
     const { onFailure } = settings;
     this.#work = typeof onFailure === 'object' ? dated(work) : work;
-    if (typeof onFailure === 'object') onFailure.serve(this, subscriber);
+    if (typeof onFailure === 'object') onFailure.closeBy(this);
     this.#settings = settings;
-    this.#runBelow = this.run ?? runBelow(subscriber);
     this.#concurrency = settings.concurrency;
     this.#ordered = settings.ordered;
     this.#plain = !settings.ordered && settings.by === undefined;
@@ -402,7 +398,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
         this.#leaveInner(inner);
         this.completed(job);
       },
-      this.#runBelow,
+      this.runBelow,
     );
     job.inner = inner;
     job.more = true;
@@ -530,7 +526,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
   }
 
   #leaveInner(inner: InnerInlet<R>): void {
-    void whenClosed(this.run, () => inner.unsubscribe(), this.name);
+    void whenClosed(this.runBelow, () => inner.unsubscribe(), this.name);
   }
 
   #traceWork(job: Job<T, R>, context: ItemContext): void {

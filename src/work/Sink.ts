@@ -22,15 +22,20 @@ export interface SinkContext {
   readonly origins?: Origins;
 }
 
+/** What is closed with a flow. */
+export interface Closable {
+  close?(ending?: SinkEnding): Promise<void>;
+}
+
 /** Where items end up. Resolving `store` means: all of these items are safe now. */
-export interface Sink<T> {
+export interface Sink<T> extends Closable {
   store(items: readonly T[], context: SinkContext): Promise<void>;
   /** `'retry'`: may work next time; `'data'`: some of the items are bad; `'fatal'`: no use. Absent: `'retry'`. */
   classify?(error: unknown): FailureClass;
   /**
-   * Called once: at the end of the run, or, without `runFlow`, of the subscription, with how that ended. A run that has
-   * stored everything waits for it as long as it takes, within `drainTimeoutMs` where it is drained; one whose sink cannot
-   * be closed is a failed one.
+   * Called once: at the end of the run, or, without `runFlow` and inside the work of an item, of the subscription, with
+   * how that ended. A run that has stored everything waits for it as long as it takes, within `drainTimeoutMs` where it is
+   * drained, and so does a subscription before it completes. One whose sink cannot be closed is a failed one.
    */
   close?(ending?: SinkEnding): Promise<void>;
 }

@@ -1,7 +1,6 @@
 import type { Subscriber, Subscription } from 'rxjs';
 import { after, now } from '../clock.ts';
 import { Stage } from '../demand/Stage.ts';
-import { closeAtEnd } from '../flow/Run.ts';
 import type { StageIdentity } from '../metrics/StageMeter.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
 import { RetryClock, type RetryPolicy } from '../retry/RetryPolicy.ts';
@@ -82,8 +81,8 @@ export class StoreStage<T> extends Stage<T, T> {
     super(identity, subscriber, limitOf(settings, settings.workers.limit));
     this.#sink = sink;
     this.#settings = settings;
-    closeAtEnd(sink, this, subscriber);
-    if (typeof settings.onFailure === 'object') settings.onFailure.serve(this, subscriber);
+    this.closeAtEnd(sink);
+    if (typeof settings.onFailure === 'object') settings.onFailure.closeBy(this);
     this.#concurrency = settings.workers.limit;
     this.#store = settings.workers.measured((items: readonly T[], context: SinkContext) =>
       Promise.resolve(sink.store(items, context)),

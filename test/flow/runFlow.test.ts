@@ -724,6 +724,24 @@ describe('warnings and strict', () => {
     await seen;
   });
 
+  it.each([
+    [
+      'a warning of its run',
+      {},
+      { end: 'completed', warnings: [expect.stringMatching(/^inner: items arrive/)] },
+    ],
+    ['an error under strict', { strict: true }, { code: 'OVERRUN' }],
+  ])('tell of a stage inside the work of an item too: %s', async (_, options, expected) => {
+    const inside = () => of(1, 2, 3).pipe(poolMap(work<number>, { concurrency: 1, name: 'inner' }));
+    const run = runFlow(fromPull([1]).pipe(poolMap(inside, { concurrency: 1 })), {
+      onWarning: () => undefined,
+      ...options,
+    });
+    const seen = expect(run.catch((error: unknown) => error)).resolves.toMatchObject(expected);
+    await settle(200);
+    await seen;
+  });
+
   it('name the operators that swallow a long run', async () => {
     const onWarning = vi.fn();
     const run = runFlow(

@@ -4,6 +4,7 @@ import {
   delays,
   fromPull,
   fromPush,
+  poolMap,
   runFlow,
   storeTo,
   type DeadLetter,
@@ -243,6 +244,68 @@ describe('storeTo', () => {
     subscription.unsubscribe();
     expect(sink.signals.map(({ aborted }) => aborted)).toEqual([true, true]);
     expect(sink.closed).toBe(1);
+  });
+
+  describe('without a run of its own', () => {
+    /** Takes 10 ms to close. */
+    const closing = (end: () => void): Sink<number> => ({
+      store: async () => undefined,
+      close: async () => {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+        end();
+      },
+    });
+
+    it('completes when its sink is closed', async () => {
+      let closed = 0;
+      const seen = await store(
+        [1],
+        closing(() => closed++),
+        {},
+        20,
+      );
+      expect([seen, closed]).toEqual([['1@0', '|@10'], 1]);
+    });
+
+    it('errors when its sink cannot be closed', async () => {
+      const fails = closing(() => {
+        throw new Error('not closed');
+      });
+      expect(await store([1], fails, {}, 20)).toEqual(['1@0', 'not closed@10']);
+    });
+
+    it('keeps an item of a pool at work until the sink inside is closed', async () => {
+      let closed = 0;
+      const inside = (id: number) => fromPull([id]).pipe(storeTo(closing(() => closed++)));
+      const settled: string[] = [];
+      const source = fromPull([1, 2], {
+        onSettled: ({ value, failure }) => settled.push(`${value} ${failure ? 'back' : 'done'} ${closed}`),
+      });
+      const run = runFlow(source.pipe(poolMap(inside, { concurrency: 1 })));
+      await vi.advanceTimersByTimeAsync(30);
+      expect((await run).end).toBe('completed');
+      expect([closed, settled]).toEqual([2, ['1 done 1', '2 done 2']]);
+    });
+
+    it('has failed, as work of a pool, where that sink cannot be closed', async () => {
+      const letters: DeadLetter<number>[] = [];
+      const inside = (id: number) =>
+        fromPull([id]).pipe(
+          storeTo(
+            closing(() => {
+              if (id === 1) throw new Error('not closed');
+            }),
+          ),
+        );
+      const run = runFlow(
+        fromPull([1, 2]).pipe(
+          poolMap(inside, { concurrency: 1, onFailure: (letter) => letters.push(letter) }),
+        ),
+      );
+      await vi.advanceTimersByTimeAsync(30);
+      expect((await run).stages).toMatchObject([{ dead: 1, out: 1 }]);
+      expect(letters).toMatchObject([{ value: 1, error: { message: 'not closed' } }]);
+    });
   });
 
   it('aborts the other batches when one ends the flow, and hands them back', async () => {
