@@ -38,6 +38,9 @@ export interface LeftItem {
   readonly value: unknown;
 }
 
+/** Different ones that are kept and told of: what closes in the work of each item may fail in words of its own. */
+const MAX_WARNINGS = 1_000;
+
 /** How a flow has failed. */
 export interface Failure {
   readonly error: unknown;
@@ -70,7 +73,9 @@ export class Run implements DemandOwner, Receiver<unknown> {
   readonly strict: boolean;
   readonly abortsOnError: boolean;
   /** Each once, however many stages say the same: a group has stages of its own. */
-  readonly warnings = new Set<string>();
+  readonly #warnings = new Set<string>();
+  /** Those beyond `MAX_WARNINGS`. */
+  #otherWarnings = 0;
   /** Present in debug mode only. */
   readonly trace: ((event: ItemEvent) => void) | undefined;
   /** From the bottom of the chain to the top, in the order of first subscription. */
@@ -153,15 +158,22 @@ export class Run implements DemandOwner, Receiver<unknown> {
 
   /** Puts a line into the report, without a warning. */
   note(message: string): void {
-    this.warnings.add(message);
+    if (this.#warnings.size < MAX_WARNINGS) this.#warnings.add(message);
+    else if (!this.#warnings.has(message)) this.#otherWarnings++;
   }
 
   warn(message: string): void {
-    if (this.warnings.has(message)) return;
+    if (this.#warnings.has(message)) return;
     this.note(message);
+    if (this.#otherWarnings > 0) return;
     toldOnly(this.#onWarning, message, (error) => {
       this.note(`runFlow: onWarning failed: ${String(error)}`); // a hook changes nothing
     });
+  }
+
+  get warnings(): string[] {
+    const others = this.#otherWarnings;
+    return others === 0 ? [...this.#warnings] : [...this.#warnings, `runFlow: ${others} more warnings`];
   }
 
   connect(flow: Observable<unknown>): void {

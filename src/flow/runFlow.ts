@@ -28,7 +28,10 @@ export interface RunFlowOptions {
   readonly drainTimeoutMs?: number;
   /** What an error does to the rest: `'drain'` finishes what other stages hold, `'abort'` stops all. @defaultValue 'drain' */
   readonly onError?: 'drain' | 'abort';
-  /** Told of what endangers the promises, once a kind and stage, and of nothing twice in the same words. @defaultValue a line on the console */
+  /**
+   * Told of what endangers the promises, once a kind and stage, of nothing twice in the same words, and of 1,000 things at
+   * most. @defaultValue a line on the console
+   */
   readonly onWarning?: (message: string) => void;
   /** Makes errors of the warnings about native operators that hold or lose items. @defaultValue false */
   readonly strict?: boolean;
@@ -165,7 +168,7 @@ export class FlowRun implements PromiseLike<FlowReport> {
       ...stats,
       end: this.#ending(),
       left: [...this.#run.left],
-      warnings: [...this.#run.warnings],
+      warnings: this.#run.warnings,
       explain: () => explain(stats, stand),
     };
   }

@@ -742,6 +742,32 @@ describe('warnings and strict', () => {
     await seen;
   });
 
+  it('are kept up to 1,000 different ones, and counted beyond', async () => {
+    const closesBadly = (id: number) => ({
+      [Symbol.asyncIterator]: () => ({
+        next: async () => ({ value: id, done: false }),
+        return: async () => {
+          throw new Error(`bad ${id}`);
+        },
+      }),
+    });
+    const onWarning = vi.fn();
+    const ids = Array.from({ length: 1_200 }, (_, i) => i);
+    const run = runFlow(
+      fromPull(ids).pipe(poolMap((id) => fromPull(closesBadly(id)).pipe(take(1)), { concurrency: 10 })),
+      { onWarning },
+    );
+    await settle(200);
+    const { warnings, delivered } = await run;
+    expect(delivered).toBe(1_200);
+    expect(warnings).toHaveLength(1_001);
+    expect([warnings[0], warnings.at(-1)]).toEqual([
+      'fromPull: closing failed: bad 0',
+      'runFlow: 200 more warnings',
+    ]);
+    expect(onWarning).toHaveBeenCalledTimes(1_000);
+  });
+
   it('name the operators that swallow a long run', async () => {
     const onWarning = vi.fn();
     const run = runFlow(
