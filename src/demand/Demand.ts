@@ -1,4 +1,5 @@
 import { LoopBudget, nextTurn } from '../clock.ts';
+import { UnclaimedError } from '../errors.ts';
 import type { Run } from '../flow/Run.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
 import type { Outlet } from './Outlet.ts';
@@ -25,6 +26,26 @@ export const UNLIMITED = 2 ** 30 - 1;
 const MAX_COMPLETIONS = 100;
 
 export type Complaint = 'cut' | 'overrun' | 'unclaimed' | 'late' | 'ticket';
+
+let subscribing: Demand | undefined;
+
+/**
+ * Says, to whoever subscribes upstream right now and has received nothing yet, that a source or stage which found no Demand
+ * below may be above it: for the message only, never for flow control. Answers whether that is a stage.
+ */
+export function complainOfCut(name: string, cutBy: string): boolean {
+  const demand = subscribing;
+  if (!demand || demand.claims > 0 || demand.emitting > 0) return false;
+  demand.complain(
+    'cut',
+    () =>
+      new UnclaimedError(
+        `${demand.owner?.name ?? ''}: ${name} is cut off by ${cutBy} (share, connect, an operator written by hand): it does not wait, ` +
+          'and is not counted or drained; use broadcast, put share outside of the run, or link in an operator of your own',
+      ),
+  );
+  return demand.owner !== demand.owner?.run;
+}
 
 /**
  * How much a stage will take: open while it holds less than its limit. It travels up the subscriber chain, and every
@@ -259,11 +280,20 @@ export class Demand {
     return alive;
   }
 
-  /** Its owner has subscribed upstream. */
-  subscribed(): void {
-    this.subscribing = false;
-    this.pump();
-    this.#endIfDrained();
+  /** Has its owner subscribe upstream. */
+  subscribe(upstream: () => void): void {
+    const outer = subscribing;
+    // eslint-disable-next-line @typescript-eslint/no-this-alias -- a note for messages, taken back below
+    subscribing = this;
+    this.subscribing = true;
+    try {
+      upstream();
+    } finally {
+      this.subscribing = false;
+      this.pump();
+      this.#endIfDrained();
+      subscribing = outer;
+    }
   }
 
   /** An acknowledged source stands above: items that arrive from nowhere have lost their ticket. Not so where nobody claims. */

@@ -1,16 +1,15 @@
 import { Observable, type Subscriber } from 'rxjs';
 import { LoopBudget, nextTurn } from '../clock.ts';
-import { HandedBackError, TicketPathError, UnclaimedError } from '../errors.ts';
+import { HandedBackError, TicketPathError } from '../errors.ts';
 import { warnOf, whenClosed, type Failure, type Run } from '../flow/Run.ts';
 import { PullTimer } from '../metrics/SourceMeter.ts';
 import { endOfChain, runBelow } from '../rx/chain.ts';
 import { under } from '../tickets/current.ts';
 import { Ticket, type TicketBook } from '../tickets/Ticket.ts';
-import { UNLIMITED } from './Demand.ts';
+import { complainOfCut, UNLIMITED } from './Demand.ts';
 import { Outlet, type Emitter } from './Outlet.ts';
 import { toldOnly } from '../work/toldOf.ts';
 import { openPull, type Opening, type Pull, type PullInput } from './pullInput.ts';
-import { subscribingStage } from './Stage.ts';
 
 /** How an item of an acknowledged source ended. */
 export interface Settlement<T> {
@@ -453,14 +452,6 @@ export class PullSource<T> implements Emitter {
       );
       return;
     }
-    const demand = subscribingStage();
-    demand?.complain(
-      'cut',
-      () =>
-        new UnclaimedError(
-          `${demand.owner?.name ?? ''}: the chain above this stage is cut by ${cutBy} (share, connect, an operator written by hand), ` +
-            `so ${this.#name} does not wait for it; use link`,
-        ),
-    );
+    complainOfCut(this.#name, cutBy);
   }
 }

@@ -9,25 +9,14 @@ import {
 } from '../errors.ts';
 import { whenClosed, type ItemEvent, type Run } from '../flow/Run.ts';
 import { StageMeter, type StageIdentity } from '../metrics/StageMeter.ts';
-import { runBelow } from '../rx/chain.ts';
+import { endOfChain, runBelow } from '../rx/chain.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
 import { current, under } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
 import type { Closable, SinkEnding } from '../work/Sink.ts';
 import { warnOnConsole } from '../warnOnConsole.ts';
-import { Demand, type DemandOwner } from './Demand.ts';
+import { complainOfCut, Demand, type DemandOwner } from './Demand.ts';
 import { Outlet, type Emitter } from './Outlet.ts';
-
-let subscribing: Stage<never, unknown> | undefined;
-
-/**
- * The stage that is subscribing upstream right now, and has received nothing yet: for the message of a cut chain only,
- * never for flow control.
- */
-export function subscribingStage(): Demand | undefined {
-  const demand = subscribing?.demand;
-  return demand && demand.claims === 0 && demand.emitting === 0 ? demand : undefined;
-}
 
 /**
  * An operator of ours that holds items: offers its own Demand upstream, emits through an Outlet, keeps the ledger.
@@ -67,7 +56,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     this.demand = new Demand(limit, this);
     this.demand.draining = below.draining && !this.out.inner;
     this.demand.ticketed = below.ticketed && this.out.inner; // it works on an item of that flow
-    this.#cut = !this.out.linked && subscribingStage() !== undefined;
+    this.#cut = !this.out.linked && complainOfCut(this.name, endOfChain(subscriber));
     this.meter.watch(this);
     subscriber.add(() => {
       this.#tearDown();
@@ -129,18 +118,11 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     if (below.draining && !inner && !below.completesUnderDrain(this.meter.identity, this.out)) return;
     const inlet = new Inlet<T>(subscriber, this);
     this.#inlet = inlet;
-    const outer = subscribing;
-
-    // eslint-disable-next-line @typescript-eslint/no-this-alias -- a note for messages, taken back below
-    subscribing = this;
-    this.demand.subscribing = true;
     const ticket = this.out.inherit(false);
     try {
-      under(ticket, () => source.subscribe(inlet));
+      this.demand.subscribe(() => under(ticket, () => source.subscribe(inlet)));
     } finally {
       ticket?.release();
-      subscribing = outer;
-      this.demand.subscribed();
     }
   }
 

@@ -109,12 +109,7 @@ class Loop<T> implements AsyncIterator<T, undefined>, DemandOwner, Receiver<T> {
     if (this.#inlet || this.#end) return;
     const inlet = new Inlet<T>(undefined, this);
     this.#inlet = inlet;
-    this.demand.subscribing = true;
-    try {
-      under(null, () => this.#flow.subscribe(inlet));
-    } finally {
-      this.demand.subscribed();
-    }
+    this.demand.subscribe(() => under(null, () => this.#flow.subscribe(inlet)));
   }
 
   #settle(): void {

@@ -179,12 +179,7 @@ export class Run implements DemandOwner, Receiver<unknown> {
   connect(flow: Observable<unknown>): void {
     const inlet = new Inlet<unknown>(undefined, this);
     this.#inlet = inlet;
-    this.demand.subscribing = true;
-    try {
-      under(null, () => flow.subscribe(inlet));
-    } finally {
-      this.demand.subscribed();
-    }
+    this.demand.subscribe(() => under(null, () => flow.subscribe(inlet)));
   }
 
   abort(reason: unknown): void {

@@ -107,10 +107,10 @@ export const chainLaws: readonly Law[] = [
       );
       const subject = await warnings(sluice, multicast);
       assert.equal(subject.length, 1);
-      assert.match(subject[0] ?? '', /^workers: the chain above this stage is cut by a Subject/);
+      assert.match(subject[0] ?? '', /^workers: fromPull is cut off by a Subject/);
       const plain = await warnings(sluice, pull().pipe(handmade, pool()));
       assert.equal(plain.length, 1);
-      assert.match(plain[0] ?? '', /^workers: the chain above this stage is cut by a plain observer/);
+      assert.match(plain[0] ?? '', /^workers: fromPull is cut off by a plain observer/);
       assert.deepEqual(await warnings(sluice, pull().pipe(map(String), pool())), []);
       // It is a guess from a note, so a warning even under `strict`.
       const { end, warnings: told } = await within(
@@ -129,7 +129,7 @@ export const chainLaws: readonly Law[] = [
       assert.equal(onConsole.length, 1);
     },
     sabotage: [
-      without(PULL, "demand?.complain(\n      'cut',", "((..._: unknown[]) => undefined)(\n      'cut',"),
+      without(PULL, 'complainOfCut(this.#name, cutBy);'),
       without(DEMAND, '    if (this.#complained.has(kind)) return;\n'),
       without(DEMAND, "kind !== 'cut'", 'true'),
       without(CHAIN, "observer && 'observers' in observer ?", '!observer ?'),

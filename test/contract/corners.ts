@@ -464,7 +464,7 @@ export const cornerLaws: readonly Law[] = [
       assert.deepEqual(report.warnings, warned);
     },
     sabotage: [
-      without('src/flow/Run.ts', '    if (this.warnings.has(message)) return;\n'),
+      without('src/flow/Run.ts', '    if (this.#warnings.has(message)) return;\n'),
       without(
         POOL,
         '      () => {\n        this.#leaveInner(inner);\n',

@@ -50,6 +50,8 @@ interface Native {
   readonly strict?: true;
   /** It gives items again: what is stored later is not the first of its kind. */
   readonly again?: true;
+  /** One of many that differ in their inner streams: fewer items, and not at every place. */
+  readonly brief?: true;
 }
 
 const LOST = ['TICKET_LOST', 'TICKET_HELD'];
@@ -119,6 +121,7 @@ function inside(
       {
         make: (sluice) => flatten((value: string) => parts(sluice, value).pipe(middle(value, sluice))),
         ends: HELD,
+        brief: true,
         ...traits,
       },
     ]),
@@ -313,13 +316,15 @@ const courses = {
 } as const;
 
 async function checkNative(sluice: Kernel, name: string, native: Native): Promise<void> {
+  const brief = native.brief === true;
   for (const [place, build] of Object.entries(places)) {
+    if (brief && place.includes('batch')) continue;
     for (const [course, options] of Object.entries(courses)) {
       const at = `${name}, ${place}, ${course}`;
       const log: Log = [];
       let pulled = 0;
       const input = function* () {
-        for (const item of items(20)) {
+        for (const item of items(brief ? 9 : 20)) {
           pulled++;
           yield item;
         }

@@ -218,7 +218,7 @@ export const unclaimedLaws: readonly Law[] = [
     },
     sabotage: [
       without(OUTLET, 'within its call${this.#between()}, and', 'within its call, and'),
-      without(STAGE, '    if (fatal && this.run?.strict) this.fail(error);\n    else if', '    if'),
+      without(STAGE, '    if (fatal && this.runBelow?.strict) this.fail(error);\n    else if', '    if'),
     ],
   },
   {

@@ -18,8 +18,10 @@ import {
   Observable,
   of,
   type OperatorFunction,
+  pipe,
   repeat,
   retry,
+  share,
   take,
   takeUntil,
   tap,
@@ -816,8 +818,34 @@ describe('warnings and strict', () => {
     await settle(50);
     await run;
     expect(onWarning).toHaveBeenCalledExactlyOnceWith(
-      expect.stringMatching(/^poolMap: the chain above this stage is cut by a plain observer/),
+      expect.stringMatching(/^poolMap: fromPull is cut off by a plain observer/),
     );
+  });
+
+  it.each([
+    [
+      'at the end of the run',
+      pipe(pool, share()),
+      /^runFlow: poolMap is cut off by .*put share outside of the run/,
+    ],
+    [
+      'below a stage',
+      pipe(pool, share(), poolMap(work<number>, { concurrency: 9, name: 'last' })),
+      /^last: poolMap is cut off/,
+    ],
+  ])('tell of a share %s', async (_, operators, expected) => {
+    const run = runFlow(fromPull([1, 2]).pipe(operators), { onWarning: () => undefined });
+    await settle(50);
+    expect((await run).warnings).toEqual([expect.stringMatching(expected)]);
+  });
+
+  it('say nothing of another flow that starts meanwhile', async () => {
+    const beside = (): void => {
+      fromPull([1]).pipe(pool).subscribe();
+    };
+    const run = runFlow(fromPull([1, 2]).pipe(tap(beside), pool), { onWarning: () => undefined });
+    await settle(50);
+    expect((await run).warnings).toEqual([]);
   });
 });
 
