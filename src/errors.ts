@@ -130,7 +130,7 @@ export class TicketHeldError extends SluiceError {
   readonly waiting: number;
   constructor(stage: string, waiting: number) {
     super(
-      `${stage}: ${waiting} acknowledged items did not arrive; use filterOr or drops(operator) for a filter, batch for a buffer`,
+      `${stage}: ${waiting} acknowledged items did not arrive; use filterOr or drops(operator) for a filter, poolMap for work, batch for a buffer`,
     );
     this.waiting = waiting;
   }

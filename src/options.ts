@@ -4,9 +4,10 @@ import { InvalidOptionError } from './errors.ts';
 /** The longest delay a timer of the host takes, 24.8 days; above it, it fires at once. */
 export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** The value as an error message shows it: kind and size only, since an option may hold a secret. */
+/** The value as an error message shows it: kind and size only, but for numbers, since an option may hold a secret. */
 function shown(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'boolean' || value == null) return String(value);
+  if (typeof value === 'string' && /^-?[\d.]{1,9}$/.test(value)) return `the string '${value}'`; // of the environment
   if (typeof value === 'string') return `a string of ${counted(value.length, 'character')}`;
   return Array.isArray(value) ? 'an array' : `a value of type ${typeof value}`;
 }
@@ -57,8 +58,10 @@ export function callable(key: string, value: unknown): void {
 
 /** Checks that `value` is one of `choices`. */
 export function oneOf(key: string, value: unknown, choices: readonly unknown[]): void {
-  if (!choices.includes(value))
-    refuse(key, `one of ${choices.map((c) => `'${String(c)}'`).join(', ')}`, value);
+  if (choices.includes(value)) return;
+  const expected = `one of ${choices.map((c) => `'${String(c)}'`).join(', ')}`;
+  if (typeof value !== 'string' || value.length > 20) refuse(key, expected, value);
+  throw new InvalidOptionError(`${key} must be ${expected}, got '${value}'`);
 }
 
 /** Checks that `value` is a string with at least one character. */

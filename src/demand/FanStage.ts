@@ -58,7 +58,7 @@ export abstract class FanStage<T, R> extends Stage<T, R> {
   open(source: Observable<T>): void {
     const opened = new Observable<T>((above) => {
       for (const branch of this.#branches) this.#openBranch(branch);
-      this.#listFirst();
+      this.run?.list(this.meter); // above its branches
       return this.over ? undefined : source.subscribe(above);
     });
     this.connect(opened, this.#subscriber);
@@ -238,12 +238,5 @@ export abstract class FanStage<T, R> extends Stage<T, R> {
       this.leaveInput(); // the next item would be for nobody, and may come before this one's call returns
       this.inputEnded();
     } else this.deliver();
-  }
-
-  /** In the report it stands above its branches. */
-  #listFirst(): void {
-    const meters = this.run?.meters;
-    if (!meters?.delete(this.meter.identity)) return;
-    meters.set(this.meter.identity, this.meter);
   }
 }

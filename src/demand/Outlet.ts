@@ -238,7 +238,7 @@ export class Outlet<T> {
       () =>
         new UnclaimedError(
           `${stage}: ${this.#row} items in a row did not arrive: a native operator drops or holds them${this.#between()}; ` +
-            'say that it is meant: drops(operator) or stage(name, operator)',
+            'use poolMap, or batch, for one that holds, or say that it is meant: stage(name, operator); drops(operator) for a filter',
         ),
     );
   }
@@ -260,7 +260,7 @@ export class Outlet<T> {
       () =>
         new TicketUnclaimedError(
           `${stage}: an acknowledged item did not arrive within its call${this.#between()}, and is settled with the next ` +
-            'that does; use filterOr or drops(operator) for a filter, batch for a buffer',
+            'that does; use filterOr or drops(operator) for a filter, poolMap for work, batch for a buffer',
         ),
     );
   }

@@ -1,5 +1,6 @@
 import type { Observable } from 'rxjs';
 import { callable, wholeNumber } from '../options.ts';
+import { InvalidOptionError } from '../errors.ts';
 import { UNLIMITED } from './Demand.ts';
 import type { PullInput } from './pullInput.ts';
 import { pulled, type Settlement } from './PullSource.ts';
@@ -47,6 +48,11 @@ export function fromPull<T>(input: PullInput<T>, options: FromPullOptions<T> = {
   const { onSettled, maxPending, onDrain, name = 'fromPull' } = options;
   if (onSettled !== undefined) callable('fromPull: onSettled', onSettled);
   if (maxPending !== undefined) wholeNumber('fromPull: maxPending', maxPending, 1);
+  if (maxPending !== undefined && !onSettled) {
+    throw new InvalidOptionError(
+      'fromPull: maxPending bounds the items without an outcome, so it needs onSettled',
+    );
+  }
   if (onDrain !== undefined) callable('fromPull: onDrain', onDrain);
   return pulled(input, { name, onSettled, window: maxPending ?? UNLIMITED, onDrain });
 }

@@ -116,14 +116,20 @@ export class Run implements DemandOwner, Receiver<unknown> {
     const label = `${identity.operator} ${identity.name}`;
     const known = inner ? this.#inner.get(label) : this.meters.get(identity);
     if (known) return known;
-    const names = new Set([...this.meters.values()].map((meter) => meter.name));
-    let { name } = identity;
-    for (let n = 2; names.has(name); n++) name = `${identity.name}#${n}`;
-    const meter = new StageMeter(identity, name, this.startedAt);
-    this.meters.set(identity, meter);
+    const meter = new StageMeter(identity, this.startedAt);
+    this.list(meter);
     if (inner) this.#inner.set(label, meter);
     if (identity.connections) this.#uses(identity.connections, meter);
     return meter;
+  }
+
+  /** Lists a stage above all others. Those of one name are told apart by a number, from the source to the end. */
+  list(meter: StageMeter): void {
+    const { name } = meter.identity;
+    this.meters.delete(meter.identity);
+    this.meters.set(meter.identity, meter);
+    const same = [...this.meters.values()].filter(({ identity }) => identity.name === name);
+    if (same.length > 1) same.reverse().forEach((each, i) => (each.name = `${name}#${i + 1}`));
   }
 
   /** Sources of one name are counted as one. */

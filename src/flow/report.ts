@@ -90,7 +90,7 @@ export interface FlowStats {
   readonly itemsPerSecond: number;
   /** Those that can wait: `fromPull`, `intake`, and all that read files, HTTP or tables. Not those inside an item's work. */
   readonly sources: readonly SourceStats[];
-  /** From the source to the end. */
+  /** From the source to the end. Those of one name are numbered in that order: `poolMap#1`. */
   readonly stages: readonly StageStats[];
   /** What stages take connections from, as far as their work or sink is made by it (`http.json`, `postgresTable` …). */
   readonly connections: readonly ConnectionStats[];
@@ -190,8 +190,16 @@ export type Stand = FlowReport['end'] | 'running' | 'late';
 
 /** Says how the run ended, if not with all input done, and names the stage or source that let no more through for the longest. */
 export function explain(stats: FlowStats, stand: Stand): string {
-  const ending = endingOf(stand, stats);
-  return ending === undefined ? limitOf(stats) : `${ending} ${limitOf(stats)}`;
+  return [endingOf(stand, stats), goneIn(stats), limitOf(stats)].filter(Boolean).join(' ');
+}
+
+/** Which stages gave items up, and how many. */
+function goneIn({ stages }: FlowStats): string | undefined {
+  const gone = stages.flatMap(({ name, dead, dropped }) => [
+    ...(dead > 0 ? [`${dead} dead (${name})`] : []),
+    ...(dropped > 0 ? [`${dropped} dropped (${name})`] : []),
+  ]);
+  return gone.length > 0 ? `${gone.join(', ')}.` : undefined;
 }
 
 function endingOf(stand: Stand, stats: FlowStats): string | undefined {
@@ -236,7 +244,7 @@ function limitOf(stats: FlowStats): string {
   if (!busiest) {
     const idle = stats.stages.some(({ slots }) => slots > 0)
       ? 'No item reached a stage that does work'
-      : 'No stage of this flow does work of its own';
+      : `No stage of this flow does work of its own${unheld(stats)}`;
     return `${idle}; ${rate} items/s came through.`;
   }
   const limits =
@@ -246,6 +254,12 @@ function limitOf(stats: FlowStats): string {
   const why = busiest.slots > 0 ? `${slotsOf(busiest)} busy` : 'its rate held items back';
   const busy = `${limits}, at ${rate} items/s: ${why} ${percent} % of the time.`;
   return busy + shortageOf(busiest, stats.connections);
+}
+
+/** Sources that can wait, and had nothing to wait for. */
+function unheld({ sources, stages }: FlowStats): string {
+  if (sources.length === 0 || stages.length > 0) return '';
+  return `, so nothing holds ${sources.map(({ name }) => name).join(', ')} back`;
 }
 
 /** For how many percent of the time the least awaited was waited for: that others have nothing holds nobody back. */

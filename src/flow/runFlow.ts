@@ -12,7 +12,7 @@ import {
 } from 'rxjs';
 import { after, now } from '../clock.ts';
 import { InvalidOptionError } from '../errors.ts';
-import { atLeast, callable, oneOf, timerMs } from '../options.ts';
+import { atLeast, callable, oneOf, refuse, timerMs } from '../options.ts';
 import type { Closable, SinkEnding } from '../work/Sink.ts';
 import { warnOnConsole } from '../warnOnConsole.ts';
 import { debugTracer } from './debug.ts';
@@ -59,6 +59,10 @@ export interface RunFlowOptions {
 export function runFlow(flow: Observable<unknown>, options: RunFlowOptions = {}): FlowRun {
   return new FlowRun(flow, options);
 }
+
+/** As a Promise has it, so that a handler may say what it expects. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+type Rejected<B> = ((error: any) => B | PromiseLike<B>) | null;
 
 /** A flow that runs. Awaitable. */
 export class FlowRun implements PromiseLike<FlowReport> {
@@ -109,19 +113,19 @@ export class FlowRun implements PromiseLike<FlowReport> {
     const last = defer(() => of(this.#stats()));
     const rest = concat(live, this.#ended, last);
     this.stats$ = defer(() => concat(last, this.#elapsedMs === undefined ? rest : EMPTY));
-    this.#listen(options.signal, (reason) => void this.abort(reason));
-    this.#listen(options.drainSignal, () => void this.drain());
+    this.#listen('runFlow: signal', options.signal, (reason) => void this.abort(reason));
+    this.#listen('runFlow: drainSignal', options.drainSignal, () => void this.drain());
     if (this.#stopped === undefined) this.#run.connect(flow); // drained before it began: nothing is in it
   }
 
   then<A = FlowReport, B = never>(
     fulfilled?: ((report: FlowReport) => A | PromiseLike<A>) | null,
-    rejected?: ((error: unknown) => B | PromiseLike<B>) | null,
+    rejected?: Rejected<B>,
   ): Promise<A | B> {
     return this.#promise.then(fulfilled, rejected);
   }
 
-  catch<B = never>(rejected?: ((error: unknown) => B | PromiseLike<B>) | null): Promise<FlowReport | B> {
+  catch<B = never>(rejected?: Rejected<B>): Promise<FlowReport | B> {
     return this.#promise.catch(rejected);
   }
 
@@ -252,8 +256,9 @@ export class FlowRun implements PromiseLike<FlowReport> {
     return this.#failure ? 'failed' : (this.#stopped ?? 'completed');
   }
 
-  #listen(signal: AbortSignal | undefined, stop: (reason: unknown) => void): void {
+  #listen(key: string, signal: AbortSignal | undefined, stop: (reason: unknown) => void): void {
     if (!signal) return;
+    if (typeof signal.addEventListener !== 'function') refuse(key, 'an AbortSignal', signal);
     const listener = (): void => {
       stop(signal.reason);
     };

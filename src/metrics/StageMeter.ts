@@ -60,9 +60,9 @@ export class StageMeter {
   #lateBefore = 0;
 
   /** `startedAt`: since when its slots count. */
-  constructor(identity: StageIdentity, name = identity.name, startedAt = now()) {
+  constructor(identity: StageIdentity, startedAt = now()) {
     this.identity = identity;
-    this.name = name;
+    this.name = identity.name;
     this.#startedAt = startedAt;
     this.#slots = identity.slots;
   }

@@ -116,11 +116,14 @@ describe('a run that completes', () => {
     expect(await runFlow(fromPull([]))).toMatchObject({ end: 'completed', delivered: 0, stages: [] });
   });
 
-  it('gives stages of one name different names', async () => {
+  it('numbers stages of one name, from the source to the end', async () => {
     const run = runFlow(fromPull([1]).pipe(pool, poolMap(work, { concurrency: 1 })));
     await settle(20);
-    const names = (await run).stages.map(({ name }) => name);
-    expect(new Set(names)).toEqual(new Set(['poolMap', 'poolMap#2']));
+    const { stages } = await run;
+    expect(stages.map(({ name, slots }) => [name, slots])).toEqual([
+      ['poolMap#1', 2],
+      ['poolMap#2', 1],
+    ]);
   });
 
   it('does not mistake `drain` and `abort` after the end for one', async () => {
@@ -783,7 +786,7 @@ describe('warnings and strict', () => {
     await run;
     expect(onWarning).toHaveBeenCalledExactlyOnceWith(
       expect.stringMatching(
-        /^poolMap: 1001 items in a row .* \(between them: filter\); say that it is meant/,
+        /^poolMap: 1001 items in a row .* \(between them: filter\); use poolMap, or batch, for one that holds, or say that it is meant/,
       ),
     );
   });
@@ -1064,6 +1067,32 @@ describe('explain', () => {
   it('says so where no stage works', async () => {
     const run = runFlow(fromPull([1]).pipe(boundedQueue({ capacity: 1 })));
     expect((await run).explain()).toMatch(/^No stage of this flow does work of its own; /);
+  });
+
+  it('says of a source that can wait that there is nothing to wait for', async () => {
+    const run = runFlow(fromPull([1, 2]).pipe(mergeMap((value) => of(value))));
+    expect((await run).explain()).toMatch(
+      /^No stage of this flow does work of its own, so nothing holds fromPull back; /,
+    );
+  });
+
+  it('says first which stages gave items up', async () => {
+    const fails = () => throwError(() => new Error('bad'));
+    const run = runFlow(
+      fromPull([1, 2, 3]).pipe(
+        poolMap((value) => (value === 1 ? fails() : of(value)), {
+          concurrency: 1,
+          onFailure: 'drop',
+          name: 'a',
+        }),
+        poolMap((value) => (value === 2 ? fails() : of(value)), {
+          concurrency: 1,
+          onFailure: () => undefined,
+          name: 'b',
+        }),
+      ),
+    );
+    expect((await run).explain()).toMatch(/^1 dropped \(a\), 1 dead \(b\)\. No stage was busy/);
   });
 
   it('tells stages that had nothing to do from a flow without any', async () => {

@@ -387,3 +387,10 @@ test('a run is awaited for its report', async () => {
   // @ts-expect-error no such way
   runFlow(orders, { onError: 'ignore' });
 });
+
+test('a handler of a failed run says what it expects, as with a Promise', () => {
+  const run = runFlow(of(1));
+  /* eslint-disable @typescript-eslint/use-unknown-in-catch-callback-variable -- it is what users write */
+  expectTypeOf(run.catch((error: Error) => error.message)).resolves.toExtend<string | FlowReport>();
+  expectTypeOf(run.then(null, (error: Error) => error.message)).resolves.toExtend<string | FlowReport>();
+});

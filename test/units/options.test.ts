@@ -50,9 +50,18 @@ const cases: [call: () => unknown, message: string][] = [
   [() => poolMap(work, { concurrency: 1.5 }), `poolMap: concurrency ${whole(1, '1.5')}`],
   [() => poolMap(work, { concurrency: NaN }), `poolMap: concurrency ${whole(1, 'NaN')}`],
   [() => poolMap(work, { concurrency: Infinity }), `poolMap: concurrency ${whole(1, 'Infinity')}`],
+  [() => poolMap(work, { concurrency: wrong('3') }), `poolMap: concurrency ${whole(1, "the string '3'")}`],
   [
-    () => poolMap(work, { concurrency: wrong('3') }),
-    `poolMap: concurrency ${whole(1, 'a string of 1 character')}`,
+    () => fromPull([1], { maxPending: 3 }),
+    'fromPull: maxPending bounds the items without an outcome, so it needs onSettled',
+  ],
+  [
+    () => runFlow(of(1), { signal: wrong(new AbortController()) }),
+    'runFlow: signal must be an AbortSignal, got a value of type object',
+  ],
+  [
+    () => runFlow(of(1), { drainSignal: wrong('SIGTERM') }),
+    'runFlow: drainSignal must be an AbortSignal, got a string of 7 characters',
   ],
   [() => poolMap(work, { concurrency: 1, maxWaiting: -1 }), `poolMap: maxWaiting ${whole(0, '-1')}`],
   [() => poolMap(work, { concurrency: 1, by: wrong(1) }), 'poolMap: by must be a function, got 1'],
@@ -68,7 +77,7 @@ const cases: [call: () => unknown, message: string][] = [
   [() => boundedQueue({ capacity: 0 }), `boundedQueue: capacity ${whole(1, '0')}`],
   [
     () => boundedQueue({ capacity: 1, overflow: wrong('drop') }),
-    "boundedQueue: overflow must be one of 'fail', 'dropOldest', 'dropNewest', got a string of 4 characters",
+    "boundedQueue: overflow must be one of 'fail', 'dropOldest', 'dropNewest', got 'drop'",
   ],
   [
     () => boundedQueue({ capacity: 1, onDrop: wrong({}) }),
@@ -172,7 +181,7 @@ const cases: [call: () => unknown, message: string][] = [
   ],
   [
     () => withBreaker(work, { maxFailures: 1, openMs: 1, whenOpen: wrong('drop') }),
-    "withBreaker: whenOpen must be one of 'wait', 'fail', got a string of 4 characters",
+    "withBreaker: whenOpen must be one of 'wait', 'fail', got 'drop'",
   ],
   [
     () => budgeted(policy, { maxExtraShare: -1 }),
@@ -223,7 +232,7 @@ const cases: [call: () => unknown, message: string][] = [
   ],
   [
     () => runFlow(of(1), { onError: wrong('ignore') }),
-    "runFlow: onError must be one of 'drain', 'abort', got a string of 6 characters",
+    "runFlow: onError must be one of 'drain', 'abort', got 'ignore'",
   ],
   [() => runFlow(of(1), { onWarning: wrong(1) }), 'runFlow: onWarning must be a function, got 1'],
   [
