@@ -9,6 +9,9 @@ const entries = {
   workers: 'src/connectors/workers.ts',
 };
 
+/** `Disposable` is in the front door's types, and a program with `lib: ['es2022', 'dom']` does not know it. */
+const dts = { entry: entries, banner: '/// <reference lib="esnext.disposable" />' };
+
 const shared: Options = {
   target: 'es2022',
   // Shared chunks: an error class imported from `sluice` and from `sluice/http` must be one class.
@@ -42,7 +45,7 @@ export default defineConfig([
     format: 'esm',
     // What threads run is a program as well: a file of its own, beside the door that names it.
     entry: { ...entries, cli: 'src/cli/main.ts', 'workers/thread': 'src/connectors/workers/thread.ts' },
-    dts: { entry: entries },
+    dts,
     noExternal: bundledIntoTheCommand,
   },
   {
@@ -54,6 +57,6 @@ export default defineConfig([
       options.supported = { ...options.supported, 'dynamic-import': false };
       options.logOverride = { 'empty-import-meta': 'silent' }; // src/connectors/workers.ts does without it there
     },
-    dts: { entry: entries },
+    dts,
   },
 ]);

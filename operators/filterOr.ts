@@ -1,4 +1,4 @@
-import { Observable, type MonoTypeOperatorFunction, type Subscriber } from 'rxjs';
+import { Observable, type MonoTypeOperatorFunction, type OperatorFunction, type Subscriber } from 'rxjs';
 import { InvalidOptionError } from '../src/errors.ts';
 import { demandBelow } from '../src/rx/chain.ts';
 import { StageMeter, type StageIdentity } from '../src/metrics/StageMeter.ts';
@@ -38,10 +38,14 @@ export interface FilterOrOptions<T> {
  *   is not waited for.
  * - **Unsubscribing** hands back what predicates look at; their answers are not heard.
  *
- * @param predicate Synchronous, or asynchronous with `concurrency` given.
+ * @param predicate Synchronous, or asynchronous with `concurrency` given. A type guard narrows what is emitted.
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
  * @see `filter` of RxJS: the same, but what it swallows cannot be told from what is held.
  */
+export function filterOr<T, S extends T>(
+  predicate: (value: T, index: number) => value is S,
+  options?: FilterOrOptions<NoInfer<T>>,
+): OperatorFunction<T, S>;
 export function filterOr<T>(
   predicate: (value: T, index: number) => boolean,
   options?: FilterOrOptions<NoInfer<T>>,

@@ -16,27 +16,43 @@ export function checkConsumer({ root, consumer, tarball, manifest, run }) {
   install(tarball, `rxjs@${manifest.devDependencies.rxjs}`);
   loadBothWays('sluice', node);
 
-  // No Node types, no skipLibCheck: the front door's declarations stand on rxjs and the platform alone.
-  const program = "import * as sluice from 'sluice';\nexport const names: string[] = Object.keys(sluice);\n";
+  // No Node types, no skipLibCheck: the front door's declarations stand on rxjs and the platform alone, be it an old one.
+  const program = [
+    "import * as sluice from 'sluice';",
+    "import { withResources, type Resource } from 'sluice';",
+    'export const names: string[] = Object.keys(sluice);',
+    '// @ts-expect-error what cannot be closed: where a type is not found, it would be `any`',
+    'export const resource: Resource = {};',
+    'export { withResources };',
+    '',
+  ].join('\n');
   write('esm.mts', program);
   write('cjs.cts', program);
-  write(
-    'tsconfig.json',
-    JSON.stringify({
-      compilerOptions: {
-        target: 'es2022',
-        module: 'nodenext',
-        lib: ['es2023', 'dom', 'esnext.disposable'],
-        types: [],
-        strict: true,
-        noEmit: true,
-        skipLibCheck: false,
-      },
-      files: ['esm.mts', 'cjs.cts'],
-    }),
-  );
-  node(join(root, 'node_modules/typescript/bin/tsc'), '-p', '.');
-  console.log('sluice: type-checks from ESM and CommonJS');
+  for (const [module, moduleResolution] of [
+    ['nodenext', 'nodenext'],
+    ['esnext', 'bundler'],
+  ]) {
+    for (const lib of ['es2022', 'es2023']) {
+      write(
+        'tsconfig.json',
+        JSON.stringify({
+          compilerOptions: {
+            target: 'es2022',
+            module,
+            moduleResolution,
+            lib: [lib, 'dom'],
+            types: [],
+            strict: true,
+            noEmit: true,
+            skipLibCheck: false,
+          },
+          files: moduleResolution === 'bundler' ? ['esm.mts'] : ['esm.mts', 'cjs.cts'],
+        }),
+      );
+      node(join(root, 'node_modules/typescript/bin/tsc'), '-p', '.');
+      console.log(`sluice: type-checks with ${moduleResolution} and the library of ${lib}`);
+    }
+  }
 
   // 2. With the optional peers: everything else.
   const peers = Object.keys(manifest.peerDependenciesMeta);

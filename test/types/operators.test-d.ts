@@ -176,6 +176,36 @@ test('filterOr keeps the type, and asks for concurrency where the predicate is a
   expectTypeOf(filterOr<Order>(() => true)).toEqualTypeOf<MonoTypeOperatorFunction<Order>>();
 });
 
+test('filterOr narrows by a type guard, written or inferred', () => {
+  interface PaidOrder extends Order {
+    readonly paidAt: string;
+  }
+  const isPaid = (order: Order): order is PaidOrder => 'paidAt' in order;
+  const maybe = of<Order | undefined>(undefined);
+
+  expectTypeOf(orders.pipe(filterOr(isPaid))).toEqualTypeOf<Observable<PaidOrder>>();
+  expectTypeOf(maybe.pipe(filterOr((order) => order !== undefined))).toEqualTypeOf<Observable<Order>>();
+  expectTypeOf(maybe.pipe(filterOr((order) => order != null, { concurrency: 2 }))).toEqualTypeOf<
+    Observable<Order>
+  >();
+  expectTypeOf(filterOr(isPaid)).toEqualTypeOf<OperatorFunction<Order, PaidOrder>>();
+  expectTypeOf(
+    maybe.pipe(
+      filterOr((order) => order !== undefined, {
+        rejected: (order) => expectTypeOf(order).toEqualTypeOf<Order | undefined>(),
+      }),
+      filterOr((order) => order.value > 1),
+      storeTo(async () => undefined),
+    ),
+  ).toEqualTypeOf<Observable<Order>>();
+  // No guard is inferred of a condition that says more than a type.
+  expectTypeOf(maybe.pipe(filterOr((order) => order !== undefined && order.value > 1))).toEqualTypeOf<
+    Observable<Order | undefined>
+  >();
+  // @ts-expect-error a guard of something else
+  orders.pipe(filterOr((value: string): value is 'a' => value === 'a'));
+});
+
 test('a rejected handler is a function or an Observer of the item', () => {
   const log = (_value: unknown): void => undefined;
   orders.pipe(filterOr((order) => order.value > 1, { rejected: log }));
