@@ -36,7 +36,7 @@ const INSTEAD: Record<Class, string> = {
   'holding in the call': '`batch`',
   'holding at most one': '`poolMap`',
   'holding without a bound': '`poolMap`',
-  'cuts the chain': 'the same below the last stage',
+  'cuts the chain': '`broadcast`, or outside `runFlow`',
   'passes by': '`poolMap`',
 };
 
