@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { checkBundles } from './check-bundles.mjs';
 import { checkConsumer } from './check-consumer.mjs';
+import { checkLinks } from './check-links.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
@@ -31,6 +32,9 @@ try {
   console.log("\n== in a stranger's project");
   const consumer = join(scratch, 'consumer');
   checkConsumer({ root, consumer, tarball, manifest, run });
+
+  console.log('\n== links');
+  checkLinks(join(consumer, 'node_modules', manifest.name));
 
   console.log('\n== bundles');
   await checkBundles({ root, consumer, manifest });

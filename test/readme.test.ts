@@ -163,20 +163,19 @@ function complaints(files: ReadonlyMap<string, string>): string[] {
   );
 }
 
-/** Where an export is declared, as a link from `operators`, and the first sentence of its comment. */
+/** The first sentence of the comment of an export. */
 function rowOf(name: string): string {
-  const [path, comment] = declarations().get(name) ?? ['nowhere', ''];
-  const text = comment
+  const text = (declarations().get(name) ?? 'nowhere')
     .split('\n')
     .map((line) => line.replace(/^\s*\/?\*+\/?\s?/, '').replace(/\s*\*\/$/, ''))
     .join('\n')
     .split(/\n\s*\n|\n\s*[-@]/)[0]!
     .replaceAll(/\s+/g, ' ')
     .trim();
-  return `${path}: ${/^.*?[.](?=\s+[A-Z]|$)/.exec(text)?.[0] ?? text}`;
+  return /^.*?[.](?=\s+[A-Z]|$)/.exec(text)?.[0] ?? text;
 }
 
-let known: Map<string, readonly [path: string, comment: string]> | undefined;
+let known: Map<string, string> | undefined;
 
 /** Every exported function and class of the library, with its doc comment. */
 function declarations() {
@@ -185,8 +184,7 @@ function declarations() {
   for (const path of filesOf('operators').concat(filesOf('src'))) {
     const exported = /\/\*\*((?:(?!\*\/)[^])*)\*\/\nexport (?:abstract )?(?:function|class|const) (\w+)/g;
     for (const [, comment = '', name = ''] of read(path).matchAll(exported)) {
-      const link = path.startsWith('operators/') ? path.slice('operators/'.length) : `../${path}`;
-      if (!known.has(name)) known.set(name, [link, comment]);
+      if (!known.has(name)) known.set(name, comment);
     }
   }
   return known;
