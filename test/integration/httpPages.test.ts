@@ -210,6 +210,39 @@ describe('what cannot go on is an error, and no end', () => {
     onRequest = undefined;
   });
 
+  test.each([
+    ['rel="next"', true],
+    ['rel=next', true],
+    ['REL = "prev  NEXT"', true],
+    ['rel="\\next"', true],
+    ['title="a \\"b\\" c"; rel="next"', true],
+    ['title="back\\\\"; rel="next"', true],
+    ['title="a; rel=last, <b>"; rel="next"', true],
+    ["title*=UTF-8''a%20b; rel=next", true],
+    ['; rel=next', true],
+    ['foo; rel="next";', true],
+    ['a/b="x"; rel=next', true],
+    ['foo.bar=1:0; type=text/html; rel=next , ,', true],
+    ['title="rel=next"; rel="last"', false],
+    ['rel="last"; rel="next"', false],
+    ['title="not closed; rel="next"', 'PAGE'],
+    ['title="not closed; rel=next', 'PAGE'],
+    ['rel="next" what', 'PAGE'],
+    ['rel="next", nothing', 'PAGE'],
+  ])('a link with %s: the next page, the last one, or an error', async (parameters, expected) => {
+    onRequest = (request, response) => {
+      if (request.url === '/') response.setHeader('link', `</2>; ${parameters}`);
+      response.end('[1]');
+      return true;
+    };
+    const read = await collect(readPages(linkPages<number>(http, origin))).then(
+      (items) => items.length === 2,
+      (error: unknown) => (error as { code: string }).code,
+    );
+    onRequest = undefined;
+    expect(read).toBe(expected);
+  });
+
   test('options out of range are refused at once', () => {
     const plan = plans['link']!(1, 1);
     expect(() => fromPages({} as never)).toThrow(/fromPages: plan.read/);

@@ -2,6 +2,7 @@ import { PageError } from '../../errors.ts';
 import { callable, wholeNumber } from '../../options.ts';
 import type { HttpConnections } from './connections.ts';
 import type { PagePlan } from './fromPages.ts';
+import { linksOf } from './links.ts';
 import type { PageKey } from './PagePosition.ts';
 import type { HttpTarget } from './target.ts';
 
@@ -24,7 +25,8 @@ export interface LinkPagesOptions<T, B> extends KeyOptions<T> {
 /**
  * Pages of which each names the next one in its header `Link: <…>; rel="next"` (RFC 8288). A place is an address.
  *
- * The headers of `target`, credentials included, go along; so a next page on another origin is a `PageError`.
+ * The headers of `target`, credentials included, go along; so a next page on another origin is a `PageError`, as is a header
+ * that cannot be read: it may have a next page.
  */
 export function linkPages<T, B = readonly T[]>(
   http: HttpConnections,
@@ -47,22 +49,17 @@ export function linkPages<T, B = readonly T[]>(
 
 /** The address that the header calls `next`. */
 function nextLink(header: string | string[] | undefined, base: string): string | undefined {
-  const links = String(header ?? '').matchAll(
-    /<([^>]*)>((?:\s*;\s*[\w*-]+(?:\s*=\s*(?:"[^"]*"|[^\s;,]*))?)*)/g,
-  );
-  for (const [, reference = '', parameters = ''] of links) {
-    const rel = /;\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,]*))/i.exec(parameters);
-    if (!(rel?.[1] ?? rel?.[2] ?? '').toLowerCase().split(/\s+/).includes('next')) continue;
-    const url = URL.parse(reference, base);
-    const { origin } = new URL(base);
-    if (url?.origin !== origin) {
-      throw new PageError(
-        `linkPages: the next page of ${origin} is on another origin; ask that one directly`,
-      );
-    }
-    return url.href;
+  const links = linksOf(String(header ?? ''));
+  // Not the end: the next page may be in there.
+  if (!links) throw new PageError('linkPages: the header Link of an answer cannot be read');
+  const next = links.find(({ relations }) => relations.includes('next'));
+  if (!next) return undefined;
+  const url = URL.parse(next.reference, base);
+  const { origin } = new URL(base);
+  if (url?.origin !== origin) {
+    throw new PageError(`linkPages: the next page of ${origin} is on another origin; ask that one directly`);
   }
-  return undefined;
+  return url.href;
 }
 
 export interface CursorPagesOptions<T, B> extends KeyOptions<T> {
