@@ -354,6 +354,21 @@ describe('bodies that are of no use', () => {
     );
   });
 
+  test.each([
+    ['HEAD', head('200 OK', 'content-encoding: gzip', 'content-length: 100')],
+    ['GET', head('204 No Content', 'content-encoding: br')],
+    ['GET', head('200 OK', 'content-encoding: gzip', 'content-length: 0')],
+  ])('%s: an answer without a body is empty, whatever it says of its encoding', async (method, answer) => {
+    await answering(
+      (socket) => socket.write(answer),
+      async (origin) => {
+        await using({}, async (http) => {
+          expect(await http.text(() => ({ url: origin, method }))(undefined)).toBe('');
+        });
+      },
+    );
+  });
+
   test('gzip and brotli arrive whole, and so does a character cut in two', async () => {
     await using({}, async (http) => {
       const compressed = gzipSync('"grüße"');

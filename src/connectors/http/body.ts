@@ -93,9 +93,13 @@ export async function requireSuccess(
   if (statusCode < 200 || statusCode > 299) throw refused(await drain(request, body, headers));
 }
 
-/** The body of an answer as it was before it was compressed. */
-export function bodyOf(request: PreparedRequest, { headers, body }: Dispatcher.ResponseData): Readable {
-  return decoded(request, body, headers['content-encoding']);
+/** The body of an answer as it was before it was compressed. Where there is none, its headers may speak of one. */
+export function bodyOf(
+  request: PreparedRequest,
+  { statusCode, headers, body }: Dispatcher.ResponseData,
+): Readable {
+  const isEmpty = request.method === 'HEAD' || statusCode === 204 || Number(headers['content-length']) === 0;
+  return isEmpty ? body : decoded(request, body, headers['content-encoding']);
 }
 
 /** The cause is left out: V8 quotes the text in it. */
