@@ -93,6 +93,17 @@ test('a server that asks for a wait longer than any timer takes is not asked aga
   });
 });
 
+test('an id without data is the last one, once its block has ended', async () => {
+  const sends = (text: string) => (socket: Socket) => socket.end(ok + text);
+  const ends = (socket: Socket): unknown =>
+    socket.end(gone.replace('\r\n\r\n', '\r\ncontent-encoding: gzip\r\n\r\n'));
+  await answering([sends('id: 1\ndata: a\n\nid: 2\n\nid: 3\n'), ends], async (http, raw, heads) => {
+    const events = await all(fromServerSentEvents(http, raw.origin, { reconnectMs: 1 }));
+    expect(events).toEqual([{ event: 'message', data: 'a', id: '1' }]);
+    expect(lastIds(heads)).toEqual([undefined, '2']);
+  });
+});
+
 describe('errors', () => {
   const failure = (events: Observable<ServerSentEvent>): Promise<unknown> =>
     all(events).then(

@@ -12,20 +12,14 @@ export interface ServerSentEvent {
   readonly id: string;
 }
 
-/** The server says when to connect again. */
-export interface Retry {
-  readonly retryMs: number;
-}
-
-export function isRetry(value: ServerSentEvent | Retry): value is Retry {
-  return 'retryMs' in value;
-}
+/** What the server says of connecting again: when, or after which event. */
+export type Reconnection = { readonly retryMs: number } | { readonly lastId: string };
 
 /** Cuts chunks into events. One that has not ended with the body is none. */
-export class EventCutter implements Cutter<ServerSentEvent | Retry> {
+export class EventCutter implements Cutter<ServerSentEvent | Reconnection> {
   readonly #decoder = new TextDecoder();
   readonly #parser: EventSourceParser;
-  #found: (ServerSentEvent | Retry)[] = [];
+  #found: (ServerSentEvent | Reconnection)[] = [];
   #failure: HttpBodyError | undefined;
 
   /** `maxBytes`: characters of one event. */
@@ -41,8 +35,10 @@ export class EventCutter implements Cutter<ServerSentEvent | Retry> {
         id = given;
         this.#found.push({ event, data, id });
       },
+      // Before the event, if there is one: an id without data counts as well.
       onId: (given) => {
         id = given;
+        this.#found.push({ lastId: given });
       },
       onRetry: (retryMs) => {
         this.#found.push({ retryMs });
@@ -54,7 +50,7 @@ export class EventCutter implements Cutter<ServerSentEvent | Retry> {
     });
   }
 
-  *push(chunk: Uint8Array): Generator<ServerSentEvent | Retry, void> {
+  *push(chunk: Uint8Array): Generator<ServerSentEvent | Reconnection, void> {
     this.#parser.feed(this.#decoder.decode(chunk, { stream: true }));
     const found = this.#found;
     this.#found = [];

@@ -6,7 +6,7 @@ import { needed } from '../../needed.ts';
 import { LONGEST_TIMER_MS, atLeast, timerMs, wholeNumber } from '../../options.ts';
 import { retryableByDefault } from '../../retry/RetryPolicy.ts';
 import type { HttpConnections } from './connections.ts';
-import { EventCutter, isRetry, type Retry, type ServerSentEvent } from './EventCutter.ts';
+import { EventCutter, type Reconnection, type ServerSentEvent } from './EventCutter.ts';
 import { openStream } from './streamBody.ts';
 import type { HttpTarget } from './target.ts';
 
@@ -41,7 +41,7 @@ const mostBackOffMs = 30_000;
  *   further one that brought no event.
  * - **Unsubscribing** destroys the connection at once. Each subscription begins anew.
  *
- * Needs the package `eventsource-parser`.
+ * Needs the package `eventsource-parser`; from 4.1 on, an id without data counts for `Last-Event-ID`, as in browsers.
  *
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
  * @see Server-sent events in the HTML Standard of WHATWG.
@@ -83,7 +83,7 @@ async function* events(
       'cache-control': 'no-store',
       ...(lastId === '' ? {} : { 'last-event-id': lastId }),
     };
-    const connection = http[openStream]<ServerSentEvent | Retry>(target, headers, {
+    const connection = http[openStream]<ServerSentEvent | Reconnection>(target, headers, {
       signal,
       timeoutMs: silenceMs,
       cutter: (request, maxBytes) => new EventCutter(request, createParser, { lastId, maxBytes }),
@@ -95,13 +95,13 @@ async function* events(
     });
     try {
       for await (const event of connection) {
-        if (isRetry(event)) {
-          retryMs = event.retryMs;
-          continue;
+        if ('retryMs' in event) retryMs = event.retryMs;
+        else if ('lastId' in event) lastId = event.lastId;
+        else {
+          vain = failed = 0;
+          lastId = event.id;
+          yield event;
         }
-        vain = failed = 0;
-        lastId = event.id;
-        yield event;
       }
       if (over) return undefined;
     } catch (error) {
