@@ -101,6 +101,28 @@ test('a file that is copied and emptied is read from its beginning', async () =>
   );
 });
 
+test('a byte order mark is left out at the beginning of each file', async () => {
+  const path = folder.file('marked.log', '\ufeffa\n');
+  await followed(
+    path,
+    async (until) => {
+      await until('a');
+      renameSync(path, `${path}.1`);
+      writeFileSync(path, '\ufeffb\n\ufeff\n');
+      await until('a', 'b', '\ufeff');
+      truncateSync(path, 0);
+      appendFileSync(path, '\ufeffc\n');
+      await until('a', 'b', '\ufeff', 'c');
+      renameSync(path, `${path}.2`);
+      writeFileSync(path, '\ufeff'); // with nothing in it
+      renameSync(path, `${path}.3`);
+      writeFileSync(path, 'd\n');
+      await until('a', 'b', '\ufeff', 'c', 'd');
+    },
+    { from: 'start' },
+  );
+});
+
 test('a file that is not there is waited for, and read from its beginning', async () => {
   const path = join(folder.path, 'later.log');
   vi.mocked(sleep).mockClear();

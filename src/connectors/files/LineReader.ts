@@ -85,7 +85,10 @@ export class LineReader {
     // The byte before is read too: that it is a newline is all that can be seen of whether the file is still the same.
     const seekable = bytes !== undefined && bytes > 0 && this.#bytes.seekable;
     if (!seekable) {
-      this.#push(withoutMark((await this.#enough()) ?? Buffer.alloc(0), (skipped) => (this.#end += skipped)));
+      const start = (await this.#enough()) ?? Buffer.alloc(0);
+      const rest = withoutMark(start);
+      this.#end = start.length - rest.length;
+      this.#push(rest);
       if (line > 0) await this.#skip(line);
       return;
     }
@@ -192,10 +195,10 @@ function startsMark(start: Buffer): boolean {
   return byteOrderMark.subarray(0, start.length).equals(start);
 }
 
-function withoutMark(start: Buffer, skipped: (bytes: number) => void): Buffer {
-  if (!start.subarray(0, byteOrderMark.length).equals(byteOrderMark)) return start;
-  skipped(byteOrderMark.length);
-  return start.subarray(byteOrderMark.length);
+/** The beginning of a file without its byte order mark. */
+export function withoutMark(start: Buffer): Buffer {
+  const isMarked = start.subarray(0, byteOrderMark.length).equals(byteOrderMark);
+  return isMarked ? start.subarray(byteOrderMark.length) : start;
 }
 
 /** What is said of such a line. */

@@ -1,6 +1,7 @@
 import { open, stat, type FileHandle } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ByteSource } from './Bytes.ts';
+import { withoutMark } from './LineReader.ts';
 
 export interface TailSettings {
   readonly path: string;
@@ -64,9 +65,11 @@ export class TailBytes implements ByteSource {
       this.#position,
     );
     if (bytesRead > 0) {
+      const read = buffer.subarray(0, bytesRead);
+      const chunk = this.#position === 0 ? withoutMark(read) : read;
       this.#position += bytesRead;
-      this.#inLine = buffer[bytesRead - 1] !== newline;
-      return buffer.subarray(0, bytesRead);
+      this.#inLine = chunk.length > 0 && chunk.at(-1) !== newline;
+      return chunk;
     }
     const { size, ino, dev } = await file.stat();
     if (size < this.#position) {
