@@ -1,7 +1,5 @@
 import { constants } from 'node:fs';
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
-import { randomUUID } from 'node:crypto';
-import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { constants as zlib, gzip, zstdCompress } from 'node:zlib';
 import { CheckpointError, FileBrokenError, FileValueError, InvalidOptionError } from '../../errors.ts';
@@ -10,6 +8,7 @@ import type { FailureClass, Sink, SinkContext, SinkEnding } from '../../work/Sin
 import { Bytes, compressionOf, pathOf, type Compression } from './Bytes.ts';
 import type { FileCheckpoint } from './FileCheckpoint.ts';
 import { LineReader } from './LineReader.ts';
+import { Replacement } from './Replacement.ts';
 import { syncFolder } from './replaceFile.ts';
 
 export interface FileSinkOptions {
@@ -46,8 +45,9 @@ export class FileSink<T> implements Required<Sink<T>> {
   readonly #append: boolean;
   readonly #checkpoint: FileCheckpoint | undefined;
   readonly #compression: Compression;
-  readonly #temporary: string;
   #file: FileHandle | undefined;
+  /** Of a file that is not added to. */
+  #replacement: Replacement | undefined;
   /** Bytes of it that are written and count. */
   #bytes = 0;
   /** The file is not as long as the checkpoint says. */
@@ -71,7 +71,6 @@ export class FileSink<T> implements Required<Sink<T>> {
     this.#append = append;
     this.#checkpoint = checkpoint;
     this.#compression = compression ?? compressionOf(this.#path);
-    this.#temporary = join(dirname(this.#path), `.${basename(this.#path)}.${randomUUID()}.new`);
     checkpoint?.claim(this.#path);
   }
 
@@ -114,16 +113,10 @@ export class FileSink<T> implements Required<Sink<T>> {
       if (this.#uncommitted) this.#checkpoint?.forget();
       this.#uncommitted = false;
       this.#parts = [];
-      if (!whole && !this.#append) await rm(this.#temporary, { force: true });
+      if (!whole) await this.#replacement?.remove();
     }
-    if (this.#append || !whole) return;
-    try {
-      await rename(this.#temporary, this.#path);
-    } catch (error) {
-      await rm(this.#temporary, { force: true });
-      throw error;
-    }
-    await syncFolder(this.#path);
+    if (whole) await this.#replacement?.publish();
+    this.#replacement = undefined;
   }
 
   /** All of it, or nothing: what a fault leaves is cut off again, so that the batch may be stored once more. */
@@ -187,11 +180,12 @@ export class FileSink<T> implements Required<Sink<T>> {
 
   async #opened(): Promise<FileHandle> {
     if (this.#file) return this.#file;
-    const path = this.#append ? this.#path : this.#temporary;
-    const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o666);
+    const file = this.#append
+      ? await open(this.#path, constants.O_RDWR | constants.O_CREAT, 0o666)
+      : await (this.#replacement ??= await Replacement.of(this.#path)).open();
     try {
       this.#bytes = await this.#start(file);
-      if (this.#append) await syncFolder(path);
+      if (this.#append) await syncFolder(this.#path);
       this.#file = file;
       this.#uncommitted = this.#checkpoint !== undefined;
       await this.#commit();
