@@ -45,12 +45,13 @@ describe('fromCsv', () => {
 
   test('fields may have line breaks, commas and quotes; cut anywhere it is the same', async () => {
     const field = fc.option(
-      fc.string({ unit: fc.constantFrom('a', 'é', '😀', '"', ',', '\n', '\r\n', ' ') }),
+      fc.string({ unit: fc.constantFrom('a', 'é', '😀', '"', ',', '\n', '\r\n', '\r', ' ') }),
     );
     const tables = fc.array(fc.tuple(field, field, fc.string({ unit: fc.constantFrom('x', '"', '\n') })));
+    const lineEnd = fc.constantFrom('\n', '\r\n', '\r');
     await fc.assert(
-      fc.asyncProperty(tables, fc.integer({ min: 1, max: 7 }), async (rows, size) => {
-        const text = `a,b,c\n${rows.map((row) => `${row.map(quoted).join(',')}\r\n`).join('')}`;
+      fc.asyncProperty(tables, fc.integer({ min: 1, max: 7 }), lineEnd, async (rows, size, end) => {
+        const text = `a,b,c${end}${rows.map((row) => `${row.map(quoted).join(',')}${end}`).join('')}`;
         const bytes = Buffer.from(text);
         const pieces = async function* () {
           for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
@@ -101,12 +102,16 @@ describe('fromCsv', () => {
 
   test('bad records are told with their lines, and the others come in order', async () => {
     const bad: BadRecord[] = [];
-    const text = Buffer.concat([
-      Buffer.from('id,v\n1,"a\r\nb"\n2\n3,c,d\n\n4,'),
-      Buffer.from([0xff]),
-      Buffer.from('\n5,é\n6'),
-    ]);
-    for (const size of [1, 5, 1_000]) {
+    const withEnds = (end: string): Buffer =>
+      Buffer.concat([
+        Buffer.from('id,v\n1,"a\r\nb"\n2\n3,c,d\n\n4,'.replaceAll(/(?<!\r)\n/g, end)),
+        Buffer.from([0xff]),
+        Buffer.from(`${end}5,é${end}6`),
+      ]);
+    for (const [end, size] of ['\n', '\r\n', '\r'].flatMap((e) =>
+      [1, 5, 1_000].map((n) => [e, n] as const),
+    )) {
+      const text = withEnds(end);
       bad.length = 0;
       const pieces = async function* () {
         for (let at = 0; at < text.length; at += size) yield text.subarray(at, at + size);
@@ -159,8 +164,19 @@ describe('fromCsv', () => {
     expect(await all(fromCsv(folder.file('header.csv', 'a,b')))).toEqual([]);
   });
 
+  test('the last line may end in any way, or not at all', async () => {
+    for (const end of ['', '\n', '\r\n', '\r', '\r\r']) {
+      expect(await all(fromCsv(folder.file('end.csv', `id\r1\r2${end}`)))).toEqual([
+        { id: '1' },
+        { id: '2' },
+      ]);
+    }
+  });
+
   test('wrong options are found at the call', () => {
-    expect(() => fromCsv('a', { delimiter: ';;' })).toThrow('fromCsv: delimiter');
+    for (const delimiter of [';;', '', '"', '\n', '\r']) {
+      expect(() => fromCsv('a', { delimiter })).toThrow('fromCsv: delimiter');
+    }
     expect(() => fromCsv('a', { header: ['a', 'a'] })).toThrow('fromCsv: header');
     expect(() => fromCsv('a', { types: { a: 'int' as 'number' } })).toThrow("the type of 'a'");
   });

@@ -24,7 +24,7 @@ export interface CsvReaderSettings {
   readonly maxRecordBytes: number;
 }
 
-const newline = 10;
+const [newline, carriageReturn] = [10, 13];
 
 /** Cuts bytes into the records of a CSV file, a chunk at a time: `take` gives those that are there, `fill` reads on. */
 export class CsvReader {
@@ -43,7 +43,9 @@ export class CsvReader {
   #lines = 0;
   /** Numbers of lines that are not UTF-8. */
   readonly #faulty = new Set<number>();
-  /** The end of the last chunk, which has no newline yet. */
+  /** A `\r` at the end of the last chunk, after which a `\n` may come. */
+  #held = Buffer.alloc(0);
+  /** The end of what was read, which is no whole line yet. */
   #openLine: Buffer[] = [];
   #linesChecked = 0;
 
@@ -82,7 +84,7 @@ export class CsvReader {
     const parser = parse({
       bom: true,
       delimiter,
-      record_delimiter: ['\r\n', '\n'],
+      record_delimiter: ['\r\n', '\n', '\r'],
       skip_empty_lines: true,
       relax_column_count: true, // counted by who makes objects of them
       max_record_size: maxRecordBytes,
@@ -98,18 +100,19 @@ export class CsvReader {
   }
 
   async #push(chunk: Buffer): Promise<void> {
-    for (let at = chunk.indexOf(newline); at >= 0; at = chunk.indexOf(newline, at + 1)) {
-      this.#lineEnds.push(this.#bytesRead + at + 1);
-    }
-    this.#bytesRead += chunk.length;
-    this.#check(chunk);
-    await this.#parse((parser, done) => parser.write(chunk, done));
+    const read = Buffer.concat([this.#held, chunk]);
+    const whole = read.at(-1) === carriageReturn ? read.length - 1 : read.length;
+    this.#held = read.subarray(whole);
+    const section = read.subarray(0, whole);
+    this.#count(section);
+    await this.#parse((parser, done) => parser.write(section, done));
   }
 
   async #end(): Promise<void> {
     this.#ended = true;
+    this.#count(this.#held);
     this.#checkLine(Buffer.concat(this.#openLine));
-    await this.#parse((parser, done) => parser.end(done));
+    await this.#parse((parser, done) => parser.end(this.#held, done));
   }
 
   /** What was read before a fault counts. */
@@ -144,16 +147,24 @@ export class CsvReader {
     this.#rows.push({ number, fields, fault });
   }
 
-  /** Notes the lines that are not UTF-8. */
-  #check(chunk: Buffer): void {
-    const end = chunk.lastIndexOf(newline) + 1;
+  /** Notes where lines end, and which are not UTF-8. */
+  #count(section: Buffer): void {
+    const ends = lineEnds(section);
+    for (const end of ends) this.#lineEnds.push(this.#bytesRead + end);
+    this.#bytesRead += section.length;
+    const end = ends.at(-1) ?? 0;
     if (end > 0) {
-      const whole = Buffer.concat([...this.#openLine, chunk.subarray(0, end)]);
+      const whole = Buffer.concat([...this.#openLine, section.subarray(0, end)]);
       this.#openLine = [];
-      if (isUtf8(whole)) this.#linesChecked += countOf(whole);
-      else for (const line of linesOf(whole)) this.#checkLine(line);
+      if (isUtf8(whole)) this.#linesChecked += ends.length;
+      else {
+        const before = whole.length - end;
+        ends.forEach((to, i) =>
+          this.#checkLine(whole.subarray(i === 0 ? 0 : before + ends[i - 1]!, before + to)),
+        );
+      }
     }
-    if (end < chunk.length) this.#openLine.push(chunk.subarray(end));
+    if (end < section.length) this.#openLine.push(section.subarray(end));
   }
 
   #checkLine(line: Buffer): void {
@@ -176,16 +187,12 @@ export class CsvReader {
   }
 }
 
-function countOf(section: Buffer): number {
-  let count = 0;
-  for (let at = section.indexOf(newline); at >= 0; at = section.indexOf(newline, at + 1)) count++;
-  return count;
-}
-
-function* linesOf(section: Buffer): Generator<Buffer> {
-  for (let start = 0; start < section.length;) {
-    const end = section.indexOf(newline, start);
-    yield section.subarray(start, end);
-    start = end + 1;
+/** Where lines end: after `\n`, `\r\n` or `\r`. */
+function lineEnds(section: Buffer): number[] {
+  const ends: number[] = [];
+  for (let at = 0; at < section.length; at++) {
+    const byte = section[at];
+    if (byte === newline || (byte === carriageReturn && section[at + 1] !== newline)) ends.push(at + 1);
   }
+  return ends;
 }

@@ -1,6 +1,7 @@
 import type { Observable } from 'rxjs';
 import { FileBrokenError, FileRecordError, InvalidOptionError } from '../../errors.ts';
 import type { Bytes, FileInput } from './Bytes.ts';
+import { checkDelimiter, delimiterBy } from './csvDelimiter.ts';
 import { CsvReader, type CsvField, type CsvRow } from './CsvReader.ts';
 import { fromRecords, type FileSourceOptions, type ReaderSettings, type RecordFormat } from './records.ts';
 
@@ -12,7 +13,7 @@ export interface FromCsvOptions<Row> extends FileSourceOptions {
   readonly header?: readonly (keyof Row & string)[];
   /** What fields are read as, by name. @defaultValue text */
   readonly types?: Readonly<Partial<Record<keyof Row & string, CsvType>>>;
-  /** What stands between two fields: one character. @defaultValue a tab where the name ends in `.tsv`, else a comma */
+  /** What stands between two fields: one character, not `"`. @defaultValue a tab where the name ends in `.tsv`, else a comma */
   readonly delimiter?: string;
 }
 
@@ -23,7 +24,7 @@ export interface FromCsvOptions<Row> extends FileSourceOptions {
  *
  * A field that is empty and has no quotes is null, and `""` is an empty string, as PostgreSQL has it. Fields are text
  * unless `types` says otherwise: `'number'` refuses what a number cannot hold exactly, `'boolean'` is `true` or `false`.
- * Fields may hold line breaks; empty lines are left out.
+ * Lines end in `\n`, `\r\n` or `\r`; fields in quotes may hold line breaks; empty lines are left out.
  *
  * A bad record has more or fewer fields than the header, a field that is not of its type, or is not UTF-8. A quote out of
  * place always ends the flow with `FileRecordError`: nobody can tell where its record ends. In all else it is as
@@ -42,9 +43,7 @@ export function fromCsv<Row extends object = Record<string, CsvField>>(
 export function csvFormat<Row extends object>(options: FromCsvOptions<Row>): RecordFormat<CsvRow, Row> {
   const { header, types = {}, delimiter } = options;
   if (header !== undefined) checkNames(header);
-  if (delimiter !== undefined && delimiter.length !== 1) {
-    throw new InvalidOptionError('fromCsv: delimiter must be one character');
-  }
+  checkDelimiter('fromCsv', delimiter);
   const parsers = new Map(
     Object.entries(types).map(([field, type]) => [field, parserOf(field, type as CsvType)]),
   );
@@ -80,7 +79,7 @@ export class CsvRecords {
   #last = 0;
 
   constructor(bytes: Bytes, { name, maxLineBytes, after }: ReaderSettings, settings: HeaderSettings) {
-    const { header, delimiter = /\.tsv(\.\w+)?$/i.test(name) ? '\t' : ',', known } = settings;
+    const { header, delimiter = delimiterBy(name), known } = settings;
     this.#reader = new CsvReader(bytes, { name, delimiter, maxRecordBytes: maxLineBytes });
     this.#name = name;
     this.#after = after?.line ?? 0;
