@@ -1,4 +1,14 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import fc from 'fast-check';
@@ -99,6 +109,26 @@ describe('toNdjson', () => {
     await isOver();
   });
 
+  test.each([0o600, 0o664, 0o444])('the permissions of the file that is replaced stay: %o', async (mode) => {
+    const path = folder.file(`mode-${mode}.ndjson`, 'old\n');
+    chmodSync(path, mode);
+    await store([1], toNdjson(path));
+    expect([readFileSync(path, 'utf8'), statSync(path).mode & 0o777]).toEqual(['1\n', mode]);
+  });
+
+  test('what symbolic links lead to is replaced, and they stay; be it there or not', async () => {
+    mkdirSync(at('elsewhere'));
+    symlinkSync('elsewhere/linked.ndjson', at('linked.ndjson'));
+    symlinkSync('linked.ndjson', at('twice.ndjson'));
+    for (const items of [[1], [2]]) {
+      await store(items, toNdjson(at('twice.ndjson')));
+      expect(lines(at('elsewhere/linked.ndjson'))).toEqual(items);
+      expect(lstatSync(at('linked.ndjson')).isSymbolicLink()).toBe(true);
+      expect(lstatSync(at('twice.ndjson')).isSymbolicLink()).toBe(true);
+    }
+    expect(readdirSync(at('elsewhere'))).toEqual(['linked.ndjson']);
+  });
+
   test('drained, it has what was taken in', async () => {
     const path = at('drained.ndjson');
     function* endless() {
@@ -163,7 +193,7 @@ describe('toNdjson', () => {
   test('a folder that is not there, or a target that is one, is a failed run', async () => {
     await expect(store([1], toNdjson(at('no/such.ndjson')))).rejects.toMatchObject({ code: 'ENOENT' });
     mkdirSync(at('folder.ndjson'));
-    await expect(store([1], toNdjson(at('folder.ndjson')))).rejects.toMatchObject({ code: 'EISDIR' });
+    await expect(store([1], toNdjson(at('folder.ndjson')))).rejects.toMatchObject({ code: 'FILE_BROKEN' });
     expect(leftovers()).toEqual([]);
   });
 
@@ -199,6 +229,26 @@ describe('toCsv', () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  test('of a single column, too: an empty line is no record, so null is an empty string', async () => {
+    const path = at('single.csv');
+    const items = [null, '', undefined, 'x'].map((a) => ({ a }));
+    await store(items, toCsv<{ a: string | null | undefined }>(path, { columns: ['a'] }));
+    expect(await all(fromCsv(path))).toEqual(['', '', '', 'x'].map((a) => ({ a })));
+  });
+
+  test('half a surrogate pair is a dead letter: UTF-8 would make another character of it', async () => {
+    const path = at('surrogates.csv');
+    const dead: unknown[] = [];
+    const items = ['a\ud83d', '\ude00', '\ud83d\ude00'].map((a) => ({ a }));
+    const sink = toCsv<{ a: string }>(path, { columns: ['a'] });
+    await runFlow(
+      fromPull(items).pipe(storeTo(sink, { onFailure: ({ value }) => void dead.push(value) })),
+      quiet,
+    );
+    expect(dead).toEqual(items.slice(0, 2));
+    expect(await all(fromCsv(path))).toEqual([items[2]]);
   });
 
   test('the header once, also when it is added to; dates and objects have their text', async () => {
@@ -237,6 +287,8 @@ describe('toCsv', () => {
   test('wrong options are found at the call', () => {
     expect(() => toCsv('a', { columns: [] })).toThrow('toCsv: columns');
     expect(() => toCsv('', { columns: ['a' as never] })).toThrow('toCsv: path');
-    expect(() => toCsv('a', { columns: ['a' as never], delimiter: '' })).toThrow('toCsv: delimiter');
+    for (const delimiter of ['', ';;', '"', '\n', '\r']) {
+      expect(() => toCsv('a', { columns: ['a' as never], delimiter })).toThrow('toCsv: delimiter');
+    }
   });
 });

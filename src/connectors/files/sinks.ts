@@ -1,5 +1,6 @@
 import { FileValueError, InvalidOptionError } from '../../errors.ts';
 import type { Sink } from '../../work/Sink.ts';
+import { checkDelimiter, delimiterBy } from './csvDelimiter.ts';
 import { FileSink, type FileSinkOptions } from './FileSink.ts';
 
 /**
@@ -8,8 +9,8 @@ import { FileSink, type FileSinkOptions } from './FileSink.ts';
  *     storeTo(toNdjson('big-orders.ndjson.gz'), { maxItems: 1_000 })
  *
  * The file is replaced as a whole: the items go to a new one beside it, `.<name>.<id>.new`, which takes its place, on the
- * disk, when the run has completed or was drained. After an error or an abort the new one is removed and the old one is as
- * it was. So an item counts as stored before the file is there; where the source is acknowledged, use `append`. A sink is
+ * disk, when the run has completed or was drained, with the permissions of the old one; of a symbolic link, what it leads to
+ * is replaced. After an error or an abort the new one is removed and the old one is as it was. So an item counts as stored before the file is there; where the source is acknowledged, use `append`. A sink is
  * for one run at a time: of two at once, the one that ends first would publish, and take away, what the other has stored.
  *
  * With `append: true` each batch is on the disk before its items count as stored, and a fault leaves nothing of a batch. A
@@ -45,7 +46,7 @@ function jsonLine(item: unknown): string {
 export interface ToCsvOptions<Row> extends FileSinkOptions {
   /** The properties to write, which are the header. */
   readonly columns: readonly (keyof Row & string)[];
-  /** What stands between two fields: one character. @defaultValue a tab where the name ends in `.tsv`, else a comma */
+  /** What stands between two fields: one character, not `"`. @defaultValue a tab where the name ends in `.tsv`, else a comma */
   readonly delimiter?: string;
 }
 
@@ -54,8 +55,9 @@ export interface ToCsvOptions<Row> extends FileSinkOptions {
  *
  *     storeTo(toCsv<Order>('orders.csv', { columns: ['id', 'value'] }))
  *
- * `null` and what is absent is an empty field, an empty string is `""`; a `Date` is in ISO 8601, objects are JSON. A file
- * that is added to must have the same header. In all else it is as `toNdjson`.
+ * `null` and what is absent is an empty field, an empty string is `""`; of a single column both are `""`, since an empty line
+ * is no record. A `Date` is in ISO 8601, objects are JSON. Half a surrogate pair, which UTF-8 does not have, is refused as
+ * what has no text. A file that is added to must have the same header. In all else it is as `toNdjson`.
  *
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
  */
@@ -63,11 +65,11 @@ export function toCsv<Row extends object>(
   path: string | URL,
   options: ToCsvOptions<Row>,
 ): Required<Sink<Row>> {
-  const { columns, delimiter = /\.tsv(\.\w+)?$/i.test(String(path)) ? '\t' : ',', ...rest } = options;
+  const { columns, delimiter = delimiterBy(String(path)), ...rest } = options;
   if (columns.length === 0) throw new InvalidOptionError('toCsv: columns must name at least one property');
-  if (delimiter.length !== 1) throw new InvalidOptionError('toCsv: delimiter must be one character');
+  checkDelimiter('toCsv', delimiter);
   const line = (fields: readonly unknown[]): string =>
-    `${fields.map((field) => csvField(field, delimiter)).join(delimiter)}\n`;
+    `${fields.map((field) => csvField(field, delimiter)).join(delimiter) || '""'}\n`;
   const text = (row: Row): string => line(columns.map((column) => row[column]));
   return new FileSink<Row>({ operator: 'toCsv', head: line(columns), text }, path, rest);
 }
@@ -75,6 +77,8 @@ export function toCsv<Row extends object>(
 function csvField(value: unknown, delimiter: string): string {
   const text = fieldText(value);
   if (text === undefined) return '';
+  if (/\p{Surrogate}/u.test(text))
+    throw new FileValueError('toCsv', 'a field of an item has half a surrogate pair');
   const plain = text !== '' && !text.includes(delimiter) && !/["\r\n\ufeff]|^\s|\s$/.test(text);
   return plain ? text : `"${text.replaceAll('"', '""')}"`;
 }
