@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { inspect } from 'node:util';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { HttpConnections, type HttpConnectionsOptions, type HttpTarget } from 'sluice/http';
+import { afterAll, beforeAll, describe, expect, expectTypeOf, test, vi } from 'vitest';
+import { HttpConnections, type HttpConnectionsOptions, type HttpTarget, type HttpWork } from 'sluice/http';
 import { startHttpServer, type HttpServer } from './servers/httpServer.ts';
 import { startRawServer } from './servers/rawServer.ts';
 
@@ -929,4 +929,14 @@ describe('close', () => {
     }
     expect(http.stats.open).toBe(0);
   });
+});
+
+test('the type of a value is that of the parameter of its target, or told, or unknown', async () => {
+  await using http = new HttpConnections();
+  expectTypeOf(http.json((id: number) => `${id}`)).toEqualTypeOf<HttpWork<number, unknown>>();
+  expectTypeOf(http.json<Order>((id: number) => `${id}`)).toEqualTypeOf<HttpWork<unknown, Order>>();
+  expectTypeOf(http.json<Order, number>((id) => `${id}`)).toEqualTypeOf<HttpWork<number, Order>>();
+  const address = (told: { toBeUnknown: () => unknown }): string => String(told.toBeUnknown());
+  http.json<Order>((id) => address(expectTypeOf(id)));
+  http.answer<Order>((id) => address(expectTypeOf(id)));
 });

@@ -92,6 +92,9 @@ export interface HttpContext {
 /** Work for `poolMap` that asks a server about each value. */
 export type HttpWork<T, R> = (value: T, context?: HttpContext) => Promise<R>;
 
+/** Says what to ask for about a value of any type: a method's parameter may be of a narrower one than is declared. */
+type TargetOfAny = { of(value: unknown): HttpTarget }['of'];
+
 /** An answer with more than its body. */
 export interface HttpAnswer<R> {
   readonly status: number;
@@ -198,13 +201,13 @@ export class HttpConnections {
   }
 
   /**
-   * Makes work that fetches JSON. `json<Order>(…)` states the result and takes any value; `json<Order, number>(…)` has
-   * the compiler check the value too. The result is not checked against its type.
+   * Makes work that fetches JSON. `json<Order>((id: number) => …)` states the result and takes any value;
+   * `json<Order, number>((id) => …)` has the compiler check the value too. The result is not checked against its type.
    *
    * @param target Says what to ask for. Called once an attempt, so that each has a fresh body.
    */
   json<R, T>(target: (value: T) => HttpTarget): HttpWork<T, R>;
-  json<R>(target: (value: never) => HttpTarget): HttpWork<unknown, R>;
+  json<R>(target: TargetOfAny): HttpWork<unknown, R>;
   json(target: (value: never) => HttpTarget): HttpWork<never, unknown> {
     callable(`${owner}.json: target`, target);
     const ask = this.answer<unknown, never>(target);
@@ -213,7 +216,7 @@ export class HttpConnections {
 
   /** Makes work as `json` does that gives the status and the headers of the answer, too. */
   answer<R, T>(target: (value: T) => HttpTarget): HttpWork<T, HttpAnswer<R>>;
-  answer<R>(target: (value: never) => HttpTarget): HttpWork<unknown, HttpAnswer<R>>;
+  answer<R>(target: TargetOfAny): HttpWork<unknown, HttpAnswer<R>>;
   answer(target: (value: never) => HttpTarget): HttpWork<never, HttpAnswer<unknown>> {
     callable(`${owner}.answer: target`, target);
     return this.#work(async (value: never, context) => {
