@@ -70,6 +70,28 @@ test('fromQuery fetches when there is room, and ends its query at once when it i
   await expect.poll(busy).toBe(0);
 });
 
+test('fromQuery keeps what the server said when it ended the connection', async () => {
+  const killed = new Set<number>();
+  const flow = fromQuery<{ pid: number }>(db, 'SELECT pg_backend_pid() AS pid FROM source', {
+    batchSize: 10,
+  }).pipe(
+    poolMap(
+      async ({ pid }) => {
+        if (killed.has(pid)) return;
+        killed.add(pid);
+        await database.admin.query('SELECT pg_terminate_backend($1)', [pid]);
+        await database.admin.query('SELECT pg_sleep(0.2)'); // it says so meanwhile
+      },
+      { concurrency: 1 },
+    ),
+  );
+  await expect(runFlow(flow)).rejects.toMatchObject({
+    message: expect.stringContaining('connection error'),
+    cause: { code: '57P01' },
+  });
+  await expect.poll(busy).toBe(0);
+});
+
 test('fromTable gives all rows in order, by keys that JavaScript cannot hold, and holds no connection', async () => {
   const seen: string[] = [];
   const flow = fromTable<Row>(db, 'source', { key: ['shop', 'at'], pageSize: 70 }).pipe(

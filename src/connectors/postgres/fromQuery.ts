@@ -47,6 +47,12 @@ async function* rowsOf<R extends object>(
   signal: AbortSignal,
 ): AsyncGenerator<R> {
   const { client, giveBack, end } = await borrow(connections, signal);
+  /** What the server said while no statement ran: the next one tells only that the connection is lost. */
+  let said: unknown;
+  const onError = (error: Error): void => {
+    said ??= error;
+  };
+  client.on('error', onError);
   try {
     await client.query('BEGIN');
     await client.query(`DECLARE sluice_cursor NO SCROLL CURSOR FOR ${text}`, values);
@@ -57,7 +63,11 @@ async function* rowsOf<R extends object>(
     }
     await client.query('COMMIT');
     giveBack();
+  } catch (error) {
+    if (error instanceof Error && error !== said) error.cause ??= said;
+    throw error;
   } finally {
+    client.removeListener('error', onError);
     end();
   }
 }
