@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, describe, expect, expectTypeOf, test } from 'vitest';
 import { type Observable } from 'rxjs';
-import { fromCsv, type BadRecord, type CsvField } from 'sluice/files';
+import { fromCsv, type BadRecord, type CsvField, type FromCsvOptions } from 'sluice/files';
 import { all, ending, TestFolder } from './folder.ts';
 
 const folder = new TestFolder();
@@ -173,11 +173,39 @@ describe('fromCsv', () => {
     }
   });
 
+  test('the compiler asks for the types of what is not text, and of nothing else', () => {
+    interface Texts {
+      readonly id: string;
+      readonly kind: 'a' | 'b' | null;
+      readonly more?: string;
+      readonly any: unknown;
+    }
+    interface Order extends Texts {
+      readonly value: number;
+      readonly at?: Date;
+    }
+    const types = { value: 'number', at: (text: string) => new Date(text) } as const;
+    expectTypeOf(fromCsv<Texts>('a')).toEqualTypeOf<Observable<Texts>>();
+    expectTypeOf(fromCsv<Texts>('a', { delimiter: ';' })).toEqualTypeOf<Observable<Texts>>();
+    expectTypeOf(fromCsv<Order>('a', { types })).toEqualTypeOf<Observable<Order>>();
+    const passedOn = <Row extends object>(options: FromCsvOptions<Row>) => fromCsv<Row>('a', options);
+    expectTypeOf(passedOn<Order>)
+      .parameter(0)
+      .toExtend<{ readonly types: object }>();
+    // @ts-expect-error: nothing says that they are not text
+    fromCsv<Order>('a');
+    // @ts-expect-error: nor do other options
+    fromCsv<Order>('a', { delimiter: ';' });
+    // @ts-expect-error: one is missing
+    fromCsv<Order>('a', { types: { value: 'number' } });
+  });
+
   test('wrong options are found at the call', () => {
     for (const delimiter of [';;', '', '"', '\n', '\r']) {
       expect(() => fromCsv('a', { delimiter })).toThrow('fromCsv: delimiter');
     }
     expect(() => fromCsv('a', { header: ['a', 'a'] })).toThrow('fromCsv: header');
+    expect(() => fromCsv('a', { header: 'ab' as never })).toThrow('fromCsv: header must be an array');
     expect(() => fromCsv('a', { types: { a: 'int' as 'number' } })).toThrow("the type of 'a'");
   });
 });

@@ -286,6 +286,9 @@ describe('toCsv', () => {
 
   test('wrong options are found at the call', () => {
     expect(() => toCsv('a', { columns: [] })).toThrow('toCsv: columns');
+    expect(() => toCsv('a', { columns: 'a' as never })).toThrow(
+      'toCsv: columns must be an array of one or more names',
+    );
     expect(() => toCsv('', { columns: ['a' as never] })).toThrow('toCsv: path');
     for (const delimiter of ['', ';;', '"', '\n', '\r']) {
       expect(() => toCsv('a', { columns: ['a' as never], delimiter })).toThrow('toCsv: delimiter');

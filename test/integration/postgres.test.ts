@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { fromPull, poolMap, runFlow, storeTo, withTimeout, type DeadLetter, type WorkContext } from 'sluice';
-import { classifyPostgresError, PostgresConnections, postgresTable } from 'sluice/postgres';
+import { classifyPostgresError, fromTable, PostgresConnections, postgresTable } from 'sluice/postgres';
 import { deliveryLaws, sinkLaws } from '../../src/testing/laws/index.ts';
 import { startEmbeddedPostgres } from '../../examples/support/embeddedPostgres.ts';
 import { withExplicitTls } from '../../src/connectors/postgres/address.ts';
@@ -694,7 +694,17 @@ describe('errors', () => {
   test('options are refused at once', () => {
     expect(() => postgresTable(db, '', { key: ['id'] as never[] })).toThrow(/table/);
     expect(() => postgresTable(db, 'a.b.c', { key: ['id'] as never[] })).toThrow(/schema\.name/);
-    expect(() => postgresTable(db, 't', { key: [] })).toThrow(/key/);
+    for (const key of [[], 'id', [1]] as never[]) {
+      expect(() => postgresTable(db, 't', { key })).toThrow(
+        /^postgresTable: key must be an array of one or more names/,
+      );
+      expect(() => fromTable(db, 't', { key })).toThrow(
+        /^fromTable: key must be an array of one or more names/,
+      );
+    }
+    expect(() => postgresTable(db, 't', { columns: 'id' as never })).toThrow(
+      /^postgresTable: columns must be an array/,
+    );
     expect(() =>
       postgresTable<Row>(db, 't', { key: ['id'], types: { id: 'int); DROP TABLE t --' } }),
     ).toThrow(/types/);

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { constants as zlib, gzip, zstdCompress } from 'node:zlib';
 import { CheckpointError, FileBrokenError, FileValueError, InvalidOptionError } from '../../errors.ts';

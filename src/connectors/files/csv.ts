@@ -1,5 +1,6 @@
 import type { Observable } from 'rxjs';
 import { FileBrokenError, FileRecordError, InvalidOptionError } from '../../errors.ts';
+import { listOfNames } from '../names.ts';
 import type { Bytes, FileInput } from './Bytes.ts';
 import { checkDelimiter, delimiterBy } from './csvDelimiter.ts';
 import { CsvReader, type CsvField, type CsvRow } from './CsvReader.ts';
@@ -8,7 +9,23 @@ import { fromRecords, type FileSourceOptions, type ReaderSettings, type RecordFo
 /** What a field is read as; a function gets its text and throws for what is wrong. */
 export type CsvType = 'text' | 'number' | 'bigint' | 'boolean' | 'json' | ((text: string) => unknown);
 
-export interface FromCsvOptions<Row> extends FileSourceOptions {
+/** The properties of a row that its text is not. */
+type NotText<Row> = {
+  [K in keyof Row & string]-?: string extends Row[K]
+    ? never
+    : Row[K] extends CsvField | undefined
+      ? never
+      : K;
+}[keyof Row & string];
+
+/** A row of which nothing needs a type. */
+type Texts<Row> = { readonly [K in keyof Row]: K extends NotText<Row> ? CsvField : unknown };
+
+/** Of a row that has properties which are not text, `types` says what these are read as. */
+export type FromCsvOptions<Row> = CsvOptions<Row> &
+  ([NotText<Row>] extends [never] ? unknown : { readonly types: Readonly<Record<NotText<Row>, CsvType>> });
+
+interface CsvOptions<Row> extends FileSourceOptions {
   /** The names of the fields, where the file has no line with them. @defaultValue those of its first line */
   readonly header?: readonly (keyof Row & string)[];
   /** What fields are read as, by name. @defaultValue text */
@@ -32,9 +49,14 @@ export interface FromCsvOptions<Row> extends FileSourceOptions {
  *
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
  */
-export function fromCsv<Row extends object = Record<string, CsvField>>(
+export function fromCsv<Row extends Texts<Row> = Record<string, CsvField>>(
   input: FileInput,
-  options: FromCsvOptions<Row> = {},
+  options?: FromCsvOptions<Row>,
+): Observable<Row>;
+export function fromCsv<Row extends object>(input: FileInput, options: FromCsvOptions<Row>): Observable<Row>;
+export function fromCsv<Row extends object>(
+  input: FileInput,
+  options = {} as FromCsvOptions<Row>,
 ): Observable<Row> {
   return fromRecords(csvFormat(options), input, options);
 }
@@ -207,6 +229,7 @@ function parserOf(field: string, type: CsvType): FieldParser {
 }
 
 function checkNames(header: readonly string[]): void {
-  if (header.length > 0 && new Set(header).size === header.length && !header.includes('')) return;
+  listOfNames('fromCsv: header', header, 1);
+  if (new Set(header).size === header.length && !header.includes('')) return;
   throw new InvalidOptionError('fromCsv: header must be names, each once');
 }

@@ -1,5 +1,6 @@
-import { FileValueError, InvalidOptionError } from '../../errors.ts';
+import { FileValueError } from '../../errors.ts';
 import type { Sink } from '../../work/Sink.ts';
+import { listOfNames } from '../names.ts';
 import { checkDelimiter, delimiterBy } from './csvDelimiter.ts';
 import { FileSink, type FileSinkOptions } from './FileSink.ts';
 
@@ -66,7 +67,7 @@ export function toCsv<Row extends object>(
   options: ToCsvOptions<Row>,
 ): Required<Sink<Row>> {
   const { columns, delimiter = delimiterBy(String(path)), ...rest } = options;
-  if (columns.length === 0) throw new InvalidOptionError('toCsv: columns must name at least one property');
+  listOfNames('toCsv: columns', columns, 1);
   checkDelimiter('toCsv', delimiter);
   const line = (fields: readonly unknown[]): string =>
     `${fields.map((field) => csvField(field, delimiter)).join(delimiter) || '""'}\n`;

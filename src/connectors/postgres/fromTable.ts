@@ -2,6 +2,7 @@ import type { Observable } from 'rxjs';
 import { fromPull } from '../../demand/fromPull.ts';
 import { InvalidOptionError } from '../../errors.ts';
 import { nonEmpty, wholeNumber } from '../../options.ts';
+import { listOfNames } from '../names.ts';
 import { quote, quotedTable } from './catalogue.ts';
 import type { PostgresCheckpoint } from './checkpoint.ts';
 import type { PostgresConnections } from './connections.ts';
@@ -45,7 +46,7 @@ export function fromTable<R extends object = Record<string, unknown>>(
   { key, where, pageSize = 1_000, checkpoint, name = 'fromTable' }: FromTableOptions<R>,
 ): Observable<R> {
   nonEmpty('fromTable: table', table);
-  if (key.length === 0) throw new InvalidOptionError('fromTable: key must name at least one column');
+  listOfNames('fromTable: key', key, 1);
   if (where !== undefined) nonEmpty('fromTable: where', where);
   wholeNumber('fromTable: pageSize', pageSize, 1);
   nonEmpty('fromTable: name', name);

@@ -2,6 +2,7 @@ import type { Pool, PoolClient } from 'pg';
 import { InvalidOptionError } from '../../errors.ts';
 import { connectionsOf, counting } from '../../metrics/connections.ts';
 import { nonEmpty, oneOf } from '../../options.ts';
+import { listOfNames } from '../names.ts';
 import { quotedTable } from './catalogue.ts';
 import { classifyPostgresError } from './classify.ts';
 import type { PostgresConnections } from './connections.ts';
@@ -74,7 +75,8 @@ export function postgresTable<Row extends object>(
 ): PostgresSink<Row> {
   nonEmpty('postgresTable: table', table);
   const name = quotedTable(table);
-  if (key?.length === 0) throw new InvalidOptionError('postgresTable: key must name at least one property');
+  if (key !== undefined) listOfNames('postgresTable: key', key, 1);
+  if (columns !== undefined) listOfNames('postgresTable: columns', columns, 0);
   oneOf('postgresTable: onConflict', onConflict, ['update', 'ignore']);
   if (via !== undefined) oneOf('postgresTable: via', via, ['unnest', 'copy']);
   oneOf('postgresTable: nul', nul, ['fail', 'strip']);
