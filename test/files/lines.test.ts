@@ -4,7 +4,7 @@ import { constants, gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test, vi } from 'vitest';
 import { fromPull, poolMap, runFlow } from 'sluice';
-import { fileCheckpoint, fromLines, fromNdjson, type BadRecord, type FileInput } from 'sluice/files';
+import { fileCheckpoint, fromCsv, fromLines, fromNdjson, type BadRecord, type FileInput } from 'sluice/files';
 import { all, ending, TestFolder } from './folder.ts';
 
 const folder = new TestFolder();
@@ -117,6 +117,14 @@ describe('compressed', () => {
       const compression = name === 'gz' ? 'gzip' : 'zstd';
       expect(await all(fromLines(inPieces(three, size), { compression }))).toHaveLength(59_998);
     }
+  });
+
+  test.each(['gz', 'zst'] as const)('%s that nothing says is an error, and no bad record', async (name) => {
+    const options = { onBadRecord: 'drop' } as const;
+    const { values, error } = await ending(fromLines(folder.file(`${name}.txt`, packed[name]), options));
+    expect([values, error]).toMatchObject([[], { code: 'FILE_BROKEN' }]);
+    expect((error as Error).message).toContain('neither its name nor an option says');
+    await expect(all(fromCsv(inPieces(packed[name], 100), options))).rejects.toThrow('neither its name');
   });
 
   test.each(['gz', 'zst'] as const)('%s that is cut short is an error, never the end', async (name) => {

@@ -41,6 +41,9 @@ export function compressionOf(name: string): Compression {
   return /\.(zst|zstd)$/i.test(name) ? 'zstd' : 'none';
 }
 
+/** The first bytes of compressed data. */
+const [gzipMagic, zstdMagic] = ['1f8b', '28b52ffd'];
+
 /** What bytes are read from. */
 export interface ByteSource {
   /** Whether the first read may leave out bytes. */
@@ -61,11 +64,14 @@ export class Bytes implements ByteSource {
   #stream: Readable | undefined;
   #chunks: AsyncIterator<Uint8Array, unknown> | undefined;
   #closed = false;
+  /** Nothing says that they are compressed: they may be all the same. */
+  #unsaid: boolean;
 
   constructor(input: FileInput, { compression, name }: BytesSettings) {
     this.#input = input;
     this.#name = name;
     this.compression = compression ?? compressionOf(name);
+    this.#unsaid = compression === undefined && this.compression === 'none';
     this.seekable = this.compression === 'none' && typeof input !== 'function' && input !== '-';
   }
 
@@ -74,7 +80,10 @@ export class Bytes implements ByteSource {
       this.#chunks ??= await this.#open(start);
       const { done, value } = await this.#chunks.next();
       if (done === true || this.#closed) return undefined;
-      return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+      const chunk = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+      if (this.#unsaid && start === 0) this.#mustBePlain(chunk);
+      this.#unsaid = false;
+      return chunk;
     } catch (error) {
       if (this.#closed) return undefined;
       throw this.#explained(error);
@@ -104,6 +113,15 @@ export class Bytes implements ByteSource {
   async #raw(start: number): Promise<Readable> {
     if (typeof this.#input === 'function') return Readable.from(this.#input(this.#controller.signal));
     return this.#input === '-' ? process.stdin : openFile(this.#name, start);
+  }
+
+  /** No text in UTF-8 begins as they do. */
+  #mustBePlain(beginning: Buffer): void {
+    const start = beginning.toString('hex', 0, 4);
+    const compression = start.startsWith(gzipMagic) ? 'gzip' : start === zstdMagic ? 'zstd' : undefined;
+    if (compression === undefined) return;
+    const what = `it is ${compression} data, which neither its name nor an option says; say so, or decompress it`;
+    throw new FileBrokenError(this.#name, what);
   }
 
   #explained(error: unknown): unknown {
