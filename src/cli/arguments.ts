@@ -67,7 +67,10 @@ export, or 'flow', is an Observable, or a function of { signal, args } that give
 --verbose too.
 
 Ctrl-C finishes what was read and stops; a second Ctrl-C stops at once.
-Exit codes: 0 done; 1 failed (database, network); 2 wrong usage or input; 130 stopped by a signal.
+What cannot be told, as where the disk under standard output is full, stops nothing; but what a module of yours writes to
+standard output is data, and if it cannot be written, the run fails.
+Exit codes: 0 done; 1 failed (database, network, or waiting for what will never come); 2 wrong usage or input; 130 stopped
+by a signal.
 `;
 
 const options = {

@@ -25,6 +25,9 @@ export class Input implements AsyncIterableIterator<Line> {
     types: Readonly<Record<string, FieldType>>,
     close: () => unknown = () => undefined,
   ) {
+    if (Object.keys(types).length > 0 && !sources.some(({ csv }) => csv)) {
+      throw new UsageError('--types is for CSV; if the input is CSV, say --format csv');
+    }
     this.files = sources.map(({ file }) => file);
     this.lastFile = sources[0]?.name ?? '';
     this.#sources = sources;

@@ -1,9 +1,9 @@
-import { Interrupted } from './failures.ts';
+import { Interrupted, RunError } from './failures.ts';
 
 /** Signals this close together are one: npm passes on the Ctrl-C that the terminal has sent to us already. */
 const sameMs = 300;
 
-/** SIGINT and SIGTERM: the first drains, a later one aborts. */
+/** SIGINT and SIGTERM: the first drains, a later one aborts. So does that nothing is left which could bring the end. */
 export class Interrupts {
   readonly #drain = new AbortController();
   readonly #abort = new AbortController();
@@ -18,9 +18,15 @@ export class Interrupts {
     }
   };
 
+  /** Node would end the process where it waits, with a code and a warning of its own. */
+  readonly #onIdle = (): void => {
+    this.#abort.abort(new RunError('it waits for something that will never come'));
+  };
+
   constructor() {
     process.on('SIGINT', this.#listener);
     process.on('SIGTERM', this.#listener);
+    process.on('beforeExit', this.#onIdle);
   }
 
   get drain(): AbortSignal {
@@ -31,11 +37,13 @@ export class Interrupts {
     return this.#abort.signal;
   }
 
-  /** The promise, or a rejection with `Interrupted` at the first signal. */
+  /** The promise, or a rejection: with `Interrupted` at the first signal, with `RunError` where it will never settle. */
   async orInterrupted<T>(promise: Promise<T>): Promise<T> {
+    const either = AbortSignal.any([this.drain, this.abort]);
     const interrupted = new Promise<never>((_resolve, reject) => {
-      if (this.drain.aborted) reject(new Interrupted());
-      this.drain.addEventListener('abort', () => reject(new Interrupted()), { once: true });
+      const stop = (): void => reject(either.reason as Error);
+      if (either.aborted) stop();
+      either.addEventListener('abort', stop, { once: true });
     });
     return Promise.race([promise, interrupted]);
   }
@@ -43,5 +51,6 @@ export class Interrupts {
   [Symbol.dispose](): void {
     process.off('SIGINT', this.#listener);
     process.off('SIGTERM', this.#listener);
+    process.off('beforeExit', this.#onIdle);
   }
 }

@@ -24,12 +24,8 @@ async function main(args: readonly string[]): Promise<number> {
   return command(args);
 }
 
-// Nobody may be listening any more (`sluice … | head -1`). The records matter, not the words.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
-}
+// Nobody may be listening any more (`sluice … | head -1`), or a disk be full. The records matter, not the words.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
 const code = await main(process.argv.slice(2));
 // What is still open, such as a standard input that nobody ends, does not keep the process.

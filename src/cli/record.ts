@@ -28,7 +28,7 @@ const exact: Reviver = (_key, value, { source }) =>
  *
  * @throws `BadRecordError` for what is not JSON, or not an object.
  */
-export function parseRecord({ text, fault, field, record }: Line): JsonRecord {
+export function parseRecord({ number, text, fault, field, record }: Line): JsonRecord {
   if (fault !== undefined) throw new BadRecordError(fault, field);
   if (record !== undefined) return record;
   let value: unknown;
@@ -36,7 +36,8 @@ export function parseRecord({ text, fault, field, record }: Line): JsonRecord {
     const revive = manyDigits.test(text) ? exact : undefined;
     value = JSON.parse(text, revive as Parameters<typeof JSON.parse>[1]);
   } catch (error) {
-    throw new BadRecordError(`it is not JSON: ${(error as Error).message}`);
+    const csv = number === 1 && /^[^{[]*[,;\t]/.test(text) ? '; if it is CSV, say --format csv' : '';
+    throw new BadRecordError(`it is not JSON: ${(error as Error).message}${csv}`);
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value) && !isRawJSON(value)) {
     // On no prototype: a field that is called `constructor` is there if the record has it, and only then.

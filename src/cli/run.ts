@@ -5,7 +5,7 @@ import type { Observable } from 'rxjs';
 import { counted } from '../counted.ts';
 import type { FlowReport } from '../flow/report.ts';
 import type { RunSettings } from './arguments.ts';
-import { account, codeOf, reason, UsageError, withoutPackage } from './failures.ts';
+import { account, codeOf, reason, RunError, UsageError, withoutPackage } from './failures.ts';
 import type { Interrupts } from './interrupts.ts';
 import { runSummary, startProgress } from './progress.ts';
 import { supervise } from './supervise.ts';
@@ -24,14 +24,26 @@ export async function run(settings: RunSettings, interrupts: Interrupts): Promis
   const flow = await interrupts.orInterrupted(flowOf(settings.module, context));
 
   const progress = await startProgress(settings.verbose);
+  // What the module writes there is data. That nobody reads on is no failure of its.
+  const broken = new AbortController();
+  const onError = (error: unknown): void => {
+    if (codeOf(error) !== 'EPIPE') broken.abort(new RunError(`standard output: ${reason(error)}`));
+  };
+  process.stdout.on('error', onError);
   const { report, failure } = await supervise(flow, {
     progress,
     interrupts,
+    stop: broken.signal,
     drainTimeoutMs: settings.drainTimeoutMs,
     verbose: settings.verbose,
   });
+  process.stdout.off('error', onError);
   process.stdout.write(runSummary(report));
-  return verdict(report, failure, { interrupted: interrupts.drain.aborted, verbose: settings.verbose });
+  const unwritten = broken.signal.aborted ? { error: broken.signal.reason as unknown } : undefined;
+  return verdict(report, failure ?? unwritten, {
+    interrupted: interrupts.drain.aborted,
+    verbose: settings.verbose,
+  });
 }
 
 async function flowOf(path: string, context: RunContext): Promise<Observable<unknown>> {

@@ -51,6 +51,8 @@ export async function supervise(
       failure = { error };
     },
   );
+  // Not by a signal, of which the first one drains.
+  if (interrupts.abort.aborted && !interrupts.drain.aborted) failure ??= { error: interrupts.abort.reason };
   interrupts.drain.removeEventListener('abort', drained);
   watching.unsubscribe();
   progress.stop();

@@ -539,6 +539,7 @@ describe('what is wrong is found before anything is written', () => {
     ],
     ['where, its kind', ['--input', '-', '--where', '1 + 2'], 'gives a int, and must give true or false'],
     ['where, a field', ['--input', '-', '--where', 'valu > 5'], "-:1: field 'valu' is not there"],
+    ['types without CSV', ['--input', '-', '--types', 'id:number'], '--types is for CSV; if'],
     [
       'the file for bad records',
       ['--input', '-', '--on-bad-record', '/no/such/folder/bad'],
@@ -565,6 +566,27 @@ describe('what is wrong is found before anything is written', () => {
     expect(ended).toMatchObject({ code: 2, stdout: '' });
     expect(ended.stderr).toContain(message);
     expect(await count()).toBe(0);
+  });
+
+  const skip = ['--on-bad-record', 'skip'];
+  test.each([
+    ['CSV', [], 'id,value\n1,2\n', /-:1: it is not JSON: .*; if it is CSV, say --format csv\n/],
+    [
+      'gzip',
+      skip,
+      gzipSync('{"id":1,"value":2}\n'),
+      /standard input: it is gzip data, .*, or decompress it\n/,
+    ],
+    [
+      'zstd',
+      skip,
+      zstdCompressSync('{"id":1,"value":2}\n'),
+      /standard input: it is zstd data, .*, or decompress it\n/,
+    ],
+  ])('standard input that is %s, which nothing says', async (_name, args, input, message) => {
+    const ended = await collect(['--input', '-', ...args], { input });
+    expect(ended).toMatchObject({ code: 2, stdout: '' });
+    expect(ended.stderr).toMatch(message);
   });
 
   test('a hundred bad records at the start are more than a bad record', async () => {
@@ -864,6 +886,14 @@ describe('stopping', () => {
     child.stdout?.destroy();
     child.stderr?.destroy();
     expect((await ended).code).toBe(0);
+    expect(await count()).toBe(500);
+  });
+});
+
+describe.runIf(existsSync('/dev/full'))('a full disk', () => {
+  test.each(['stdout', 'stderr'] as const)('under %s is no reason to stop', async (full) => {
+    const ended = await collect(['--input', '-', '--verbose'], { input: ndjson(orders(500)), full });
+    expect(ended.code).toBe(0);
     expect(await count()).toBe(500);
   });
 });

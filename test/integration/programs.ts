@@ -1,5 +1,6 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -31,22 +32,30 @@ export interface StartOptions {
   /** Arguments of Node itself. */
   readonly node?: readonly string[];
   /** All of standard input; absent: it stays open. */
-  readonly input?: string;
+  readonly input?: string | Uint8Array;
+  /** An output that is on a disk without room. */
+  readonly full?: 'stdout' | 'stderr';
 }
 
 /** Starts a program of ours on this Node. */
 export function start(
   program: string,
   args: readonly string[],
-  { env, node = [], input }: StartOptions = {},
+  { env, node = [], input, full }: StartOptions = {},
 ): Program {
-  const child = spawn(process.execPath, [...node, program, ...args], { env: { ...process.env, ...env } });
+  const disk = full && openSync('/dev/full', 'w');
+  const output = (name: 'stdout' | 'stderr') => (name === full ? disk : 'pipe');
+  const child = spawn(process.execPath, [...node, program, ...args], {
+    env: { ...process.env, ...env },
+    stdio: ['pipe', output('stdout'), output('stderr')],
+  });
+  if (disk !== undefined) closeSync(disk);
   let stdout = '';
   let stderr = '';
-  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-  child.stdin.on('error', () => undefined);
-  if (input !== undefined) child.stdin.end(input);
+  child.stdout?.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  child.stdin?.on('error', () => undefined);
+  if (input !== undefined) child.stdin?.end(input);
   const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, stdout, stderr }));
   return { child, ended };
 }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -159,6 +160,53 @@ test.each([
   expect(ended.code).toBe(2);
   const ending = name.endsWith('.ts') ? 'mts' : 'mjs';
   expect(ended.stderr).toContain(`; call it ….${ending}, or say "type": "module" in package.json\n`);
+});
+
+test.runIf(existsSync('/dev/full'))(
+  'data that a module cannot write to standard output is a failure; the words of the command are not',
+  async () => {
+    const path = await module(
+      'prints.ts',
+      `import { fromPull, poolMap } from 'sluice';
+       const numbers = Array.from({ length: 1_000 }, (_, i) => i);
+       const print = async (n: number) => { if (process.env['PRINT']) process.stdout.write(n + '\\n'); };
+       export default fromPull(numbers).pipe(poolMap(print, { concurrency: 1 }));`,
+    );
+    const ended = await run(cli, ['run', path], { full: 'stdout', env: { PRINT: '1' } });
+    expect(ended).toMatchObject({
+      code: 1,
+      stderr: 'sluice: standard output: ENOSPC: no space left on device, write\n',
+    });
+    expect(await run(cli, ['run', path], { full: 'stdout' })).toMatchObject({ code: 0, stderr: '' });
+    expect(await run(cli, ['run', path], { full: 'stderr', env: { PRINT: '1' } })).toMatchObject({ code: 0 });
+  },
+);
+
+test.each([
+  [
+    'a sink that never closes',
+    `import { fromPull, storeTo } from 'sluice';
+     const never = () => new Promise<void>(() => undefined);
+     export default fromPull([1, 2]).pipe(storeTo({ store: async () => undefined, close: never }));`,
+    /^sluice: storeTo: its sink is still closing\nsluice: it waits for something that will never come\n$/,
+    2,
+  ],
+  [
+    'a module',
+    'await new Promise(() => undefined); export default 1;',
+    /never come\nsluice: nothing was run\n$/,
+    NaN,
+  ],
+  [
+    'a function',
+    'export default () => new Promise(() => undefined);',
+    /never come\nsluice: nothing was run\n$/,
+    NaN,
+  ],
+])('what waits for nothing is a failure, and told: %s', async (name, code, what, stored) => {
+  const ended = await run(cli, ['run', await module(`${name.replaceAll(' ', '-')}.ts`, code)]);
+  expect(ended).toMatchObject({ code: 1, stderr: expect.stringMatching(what) });
+  expect(figure(ended, 'stored')).toBe(stored);
 });
 
 test('Ctrl-C finishes what is inside: exit code 130, nothing left over', async () => {
