@@ -100,7 +100,7 @@ export class CsvReader {
   }
 
   async #push(chunk: Buffer): Promise<void> {
-    const read = Buffer.concat([this.#held, chunk]);
+    const read = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
     const whole = read.at(-1) === carriageReturn ? read.length - 1 : read.length;
     this.#held = read.subarray(whole);
     const section = read.subarray(0, whole);

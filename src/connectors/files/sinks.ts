@@ -10,9 +10,10 @@ import { FileSink, type FileSinkOptions } from './FileSink.ts';
  *     storeTo(toNdjson('big-orders.ndjson.gz'), { maxItems: 1_000 })
  *
  * The file is replaced as a whole: the items go to a new one beside it, `.<name>.<id>.new`, which takes its place, on the
- * disk, when the run has completed or was drained, with the permissions of the old one; of a symbolic link, what it leads to
- * is replaced. After an error or an abort the new one is removed and the old one is as it was. So an item counts as stored before the file is there; where the source is acknowledged, use `append`. A sink is
- * for one run at a time: of two at once, the one that ends first would publish, and take away, what the other has stored.
+ * disk, when the run has completed or was drained. It has the permissions of the old one; of a symbolic link, what it leads
+ * to is replaced. After an error or an abort the new one is removed and the old one is as it was. So an item counts as stored
+ * before the file is there; where the source is acknowledged, use `append`. A sink is for one run at a time: of two at once,
+ * the one that ends first would publish, and take away, what the other has stored.
  *
  * With `append: true` each batch is on the disk before its items count as stored, and a fault leaves nothing of a batch. A
  * last line that has no newline gets one; of a compressed file without a checkpoint, it is read first that it is whole.
