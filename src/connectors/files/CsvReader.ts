@@ -44,7 +44,7 @@ export class CsvReader {
   /** Numbers of lines that are not UTF-8. */
   readonly #faulty = new Set<number>();
   /** A `\r` at the end of the last chunk, after which a `\n` may come. */
-  #held = Buffer.alloc(0);
+  #held: Buffer = Buffer.alloc(0);
   /** The end of what was read, which is no whole line yet. */
   #openLine: Buffer[] = [];
   #linesChecked = 0;
