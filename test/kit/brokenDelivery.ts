@@ -77,6 +77,12 @@ export const brokenDelivery: Record<string, DeliveryCase & { readonly breaks: re
       'loses nothing where its connection is cut',
     ],
   },
+  'loses what a batch has beyond 100 items': {
+    ...memory((rows) => ({
+      store: async (items) => items.slice(0, 100).forEach((item) => rows.set(item, item)),
+    })),
+    breaks: ['loses nothing where every tenth item is refused the first time'],
+  },
   'hangs at its second batch': {
     ...memory((rows) => {
       let batches = 0;

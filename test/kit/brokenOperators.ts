@@ -37,6 +37,14 @@ function operator(
   return (source) => new Observable((subscriber) => body(source, subscriber));
 }
 
+/** Keeps the chain, and does with each item what is given. */
+function passing(next: (subscriber: Subscriber<number>) => (value: number) => void): Operator {
+  return operator((source, subscriber) => {
+    source.subscribe(link<number, number>(subscriber, { next: next(subscriber) }));
+    return undefined;
+  });
+}
+
 /** Keeps the chain, and nothing else of what a subscriber owes the one below it. */
 class Careless extends Subscriber<number> {
   readonly #below: Subscriber<number>;
@@ -274,12 +282,73 @@ export const brokenOperators: Record<string, BrokenOperator> = {
   'drops the last item at completion': {
     make: () => stage(DropsLast),
     options: { limit: 2 },
+    breaks: ['gives what it took in, then completes', 'gives all of many, on a flat stack'],
+  },
+  'gives the first item again, and loses the last': {
+    make: () =>
+      passing((subscriber) => {
+        let previous: number | undefined;
+        return (value) => {
+          subscriber.next(previous ?? value);
+          previous = value;
+        };
+      }),
+    breaks: ['gives what it took in, then completes', 'gives all of many, on a flat stack'],
+  },
+  'gives the first item in the place of all': {
+    make: () =>
+      passing((subscriber) => {
+        let first: number | undefined;
+        return (value) => subscriber.next((first ??= value));
+      }),
+    breaks: ['gives what it took in, then completes', 'gives all of many, on a flat stack'],
+  },
+  'loses all after the 200th item': {
+    make: () =>
+      passing((subscriber) => {
+        let count = 0;
+        return (value) => {
+          if (++count <= 200) subscriber.next(value);
+        };
+      }),
+    breaks: ['gives all of many, on a flat stack'],
+  },
+  'loses all after the 200th item, of those that it is said to keep': {
+    make: () =>
+      passing((subscriber) => {
+        let count = 0;
+        return (value) => {
+          if (++count <= 200 && value % 2 === 0) subscriber.next(value);
+        };
+      }),
+    options: { outputs: (items) => items.filter((value) => value % 2 === 0) },
+    breaks: ['gives all of many, on a flat stack'],
+  },
+  'loses each 50th item, and gives the next one twice': {
+    make: () =>
+      passing((subscriber) => {
+        let count = 0;
+        return (value) => {
+          if (++count % 50 === 0) return;
+          subscriber.next(value);
+          if (count % 50 === 1 && count > 1) subscriber.next(value);
+        };
+      }),
+    breaks: ['gives all of many, on a flat stack'],
+  },
+  'keeps the wrong ones of those that are said': {
+    make: () =>
+      passing((subscriber) => (value) => {
+        if (value % 3 === 0) subscriber.next(value - 1);
+      }),
+    options: { outputs: (items) => items.filter((value) => value % 3 === 0) },
     breaks: ['gives what it took in, then completes'],
   },
   'never completes': {
     make: () => (source) => merge(source, NEVER),
     breaks: [
       'gives what it took in, then completes',
+      'gives all of many, on a flat stack',
       'completes when the flow is drained, and gives what it took in',
     ],
   },
@@ -301,6 +370,7 @@ export const brokenOperators: Record<string, BrokenOperator> = {
       let sum = 0;
       return map((value) => (sum += value));
     },
+    options: { outputs: (items) => items.length },
     breaks: ['gives each subscription its own state'],
   },
   'does not unsubscribe the source': {
@@ -356,13 +426,33 @@ export const brokenOperators: Record<string, BrokenOperator> = {
   },
   'goes one call deeper with each item': {
     make: deeper,
-    breaks: ['keeps the stack flat'],
+    breaks: ['gives all of many, on a flat stack'],
   },
   'leaves an interval running': {
     make: () =>
       operator((source, subscriber) => {
         interval(60_000).subscribe();
         source.subscribe(subscriber);
+        return undefined;
+      }),
+    breaks: ['leaves no timer behind'],
+  },
+  'leaves an interval running when it has completed': {
+    make: () =>
+      operator((source, subscriber) => {
+        const beat = interval(10).subscribe();
+        let done = false;
+        subscriber.add(() => {
+          if (!done) beat.unsubscribe();
+        });
+        source.subscribe(
+          link<number, number>(subscriber, {
+            complete() {
+              done = true;
+              subscriber.complete();
+            },
+          }),
+        );
         return undefined;
       }),
     breaks: ['leaves no timer behind'],

@@ -34,7 +34,7 @@ function memory(change: (rows: Map<number, number>) => Partial<Sink<number>> = (
       };
       return { ...proper, ...change(mine) };
     },
-    options: { stored: () => rows.size, bad: () => -1, keyed: true },
+    options: { stored: () => [...rows.values()], bad: () => -1, keyed: true },
   };
 }
 
@@ -97,7 +97,7 @@ export const brokenSinks: Record<string, SinkCase & { readonly breaks: readonly 
     })),
     breaks: [
       'has stored every item when it resolves',
-      'stores two batches at once',
+      'stores four batches at once',
       'stores a batch again without doubling it',
     ],
   },
@@ -108,6 +108,58 @@ export const brokenSinks: Record<string, SinkCase & { readonly breaks: readonly 
       },
     })),
     breaks: ['has stored every item when it resolves'],
+  },
+  'loses what a batch has beyond 100 items': {
+    ...memory((rows) => ({
+      async store(items) {
+        put(rows, items.slice(0, 100));
+      },
+    })),
+    breaks: ['has stored every item when it resolves'],
+  },
+  'stores the first item in the place of all': {
+    ...memory((rows) => ({
+      async store(items) {
+        put(rows, items); // for the bad ones
+        for (const item of items) rows.set(item, items[0]!);
+      },
+    })),
+    breaks: [
+      'has stored every item when it resolves',
+      'stores four batches at once',
+      'stores a batch again without doubling it',
+    ],
+  },
+  'mixes up three batches at once': {
+    ...memory((rows) => {
+      let atOnce = 0;
+      return {
+        async store(items) {
+          atOnce++;
+          await Promise.resolve();
+          if (atOnce < 3) put(rows, items);
+          atOnce--;
+        },
+      };
+    }),
+    breaks: ['stores four batches at once'],
+  },
+  'goes on when it is told to stop before it begins': {
+    ...memory((rows) => ({
+      store: (items, { signal }) =>
+        new Promise((resolve, reject) => {
+          if (signal.aborted) reject(new Error('aborted'));
+          queueMicrotask(() => {
+            try {
+              put(rows, items);
+              resolve();
+            } catch (error) {
+              reject(error);
+            }
+          });
+        }),
+    })),
+    breaks: ['stores nothing when it is told to stop before it begins'],
   },
   'mixes up two batches at once': {
     ...memory((rows) => {
@@ -120,7 +172,7 @@ export const brokenSinks: Record<string, SinkCase & { readonly breaks: readonly 
         },
       };
     }),
-    breaks: ['stores two batches at once'],
+    breaks: ['stores four batches at once'],
   },
   'swallows what comes after it was closed': {
     ...memory((rows) => {

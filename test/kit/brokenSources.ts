@@ -1,4 +1,4 @@
-import { catchError, concat, EMPTY, from, Observable, range, tap } from 'rxjs';
+import { catchError, concat, EMPTY, from, NEVER, Observable, range, tap } from 'rxjs';
 import { fromPull } from 'sluice';
 import { numbers } from '../../src/testing/laws/numbers.ts';
 import { deeper } from './brokenOperators.ts';
@@ -35,7 +35,35 @@ export const brokenSources: Record<string, SourceCase & { readonly breaks: reado
   },
   'drops its last item': {
     make: (count) => fromPull(numbers(count < 2 ? count : count - 1)),
-    breaks: ['gives its items, then completes', 'goes on when those below have room again'],
+    breaks: [
+      'gives its items, then completes',
+      'gives all of many, on a flat stack',
+      'goes on when those below have room again',
+    ],
+  },
+  'stops after 1,000 items': {
+    make: (count) => fromPull(numbers(Math.min(count, 1_000))),
+    breaks: ['gives all of many, on a flat stack'],
+  },
+  'stays open after 1,000 items': {
+    make: (count) => {
+      const first = fromPull(numbers(Math.min(count, 1_000)));
+      return count > 1_000 ? concat(first, NEVER) : first;
+    },
+    breaks: ['gives all of many, on a flat stack'],
+  },
+  'begins again after 1,000 items': {
+    make: (count) => fromPull(numbers(count).map((number) => number % 1_000)),
+    breaks: ['gives all of many, on a flat stack'],
+  },
+  'skips an item, and gives the next one twice': {
+    make: (count) => fromPull(numbers(count).map((number) => (number === 2 ? 3 : number))),
+    breaks: ['gives its items, then completes', 'gives all of many, on a flat stack'],
+  },
+  'gives other items than are said': {
+    make: (count) => fromPull(numbers(count).map((number) => (number === 2 ? -2 : number))),
+    options: { items: numbers },
+    breaks: ['gives its items, then completes', 'gives all of many, on a flat stack'],
   },
   'is empty for a second subscriber': {
     make: (count) => {
@@ -104,7 +132,7 @@ export const brokenSources: Record<string, SourceCase & { readonly breaks: reado
   },
   'goes one call deeper with each item': {
     make: (count) => fromPull(numbers(count)).pipe(deeper()),
-    breaks: ['keeps the stack flat'],
+    breaks: ['gives all of many, on a flat stack'],
   },
   'reads before it is subscribed to': {
     make: (count) => fromPull(numbers(count)),

@@ -65,7 +65,8 @@ export function shown(value: unknown): string {
   if (typeof value === 'bigint') return `${value}n`;
   if (typeof value === 'number') return String(value);
   try {
-    return JSON.stringify(value);
+    const text: string | undefined = JSON.stringify(value);
+    return text ?? typeof value;
   } catch {
     return `a value of type ${typeof value} that is no JSON`;
   }

@@ -2,6 +2,7 @@ import type { OperatorFunction } from 'rxjs';
 import { callable, nonEmpty, wholeNumber } from '../../options.ts';
 import { lawsOf, type Law } from './Law.ts';
 import { demandChecks } from './operator/demand.ts';
+import { manyChecks } from './operator/many.ts';
 import type { OperatorTrial } from './operator/OperatorTrial.ts';
 import { throwingChecks, timerChecks } from './operator/leaving.ts';
 import { streamChecks } from './operator/stream.ts';
@@ -13,8 +14,11 @@ export interface OperatorLawOptions<T> {
   readonly limit?: number;
   /** The item of this number, from 1; of the same number always the same. @defaultValue the number itself */
   readonly input?: (number: number) => T;
-  /** How many values it gives for these items and the end of the source. @defaultValue one each */
-  readonly outputs?: (items: readonly T[]) => number;
+  /**
+   * The values that it gives for these items and the end of the source, in any order; or only how many.
+   * @defaultValue one each, made of that item alone
+   */
+  readonly outputs?: (items: readonly T[]) => number | readonly unknown[];
   /** The same operator with a callback that throws, at the third item say. @defaultValue it takes no callback */
   readonly throwing?: () => OperatorFunction<T, unknown>;
   /** It stores items, as `storeTo` does: what it emits is safe, and may be acknowledged. @defaultValue false */
@@ -26,11 +30,6 @@ export interface OperatorLawOptions<T> {
 /** What `input` is by default. */
 function numberItself(number: number): unknown {
   return number;
-}
-
-/** What `outputs` is by default. */
-function oneEach(items: readonly unknown[]): number {
-  return items.length;
 }
 
 /**
@@ -49,7 +48,7 @@ export function operatorLaws<T = number>(
   make: () => OperatorFunction<T, unknown>,
   options: OperatorLawOptions<T> = {},
 ): Law[] {
-  const { limit = 0, input, outputs = oneEach, throwing, stores = false, time = 'virtual' } = options;
+  const { limit = 0, input, outputs, throwing, stores = false, time = 'virtual' } = options;
   nonEmpty('operatorLaws: name', name);
   callable('operatorLaws: make', make);
   wholeNumber('operatorLaws: limit', limit, 0);
@@ -59,10 +58,15 @@ export function operatorLaws<T = number>(
     limit,
     stores,
     input: input ?? numberItself,
-    outputs,
+    said: outputs,
+    outputs: (items) => {
+      const said = outputs?.(items as readonly T[]) ?? items.length;
+      return typeof said === 'number' ? said : said.length;
+    },
   } as OperatorTrial;
   const checks = {
     ...streamChecks,
+    ...manyChecks,
     ...(time === 'virtual' ? timerChecks : {}),
     ...(throwing ? throwingChecks : {}),
     ...demandChecks,

@@ -2,14 +2,19 @@ import { callable, nonEmpty } from '../../options.ts';
 import type { Sink } from '../../work/Sink.ts';
 import { lawsOf, type Law } from './Law.ts';
 import { badChecks, keyedChecks, sinkChecks, storedChecks } from './sink/checks.ts';
-import type { SinkTrial } from './sink/SinkTrial.ts';
+import type { SinkTrial, Stored } from './sink/SinkTrial.ts';
 import type { Time } from './time.ts';
 
 export interface SinkLawOptions<T> {
   /** The item of this number, from 1; of the same number always an equal one. @defaultValue the number itself */
   readonly input?: (number: number) => T;
-  /** How many items the sink that was made last has stored. @defaultValue nobody can tell */
-  readonly stored?: () => number | Promise<number>;
+  /**
+   * The key of each item that the sink made last has stored, as often as it is stored; or only how many.
+   * @defaultValue nobody can tell
+   */
+  readonly stored?: () => Stored | Promise<Stored>;
+  /** By what `stored` knows an item. @defaultValue the item itself */
+  readonly key?: (item: T) => unknown;
   /** Makes an item that the sink can never store. @defaultValue there is none */
   readonly bad?: () => T;
   /** It knows items by a key: storing one again changes nothing. @defaultValue false */
@@ -23,7 +28,7 @@ export interface SinkLawOptions<T> {
  *
  *     let rows: number[];
  *     const make = () => ((rows = []), async (items: readonly number[]) => void rows.push(...items));
- *     const laws = sinkLaws('rows', make, { stored: () => rows.length });
+ *     const laws = sinkLaws('rows', make, { stored: () => rows });
  *     for (const { name, check } of laws) test(name, check);
  *
  * @param name Whose laws they are, in the names of the tests.
@@ -35,7 +40,7 @@ export function sinkLaws<T = number>(
   make: () => SinkOrStore<T> | Promise<SinkOrStore<T>>,
   options: SinkLawOptions<T> = {},
 ): Law[] {
-  const { input, stored, bad, keyed = false, time = 'virtual' } = options;
+  const { input = itself, stored, key = itself, bad, keyed = false, time = 'virtual' } = options;
   nonEmpty('sinkLaws: name', name);
   callable('sinkLaws: make', make);
   const trial = {
@@ -43,10 +48,11 @@ export function sinkLaws<T = number>(
       const sink = await make();
       return typeof sink === 'function' ? { store: sink } : sink;
     },
-    input: input ?? numberItself,
+    input,
     stored: stored ?? unknown,
+    key,
     bad: bad ?? unknown,
-  } as SinkTrial;
+  } as unknown as SinkTrial;
   return [
     ...lawsOf(name, sinkChecks, trial, time),
     ...(stored ? lawsOf(name, storedChecks, trial, time) : []),
@@ -57,9 +63,9 @@ export function sinkLaws<T = number>(
 
 export type SinkOrStore<T> = Sink<T> | Sink<T>['store'];
 
-/** What `input` is by default. */
-function numberItself(number: number): unknown {
-  return number;
+/** What `input` and `key` are by default. */
+function itself(value: unknown): never {
+  return value as never;
 }
 
 /** In the place of what was not given; the laws that ask it are left out. */

@@ -20,6 +20,8 @@ export interface SourceLawOptions<T> {
   readonly observed?: (count: number) => ObservedSource<T>;
   /** The same source, where reading fails after the second item. */
   readonly failing?: () => Observable<T>;
+  /** The items of a source of `count`, in order. @defaultValue only that no two are the same is known */
+  readonly items?: (count: number) => readonly T[];
   /** Items that `make` can be asked for at most. Whole number, 20 or more. @defaultValue 100_000 */
   readonly maxItems?: number;
   /** False: it cannot wait, as `fromPush`, and ignores demand. @defaultValue true */
@@ -35,7 +37,7 @@ export interface SourceLawOptions<T> {
  *     for (const { name, check } of laws) test(name, check);
  *
  * @param name Whose laws they are, in the names of the tests.
- * @param make Makes the source, a fresh one each time, which gives `count` items and completes.
+ * @param make Makes the source, a fresh one each time, which gives `count` items, no two the same, and completes.
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
  */
 export function sourceLaws<T>(
@@ -43,15 +45,16 @@ export function sourceLaws<T>(
   make: (count: number) => Observable<T>,
   options: SourceLawOptions<T> = {},
 ): Law[] {
-  const { observed, failing, maxItems = 100_000, waits = true, time = 'virtual' } = options;
+  const { items, observed, failing, maxItems = 100_000, waits = true, time = 'virtual' } = options;
   nonEmpty('sourceLaws: name', name);
   callable('sourceLaws: make', make);
   wholeNumber('sourceLaws: maxItems', maxItems, 20);
+  const trial = { make, items, maxItems };
   return [
-    ...lawsOf(name, streamChecks, { make, maxItems }, time),
+    ...lawsOf(name, streamChecks, trial, time),
     ...(failing ? lawsOf(name, failingChecks, failing, time) : []),
     ...(observed ? lawsOf(name, observedChecks, observed, time) : []),
-    ...(waits ? lawsOf(name, demandChecks, { make, maxItems }, time) : []),
+    ...(waits ? lawsOf(name, demandChecks, trial, time) : []),
     ...(waits && observed ? lawsOf(name, waitingObservedChecks, observed, time) : []),
   ];
 }

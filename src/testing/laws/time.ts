@@ -10,6 +10,8 @@ const WATCHDOG_MS = { virtual: 4_000, real: 30_000 };
 const WATCHDOG_STEPS = 40;
 /** Real milliseconds in which what is under way comes to rest. */
 const QUIET_MS = 50;
+/** Real milliseconds after which nothing more comes of what has given many. */
+const REST_MS = 3_000;
 /** Turns of the event loop within which a busy loop has gone on. */
 const TURNS = 100;
 
@@ -157,6 +159,35 @@ export async function forAWhile(promise: PromiseLike<unknown>, ms = 1_500): Prom
     clock?.next();
     await flush();
   }
+}
+
+/**
+ * Lets time pass until `promise` settles, which may take as long as `count` goes up and no check hangs. False: it has not,
+ * and nothing goes on any more.
+ */
+export async function whileCounting(promise: PromiseLike<unknown>, count: () => number): Promise<boolean> {
+  let settled = false;
+  const done = (): void => {
+    settled = true;
+  };
+  promise.then(done, done);
+  const time = clock ? 'virtual' : 'real';
+  const startedAt = realNow();
+  let seen = count();
+  let seenAt = startedAt;
+  for (let still = 0; !settled; still++) {
+    clock?.next();
+    await flush();
+    if (count() !== seen) {
+      seen = count();
+      seenAt = realNow();
+      still = 0;
+    }
+    const rests = clock ? clock.countTimers() === 0 : realNow() > seenAt + REST_MS;
+    if (rests && still > TURNS) return false;
+    if (realNow() > startedAt + (WATCHDOG_MS[time] * 3) / 4) return true;
+  }
+  return true;
 }
 
 /** Resolves after `ms`. */

@@ -1,6 +1,7 @@
 import { counted } from '../../../counted.ts';
 import { fromPull } from '../../../demand/fromPull.ts';
 import type { Sink, SinkContext } from '../../../work/Sink.ts';
+import { unlike } from '../contents.ts';
 import { must, shown } from '../Law.ts';
 import { numbers } from '../numbers.ts';
 
@@ -86,13 +87,8 @@ export async function mustBeStored(
   const found = await stored();
   const wanted = expected.map((number) => shown(key(input(number))));
   const seen = found.map((one) => shown(one));
-  const missing = wanted.filter((one) => !seen.includes(one));
-  const foreign = seen.filter((one) => !wanted.includes(one));
-  must(
-    missing.length === 0 && foreign.length === 0,
-    `${counted(expected.length, 'item')} to be stored, and no others`,
-    `${shown(missing)} missing, ${shown(foreign)} besides`,
-  );
+  const other = unlike([...new Set(wanted)], [...new Set(seen)]);
+  must(other === undefined, `${counted(expected.length, 'item')} to be stored, and no others`, String(other));
   must(!keyed || seen.length === wanted.length, 'no item to be stored twice', `${seen.length} stored`);
 }
 

@@ -23,15 +23,18 @@ import {
 } from './DeliveryTrial.ts';
 
 const BATCH = 5;
+/** That of `storeTo` by default. */
+const LARGE = 500;
 const patience = /* @__PURE__ */ (() => delays(numbers(12).map(() => 1)))();
 const settings = { maxItems: BATCH, maxWaitMs: 5, retry: patience };
 const silent = { onWarning: () => undefined };
 /** Milliseconds in which a flow must have ended. */
 const END_MS = 20_000;
 
-function storing({ input }: DeliveryTrial, sink: Sink<unknown>) {
+function storing({ input }: DeliveryTrial, sink: Sink<unknown>, maxItems = BATCH) {
   const items = map((number: number) => input(number));
-  return (source: AcknowledgedNumbers['source']) => source.pipe(items, storeTo(sink, settings));
+  return (source: AcknowledgedNumbers['source']) =>
+    source.pipe(items, storeTo(sink, { ...settings, maxItems }));
 }
 
 /** Refuses a batch where `refuses` says so of one of its items, before it is stored. */
@@ -51,14 +54,17 @@ function tenthsOnce({ key, input }: DeliveryTrial): (item: unknown) => boolean {
 /** What holds for every sink at the end of an acknowledged flow. */
 export const deliveryChecks: Checks<DeliveryTrial> = {
   async 'loses nothing where every tenth item is refused the first time'(trial) {
-    const target = await trial.make();
-    const items = new AcknowledgedNumbers();
-    await within(
-      runFlow(items.source.pipe(storing(trial, refusing(target, tenthsOnce(trial)))), silent),
-      END_MS,
-    );
-    items.mustAllBeAcknowledged();
-    await mustBeStored(trial, target, numbers(MANY));
+    for (const [count, maxItems] of [
+      [MANY, BATCH],
+      [LARGE + BATCH, LARGE],
+    ] as const) {
+      const target = await trial.make();
+      const items = new AcknowledgedNumbers(count);
+      const sink = refusing(target, tenthsOnce(trial));
+      await within(runFlow(items.source.pipe(storing(trial, sink, maxItems)), silent), END_MS);
+      items.mustAllBeAcknowledged(count);
+      await mustBeStored(trial, target, numbers(count));
+    }
   },
 
   async 'loses nothing where the answer is lost after storing'(trial) {

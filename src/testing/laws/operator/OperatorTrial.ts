@@ -1,8 +1,12 @@
+import { counted } from '../../../counted.ts';
 import { map, Observable, tap, type MonoTypeOperatorFunction, type OperatorFunction } from 'rxjs';
 import type { Demand } from '../../../demand/Demand.ts';
 import { fromPull } from '../../../demand/fromPull.ts';
 import { demandBelow } from '../../../rx/chain.ts';
 import { Below } from '../Below.ts';
+import { unlike } from '../contents.ts';
+import { ending } from '../ending.ts';
+import { must } from '../Law.ts';
 import { numbers } from '../numbers.ts';
 import { watch } from '../watch.ts';
 
@@ -13,7 +17,40 @@ export interface OperatorTrial {
   readonly limit: number;
   readonly stores: boolean;
   readonly input: (number: number) => unknown;
+  /** What was said of its outputs. Absent: one each, made of that item alone. */
+  readonly said: ((items: readonly unknown[]) => number | readonly unknown[]) | undefined;
+  /** How many there are. */
   readonly outputs: (items: readonly unknown[]) => number;
+}
+
+/** The values of these items; undefined: only their number was said. */
+export async function valuesOf(
+  { make, said }: OperatorTrial,
+  items: readonly unknown[],
+): Promise<readonly unknown[] | undefined> {
+  if (said) {
+    const outputs = said(items);
+    return typeof outputs === 'number' ? undefined : outputs;
+  }
+  const values: unknown[] = [];
+  for (const item of items) values.push(...(await ending(make()(fromPull([item])))).values);
+  return values;
+}
+
+/**
+ * It gave what it gives where there is always room. Those that give other than one each may cut it another way, but not
+ * give less.
+ */
+export function mustBeWhole(
+  { said }: OperatorTrial,
+  whole: readonly unknown[],
+  found: readonly unknown[],
+  where: string,
+): void {
+  const values = counted(whole.length, 'value');
+  must(found.length >= whole.length, `${values}${where}`, counted(found.length, 'value'));
+  const other = said ? undefined : unlike(whole, found);
+  must(other === undefined, `the same ${values}${where}`, String(other));
 }
 
 /** Windows of items that are tried for the most that a number of them can give. */
@@ -47,11 +84,14 @@ export class Pipeline {
   readonly below = new Below<unknown>();
   /** Items that have reached the operator. */
   arrived = 0;
+  /** Values that have left the stage below. */
+  readonly delivered: unknown[] = [];
   readonly flow: Observable<unknown>;
 
   constructor(trial: OperatorTrial, source: Observable<unknown>) {
     const arrives = tap(() => this.arrived++);
-    this.flow = source.pipe(arrives, trial.make(), this.below.operator);
+    const leaves = tap((value: unknown) => void this.delivered.push(value));
+    this.flow = source.pipe(arrives, trial.make(), this.below.operator, leaves);
   }
 }
 

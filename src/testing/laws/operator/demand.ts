@@ -7,7 +7,14 @@ import { must, type Checks } from '../Law.ts';
 import { forAWhile, quiet, within } from '../time.ts';
 import { watch } from '../watch.ts';
 import { oneByOne } from '../numbers.ts';
-import { items, keepsChain, mostOutputs, Pipeline, type OperatorTrial } from './OperatorTrial.ts';
+import {
+  items,
+  keepsChain,
+  mostOutputs,
+  mustBeWhole,
+  Pipeline,
+  type OperatorTrial,
+} from './OperatorTrial.ts';
 
 /** Steps of a slow stage in which it is looked at. */
 const LOOKS = 6;
@@ -99,11 +106,7 @@ export const demandChecks: Checks<OperatorTrial> = {
       );
       below.open();
       await forAWhile(seen.ended);
-      must(
-        seen.values.length >= whole.values.length,
-        `${counted(whole.values.length, 'value')}, as where there is always room`,
-        counted(seen.values.length, 'value'),
-      );
+      mustBeWhole(trial, whole.values, seen.values, ', as where there is always room');
     }
   },
 
@@ -116,13 +119,9 @@ export const demandChecks: Checks<OperatorTrial> = {
     await quiet();
     void run.drain();
     pipeline.below.open();
-    const { end, delivered } = await within(run, 2 * DRAIN_MS);
+    const { end } = await within(run, 2 * DRAIN_MS);
     must(end !== 'aborted', `a run that ends within ${DRAIN_MS} ms`, `it goes on: '${end}' at the timeout`);
     const whole = await ending(trial.make()(fromPull(items(trial, pipeline.arrived))));
-    must(
-      delivered >= whole.values.length,
-      `${counted(whole.values.length, 'value')} of the ${pipeline.arrived} items that it took in`,
-      counted(delivered, 'value'),
-    );
+    mustBeWhole(trial, whole.values, pipeline.delivered, ` of the ${pipeline.arrived} items that it took in`);
   },
 };

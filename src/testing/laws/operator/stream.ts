@@ -1,15 +1,21 @@
 import { counted } from '../../../counted.ts';
 import { concat, merge, NEVER, Observable, Subject, take } from 'rxjs';
 import { fromPull } from '../../../demand/fromPull.ts';
+import { unlike } from '../contents.ts';
 import { ending, sentAfterEnd } from '../ending.ts';
 import { must, reason, shown, type Checks } from '../Law.ts';
-import { StackMeter } from '../StackMeter.ts';
-import { forAWhile, quiet, realNow } from '../time.ts';
+import { forAWhile, quiet } from '../time.ts';
 import { watch } from '../watch.ts';
 import { oneByOne } from '../numbers.ts';
-import { endless, items, keepsChain, Pipeline, type OperatorTrial } from './OperatorTrial.ts';
-
-const MANY = 100_000;
+import {
+  endless,
+  items,
+  keepsChain,
+  mustBeWhole,
+  Pipeline,
+  valuesOf,
+  type OperatorTrial,
+} from './OperatorTrial.ts';
 
 /** What holds for every operator of RxJS. */
 export const streamChecks: Checks<OperatorTrial> = {
@@ -39,6 +45,15 @@ export const streamChecks: Checks<OperatorTrial> = {
         seen.completed && seen.values.length === expected,
         `${counted(expected, 'value')} of ${counted(count, 'item')}, then completion`,
         `${counted(seen.values.length, 'value')}, then ${end}`,
+      );
+      const values = await valuesOf(trial, input);
+      const other = values && unlike(values, seen.values);
+      must(
+        other === undefined,
+        trial.said
+          ? 'the values of `outputs`'
+          : 'what each item gives alone (where it is other, say `outputs`)',
+        `${shown(seen.values)}: ${other ?? ''}`,
       );
     }
   },
@@ -74,11 +89,8 @@ export const streamChecks: Checks<OperatorTrial> = {
       if (slow && end === 'no end') continue; // stuck: found out by another law
       must(seen.error === error, 'the very error of the source', end);
       const { values } = await ending(trial.make()(fromPull(items(trial, pipeline.arrived))));
-      must(
-        seen.values.length >= values.length,
-        `${counted(values.length, 'value')} of ${counted(pipeline.arrived, 'item')} before the error`,
-        counted(seen.values.length, 'value'),
-      );
+      const where = ` of ${counted(pipeline.arrived, 'item')} before the error`;
+      mustBeWhole(trial, values, seen.values, where);
     }
   },
 
@@ -129,24 +141,6 @@ export const streamChecks: Checks<OperatorTrial> = {
       const { ends } = await sentAfterEnd(make()(fromPull(items(trial, 4))));
       must(ends === 0, 'one completion or error', counted(ends + 1, 'end'));
     }
-  },
-
-  async 'keeps the stack flat'(trial) {
-    const depth = new StackMeter();
-    const until = realNow() + 1_000; // for operators that take long, fewer must do
-    let input = 0;
-    const many = function* (): Generator {
-      while (input < MANY && realNow() < until) yield trial.input(++input);
-    };
-    let count = 0;
-    const seen = watch(trial.make()(fromPull(many)), () => {
-      count++;
-      if ((count & (count - 1)) === 0) depth.look(); // at 1, 2, 4, 8, …
-    });
-    await forAWhile(seen.ended);
-    const limit = `a stack that is no deeper after ${input} synchronous items`;
-    must(seen.error === undefined, limit, `the error ${reason(seen.error)}`);
-    must(depth.growth < 60, limit, `one of ${depth.growth} frames more`);
   },
 };
 

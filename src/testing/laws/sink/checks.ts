@@ -2,8 +2,10 @@ import { counted } from '../../../counted.ts';
 import { must, reason, shown, type Checks } from '../Law.ts';
 import { quiet } from '../time.ts';
 import { closed, mustStore, settled, store, told } from './calls.ts';
-import { batchOf, type SinkTrial } from './SinkTrial.ts';
+import { batchOf, countOf, mustHold, type SinkTrial } from './SinkTrial.ts';
 
+/** More than `storeTo` has in a batch by default. */
+const LARGE = 1_000;
 const KINDS: readonly unknown[] = ['retry', 'data', 'fatal'];
 
 /** What holds for every sink. */
@@ -59,25 +61,41 @@ export const sinkChecks: Checks<SinkTrial> = {
 /** Where it can be seen what is stored. */
 export const storedChecks: Checks<SinkTrial> = {
   async 'has stored every item when it resolves'(trial) {
-    for (const count of [1, 2, 100]) {
+    for (const count of [1, 2, LARGE]) {
       const sink = await trial.make();
       await mustStore(sink, batchOf(trial, count));
       const stored = await trial.stored();
       await closed(sink);
-      must(stored === count, `${counted(count, 'item')} to be stored`, String(stored));
+      mustHold(trial, stored, batchOf(trial, count));
     }
   },
 
-  async 'stores two batches at once'(trial) {
+  async 'stores four batches at once'(trial) {
     const sink = await trial.make();
-    const calls = [store(sink, batchOf(trial, 10)), store(sink, batchOf(trial, 10, 11))];
+    const firsts = [1, 11, 21, 31];
+    const calls = firsts.map((first) => store(sink, batchOf(trial, 10, first)));
     const results = await Promise.all(calls.map(settled));
     const stored = await trial.stored();
     await closed(sink);
+    const what = '40 items of four batches to be stored';
     must(
-      results.every(({ how }) => how === 'stored') && stored === 20,
-      '20 items of two batches to be stored',
-      `${stored}; ${results.map(told).join(', ')}`,
+      results.every(({ how }) => how === 'stored'),
+      what,
+      results.map(told).join(', '),
+    );
+    mustHold(trial, stored, batchOf(trial, 40), what);
+  },
+
+  async 'stores nothing when it is told to stop before it begins'(trial) {
+    const sink = await trial.make();
+    const result = await settled(store(sink, batchOf(trial, 5), AbortSignal.abort()));
+    await quiet();
+    const stored = countOf(await trial.stored());
+    await closed(sink);
+    must(
+      result.how === 'pending' || stored === (result.how === 'refused' ? 0 : 5),
+      'a batch to be refused and not stored, or stored where the signal is ignored',
+      `${told(result)}, with ${counted(stored, 'item')} stored`,
     );
   },
 
@@ -86,7 +104,7 @@ export const storedChecks: Checks<SinkTrial> = {
     await closed(sink);
     const result = await settled(store(sink, batchOf(trial, 3)));
     await quiet();
-    const stored = await trial.stored();
+    const stored = countOf(await trial.stored());
     await closed(sink); // it may have opened again
     const honest = result.how === 'stored' ? stored === 3 : result.how === 'refused';
     must(
@@ -128,6 +146,6 @@ export const keyedChecks: Checks<SinkTrial> = {
     await mustStore(sink, items);
     const stored = await trial.stored();
     await closed(sink);
-    must(stored === 5, '5 items after storing them twice', String(stored));
+    mustHold(trial, stored, items, '5 items after storing them twice');
   },
 };

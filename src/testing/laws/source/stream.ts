@@ -5,20 +5,21 @@ import { Below } from '../Below.ts';
 import { ending, sentAfterEnd } from '../ending.ts';
 import { must, shown, type Checks } from '../Law.ts';
 import { StackMeter } from '../StackMeter.ts';
-import { forAWhile, quiet, within } from '../time.ts';
+import { quiet, whileCounting, within } from '../time.ts';
 import { watch } from '../watch.ts';
-import { DRAIN_MS, endOf, SOME, type SourceTrial } from './SourceTrial.ts';
+import { DRAIN_MS, endOf, mustBeItsItems, SOME, type SourceTrial } from './SourceTrial.ts';
 
 /** What holds for every source. */
 export const streamChecks: Checks<SourceTrial> = {
-  async 'gives its items, then completes'({ make }) {
+  async 'gives its items, then completes'(trial) {
     for (const count of [0, 1, 3, SOME]) {
-      const seen = await ending(make(count).pipe(take(count + 1)));
+      const seen = await ending(trial.make(count).pipe(take(count + 1)));
       must(
         seen.completed && seen.values.length === count,
         `${counted(count, 'item')}, then completion`,
         endOf(seen),
       );
+      mustBeItsItems(trial, seen.values);
     }
   },
 
@@ -44,7 +45,8 @@ export const streamChecks: Checks<SourceTrial> = {
     must(ends === 0, 'one completion or error', counted(ends + 1, 'end'));
   },
 
-  async 'keeps the stack flat'({ make, maxItems }) {
+  async 'gives all of many, on a flat stack'(trial) {
+    const { make, maxItems } = trial;
     const depth = new StackMeter();
     const below = new Below();
     below.open();
@@ -53,11 +55,15 @@ export const streamChecks: Checks<SourceTrial> = {
       count++;
       if ((count & (count - 1)) === 0) depth.look(); // at 1, 2, 4, 8, …
     });
-    await forAWhile(seen.ended);
+    const rests = !(await whileCounting(seen.ended, () => count));
+    seen.subscription.unsubscribe();
     const flat = `a stack that is no deeper after ${counted(maxItems, 'item')}`;
     must(seen.error === undefined, flat, endOf(seen));
     must(depth.growth < 60, flat, `one of ${depth.growth} frames more`);
-    seen.subscription.unsubscribe();
+    const all = count === maxItems && seen.completed;
+    const goesOn = !rests && !seen.completed; // it takes long
+    must(all || goesOn, `${counted(maxItems, 'item')}, then completion`, endOf(seen));
+    mustBeItsItems(trial, seen.values);
   },
 
   async 'completes when the flow is drained'({ make }) {
@@ -89,5 +95,6 @@ export const failingChecks: Checks<() => Observable<unknown>> = {
       'two items, then the error',
       endOf(seen),
     );
+    mustBeItsItems({ items: undefined }, seen.values);
   },
 };
