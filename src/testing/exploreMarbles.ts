@@ -2,6 +2,7 @@ import { MarblesError } from '../errors.ts';
 import type { FlowReport } from '../flow/report.ts';
 import { needed } from '../needed.ts';
 import { wholeNumber } from '../options.ts';
+import { asCalled } from './frames.ts';
 import type { Marble } from './Marble.ts';
 import { play, type Play } from './play.ts';
 
@@ -45,7 +46,15 @@ interface Replay {
 export async function exploreMarbles(marble: Marble, options: ExploreOptions = {}): Promise<Exploration> {
   const { maxRuns = 200, seed = 1, check } = options;
   wholeNumber('exploreMarbles: maxRuns', maxRuns, 1);
+  return asCalled(exploreMarbles, () => explore(marble, maxRuns, seed, check));
+}
 
+async function explore(
+  marble: Marble,
+  maxRuns: number,
+  seed: number,
+  check: ExploreOptions['check'],
+): Promise<Exploration> {
   let order: readonly number[] | undefined = [];
   let runs = 0;
   for (; order && runs < maxRuns; runs++) {

@@ -35,9 +35,10 @@ interface Line {
  */
 export function readPicture(text: string): Picture {
   const lines = readLines(text);
-  const skips = readSkips(lines);
+  const drawn = readSkips(lines);
+  const skips = drawn.map(({ skip }) => skip);
   const time = new Timeline(skips);
-  return { rows: lines.map((line) => readRow(line, time)), skips };
+  return { rows: lines.map((line) => readRow(line, time, drawn)), skips };
 }
 
 /** Lanes that need no stage's name where one stage has them. */
@@ -66,9 +67,18 @@ function readLines(text: string): Line[] {
   return lines.map((line) => ({ ...line, column: line.column - zero }));
 }
 
+/** A skip, and which row draws it where, in words. */
+interface DrawnSkip {
+  readonly skip: Skip;
+  readonly where: string;
+}
+
 /** The skips of all rows; the same skip may be drawn in many. */
-function readSkips(lines: readonly Line[]): Skip[] {
-  const found = new Map<number, { column: number; columns: number; ms: number; row: string }>();
+function readSkips(lines: readonly Line[]): DrawnSkip[] {
+  const found = new Map<
+    number,
+    { column: number; columns: number; ms: number; row: string; words: string }
+  >();
   for (const { name, column, signals } of lines) {
     for (const match of signals.matchAll(/ (\d+)(ms|s|m)(?= )/g)) {
       const skip = {
@@ -76,6 +86,7 @@ function readSkips(lines: readonly Line[]): Skip[] {
         columns: match[0].length + 1,
         ms: Number(match[1]) * (UNITS[match[2] ?? ''] ?? 1),
         row: name,
+        words: match[0].trim(),
       };
       const known = found.get(skip.column);
       if (known && (known.columns !== skip.columns || known.ms !== skip.ms)) {
@@ -84,20 +95,21 @@ function readSkips(lines: readonly Line[]): Skip[] {
       found.set(skip.column, known ?? skip);
     }
   }
-  const skips: Skip[] = [];
+  const skips: DrawnSkip[] = [];
   let free = 0;
   let longer = 0;
-  for (const { column, columns, ms, row } of [...found.values()].sort((a, b) => a.column - b.column)) {
+  for (const { column, columns, ms, row, words } of [...found.values()].sort((a, b) => a.column - b.column)) {
     if (column < free) refuse(row, column, 'a time that overlaps that of another row');
     free = column + columns;
-    skips.push({ column, columns, ms, at: column + longer });
+    const where = `row ${row} skips ${words} in columns ${column}–${free - 1}`;
+    skips.push({ skip: { column, columns, ms, at: column + longer }, where });
     longer += ms - columns;
   }
   return skips;
 }
 
-function readRow(line: Line, time: Timeline): Row {
-  const cells = readCells(line, time);
+function readRow(line: Line, time: Timeline, skips: readonly DrawnSkip[]): Row {
+  const cells = readCells(line, skips);
   return isLane(line.name) ? lane(line, cells, time) : stream(line, cells, time);
 }
 
@@ -108,22 +120,24 @@ interface Cell {
 }
 
 /** The signals of a row one by one, without `-`, brackets, and skips. */
-function readCells({ name, column, signals }: Line, time: Timeline): Cell[] {
-  if (time.skips.some((skip) => column >= skip.column && column < skip.column + skip.columns)) {
-    refuse(name, column, 'a row begins where time is skipped');
-  }
+function readCells({ name, column, signals }: Line, skips: readonly DrawnSkip[]): Cell[] {
+  const skipAt = (at: number): DrawnSkip | undefined =>
+    skips.find(({ skip }) => at >= skip.column && at < skip.column + skip.columns);
+  const begun = skipAt(column);
+  if (begun) refuse(name, column, `a row begins where time is skipped: ${begun.where}`);
   const cells: Cell[] = [];
   let group: number | undefined;
   for (let i = 0; i < signals.length; i++) {
     const at = column + i;
     const sign = signals.charAt(i);
-    const skip = time.skips.find((s) => at >= s.column && at < s.column + s.columns);
+    const skipped = skipAt(at);
+    const skip = skipped?.skip;
     if (skip?.column === at && / \d+m?s? /.test(signals.slice(i, i + skip.columns))) {
       i += skip.columns - 1;
     } else if ((sign === '-' || (sign === ' ' && skip)) && group === undefined) {
       continue;
-    } else if (skip && group === undefined) {
-      refuse(name, at, `a signal where time is skipped; only - may stand there`);
+    } else if (skipped && group === undefined) {
+      refuse(name, at, `a signal where time is skipped: ${skipped.where}; draw the same skip here, or -`);
     } else if (sign === '(' && group === undefined) {
       group = at;
     } else if (sign === ')' && group !== undefined) {

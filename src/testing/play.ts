@@ -8,6 +8,7 @@ import { link } from '../rx/link.ts';
 import { namedError, thrownError, type ExpectedError } from './expectedError.ts';
 import { Gauges } from './Gauges.ts';
 import type { MarblesOptions, Wiring } from './Marble.ts';
+import { observableOf } from './observableOf.ts';
 import { readPicture } from './notation.ts';
 import type { LaneRow, Picture, StreamRow } from './picture.ts';
 import { collectRejections } from './platform.ts';
@@ -15,6 +16,7 @@ import { rowsOf } from './Rows.ts';
 import { Script, type Turn } from './Script.ts';
 import { Timeline } from './timeline.ts';
 import { shown } from './values.ts';
+import { leftOver, stillToCome } from './timers.ts';
 import { verdict } from './verdict.ts';
 import { VirtualClock, type Choose } from './VirtualClock.ts';
 
@@ -70,8 +72,8 @@ class Player {
     try {
       const { values = {}, errors = {} } = this.#options;
       const script = new Script(this.#picture, clock, values, errors);
-      const flow = clock.watch(() => this.#wiring(rowsOf(script, this.#gauges.pulled)));
-      this.#stage(script, flow);
+      const flow: unknown = clock.watch(() => this.#wiring(rowsOf(script, this.#gauges.pulled)));
+      this.#stage(script, observableOf(flow));
       await this.#playOut(clock);
       return await this.#judge(script, rejections.found);
     } finally {
@@ -84,7 +86,7 @@ class Player {
   #stage(script: Script, flow: Observable<unknown>): void {
     script.ask('output');
     const [output] = script.rowsOf('output') as [StreamRow];
-    const stops = ['drain', 'abort'].filter((name) => script.rowsOf(name).length > 0);
+    const stops = this.#stops(script);
     for (const name of stops) {
       if (script.rowsOf(name).every(({ marks }) => marks.every(({ kind }) => kind !== 'unsubscribe'))) {
         throw new MarblesError(`row ${name} does nothing: draw ! in the column of the ${name}`);
@@ -102,6 +104,11 @@ class Player {
       });
       this.#start(watched);
     });
+  }
+
+  /** Rows that are drawn whose `!` is done to the run. */
+  #stops(script: Script): string[] {
+    return ['drain', 'abort'].filter((name) => script.rowsOf(name).length > 0);
   }
 
   /** Does something in the column of a row's `!`: first of all in it, or last, where the row has values in it too. */
@@ -173,8 +180,13 @@ class Player {
     if (!report)
       throw new MarblesError('the output was never subscribed to: its row begins after the picture ends');
     const pending = this.#pending(script);
+    const output = script.turns.find(({ played }) => played.role === 'output');
+    const ended = output?.ended ?? false;
+    const byRun = this.#stops(script).length > 0 || this.#options.run !== undefined;
+    const timers = ended ? [] : clock.leftOver; // those of a flow that goes on: the end of the picture clears them
     void this.#run?.abort();
     await clock.settle();
+    const cleared = timers.filter(({ cancelled }) => cancelled);
 
     const { allow = [] } = this.#options;
     const found: [(typeof allow)[number] | undefined, readonly string[]][] = [
@@ -190,7 +202,10 @@ class Player {
       ['pending', pending],
       [
         'timers',
-        clock.leftOver.map(({ name, due }) => `a timer is left over: ${name()}, due in column ${due}`),
+        [
+          ...cleared.map((job) => stillToCome(job, byRun)),
+          ...clock.leftOver.map((job) => leftOver(job, ended)),
+        ],
       ],
       [
         'realTimers',
@@ -212,8 +227,8 @@ class Player {
       faults,
       end: this.#end,
     });
-    const output = script.turns.find(({ played }) => played.role === 'output')?.played.happened ?? [];
-    const values = output.flatMap((happened) => (happened.kind === 'next' ? [happened.value] : []));
+    const happened = output?.played.happened ?? [];
+    const values = happened.flatMap((each) => (each.kind === 'next' ? [each.value] : []));
     return { failure, faults, report, output: values };
   }
 

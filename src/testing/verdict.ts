@@ -50,6 +50,11 @@ export function verdict(picture: Picture, time: Timeline, outcome: Outcome): str
       `${(' '.repeat(width) + actual).padEnd(wide)}actual${errors ? `    # is ${firstLine(errors.actual)}` : ''}`,
     );
     lines.push(' '.repeat(width) + carets);
+    if (nth === 0 && isAside(row, outcome)) {
+      words.push(
+        `rows begin in different columns, ${row.name} not where output does: if that is not meant, pad the names`,
+      );
+    }
     const nthOf = nth > 0 ? ` (row ${nth + 1})` : '';
     for (const { at, words: what } of differences) words.push(`${row.name}${nthOf}, column ${at}: ${what}`);
   }
@@ -58,6 +63,15 @@ export function verdict(picture: Picture, time: Timeline, outcome: Outcome): str
   if (told.length === 0) return undefined;
   const what = words.length > 0 ? 'did not do what its picture says' : onlyFaults(outcome.faults);
   return `the flow ${what}\n\n${indent(lines)}\n\n${told.map((line) => `- ${line}`).join('\n')}`;
+}
+
+/** Whether the first row of a source is subscribed to together with the output, but drawn to begin in another column. */
+function isAside(row: Row, { rows }: Outcome): boolean {
+  const [played] = rows.get(row.name) ?? [];
+  const [output] = rows.get('output') ?? [];
+  if (row.kind !== 'stream' || !played || !output) return false;
+  const isSource = played.role === 'pushed' || played.role === 'pulled';
+  return isSource && played.from === output.from && row.from !== output.from;
 }
 
 /** Where every row is as drawn, what is wrong stands in the first line. */

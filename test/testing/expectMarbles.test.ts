@@ -1,6 +1,7 @@
 import { setTimeout as namedSleep } from 'node:timers/promises';
 import {
   catchError,
+  concat,
   concatMap,
   delay,
   interval,
@@ -8,14 +9,23 @@ import {
   NEVER,
   of,
   retry,
+  skip,
   take,
   takeUntil,
+  tap,
   throwError,
   timer,
 } from 'rxjs';
 import { describe, expect, test } from 'vitest';
-import { boundedQueue, filterOr, fromPush, poolMap } from 'sluice';
-import { expectMarbles, runMarbles, type MarblesOptions, type Wiring } from 'sluice/testing';
+import { batch, boundedQueue, filterOr, fromPush, poolMap } from 'sluice';
+import {
+  exploreMarbles,
+  expectMarbles,
+  runMarbles,
+  type MarblesOptions,
+  type Rows,
+  type Wiring,
+} from 'sluice/testing';
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const realTimeout = AbortSignal.timeout.bind(AbortSignal);
@@ -254,6 +264,84 @@ describe('a failure of the player', () => {
     expect(told).toMatch(
       /- a timer is left over: setTimeout of 1000 ms at .*expectMarbles\.test\.ts.*, due in column 1000/,
     );
+  });
+
+  test('says of a timer in an open flow, or that none of our code has set, that real I/O cannot come', async () => {
+    const hint =
+      ', due in column 1000; if it is that of real I/O, such as fetch: that cannot come in virtual time';
+    const waiting: Wiring = ({ source }) => source().pipe(mergeMap(() => sleep(1_000)));
+    expect(await failure('source  a|\noutput  a|', waiting)).toContain(hint);
+    const nobody: Wiring = ({ source }) =>
+      source().pipe(tap(() => queueMicrotask(setTimeout.bind(undefined, () => undefined, 1_000))));
+    expect(await failure('source  a|\noutput  a|', nobody)).toContain(hint);
+    const careless: Wiring = ({ source }) => source().pipe(tap(() => void sleep(1_000)));
+    expect(await failure('source  a|\noutput  a|', careless)).not.toContain('real I/O');
+  });
+
+  const goesOn: [string, number, Wiring][] = [
+    ['a delay', 5, ({ source }) => source().pipe(delay(5))],
+    ['a timer after the source', 5, ({ source }) => concat(source(), timer(5)).pipe(skip(1))],
+    ['a batch', 9, ({ source }) => concat(source(), NEVER).pipe(batch({ maxItems: 5, maxWaitMs: 9 }))],
+    ['work of RxJS', 7, ({ source }) => source().pipe(mergeMap(() => timer(7)))],
+  ];
+  test.each(goesOn)('says what to draw where more is to come: %s', async (_what, ms, wiring) => {
+    const open = await failure('source  a|\noutput  --', wiring);
+    expect(open.split('\n', 1)[0]).toMatch(
+      /^the flow did what its picture says, but more is to come when the picture ends: setInterval of /,
+    );
+    expect(open).toMatch(new RegExp(`setInterval of ${ms} ms.*, due in column \\d+; draw on to there, or !`));
+    expect(open).toContain('or ! where output is left');
+    expect(await failure('source  a|\noutput  --!', wiring)).toBe('it passed');
+    expect(await failure('source  a|\noutput  --', wiring, { allow: ['timers'] })).toBe('it passed');
+    const run = await failure('source  a|\noutput  --', wiring, { run: {} });
+    expect(run).toContain('or ! where a row abort stops the run');
+    expect(await failure('source  a|\noutput  --!\nabort   --!', wiring)).toBe('it passed');
+  });
+
+  test.each([
+    ['undefined', () => undefined],
+    ['a promise', async ({ source }: Rows) => source()],
+    ['a promise', () => Promise.reject(new Error('lost'))],
+    ['[1]', () => [1]],
+  ])('says what the wiring gave, where it is no Observable: %s', async (what, wiring) => {
+    expect(await failure('source  a|\noutput  a|', wiring as unknown as Wiring)).toBe(
+      `the wiring gave ${what}, not an Observable`,
+    );
+  });
+
+  test.each([
+    ['my-source  ab|\noutput  ab|', 'my-source'],
+    ['source ab|\noutput  ab|', 'source'],
+  ])('says that names are not padded: %j', async (unpadded, name) => {
+    expect(await failure(unpadded, ({ source }) => source(name))).toContain(
+      `\n- rows begin in different columns, ${name} not where output does: if that is not meant, pad the names\n`,
+    );
+  });
+
+  test('says nothing of padding where a later row is subscribed to too early', async () => {
+    const later: Wiring = ({ source }) => concat(source('a'), source('b'));
+    const message = await failure('a       -a|\nb          b|\noutput  -ab|', later);
+    expect(message).toContain('b, column 3: subscribed to in column 2 instead of 3');
+    expect(message).not.toContain('pad the names');
+  });
+
+  test('points to the line that asked for it, also where the promise is only handed on', async () => {
+    const marble = {
+      title: 'it emits',
+      picture: 'source  a|\noutput  b|',
+      wiring: ({ source }: Rows) => source(),
+    };
+    const calls: (() => Promise<unknown>)[] = [
+      () => expectMarbles(marble.picture, marble.wiring),
+      () => expectMarbles('source  a b|\noutput  b|', marble.wiring),
+      () => runMarbles(marble),
+      () => exploreMarbles(marble),
+    ];
+    for (const call of calls) {
+      const { stack = '', message } = (await call().catch((error: unknown) => error)) as Error;
+      expect(stack).toContain(message);
+      expect(/^ +at .*$/m.exec(stack)?.[0]).toContain('expectMarbles.test.ts');
+    }
   });
 
   test('names a rejection that nobody handles', async () => {

@@ -74,9 +74,12 @@ describe('readPicture', () => {
     ['active  --', 'row active: a lane without a value'],
     [
       'source  a 1s |\noutput  a-b--|',
-      'row output, column 2: a signal where time is skipped; only - may stand there',
+      'row output, column 2: a signal where time is skipped: row source skips 1s in columns 1–4; draw the same skip here, or -',
     ],
-    ['source  a 1s |\na         b|', 'row a, column 2: a row begins where time is skipped'],
+    [
+      'source  a 1s |\na         b|',
+      'row a, column 2: a row begins where time is skipped: row source skips 1s in columns 1–4',
+    ],
     ['source  a 1s |\noutput  a 2s |', 'row output, column 1: another time here than row source draws'],
     ['source\t\ta|', 'row source: a tab has no width; align with spaces'],
   ])('%j is refused, with the place', (text, message) => {
