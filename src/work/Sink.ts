@@ -30,7 +30,7 @@ export interface Closable {
 /** Where items end up. Resolving `store` means: all of these items are safe now. */
 export interface Sink<T> extends Closable {
   store(items: readonly T[], context: SinkContext): Promise<void>;
-  /** `'retry'`: may work next time; `'data'`: some of the items are bad; `'fatal'`: no use. Absent: `'retry'`. */
+  /** `'retry'`: may work next time; `'data'`: some of the items are bad; `'fatal'`: no use. Absent: `'retry'`. Answers at once: a promise fails the flow. */
   classify?(error: unknown): FailureClass;
   /**
    * Called once: at the end of the run, or, without `runFlow` and inside the work of an item, of the subscription, with

@@ -1,6 +1,7 @@
 import type { Subscriber, Subscription } from 'rxjs';
 import { after, now } from '../clock.ts';
 import { Stage } from '../demand/Stage.ts';
+import { InvalidOptionError } from '../errors.ts';
 import type { StageIdentity } from '../metrics/StageMeter.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
 import { RetryClock, type RetryPolicy } from '../retry/RetryPolicy.ts';
@@ -10,7 +11,8 @@ import type { Ticket } from '../tickets/Ticket.ts';
 import type { Concurrency } from './Concurrency.ts';
 import { ItemContext } from './ItemContext.ts';
 import type { DeadLetter, FailurePolicy } from './DeadLetter.ts';
-import type { Sink, SinkContext } from './Sink.ts';
+import { isLateAnswer } from './isPromiseLike.ts';
+import type { FailureClass, Sink, SinkContext } from './Sink.ts';
 import { waitForRetry } from './withRetry.ts';
 
 export interface StoreSettings<T> {
@@ -238,7 +240,7 @@ export class StoreStage<T> extends Stage<T, T> {
     } catch (error) {
       if (this.#gone(part)) return;
       const { batch, from, to } = part;
-      const kind = this.#sink.classify?.(error) ?? 'retry';
+      const kind = this.#classify(error);
       if (kind === 'fatal') throw error;
       if (kind === 'data' && to - from > 1) {
         const middle = from + ((to - from) >> 1);
@@ -278,7 +280,7 @@ export class StoreStage<T> extends Stage<T, T> {
         await under(null, () => this.#store(values, forked));
         return;
       } catch (error) {
-        if (this.dead || !clock || (this.#sink.classify?.(error) ?? 'retry') !== 'retry') throw error;
+        if (this.dead || !clock || this.#classify(error) !== 'retry') throw error;
         await new Promise<void>((resolve, reject) => {
           waitForRetry(error, clock, context, resolve, reject);
         });
@@ -287,6 +289,14 @@ export class StoreStage<T> extends Stage<T, T> {
           for (const value of values) this.tell('retried', value, context.worker, attempt + 1, error);
       }
     }
+  }
+
+  #classify(error: unknown): FailureClass {
+    const kind = this.#sink.classify?.(error) ?? 'retry';
+    if (!isLateAnswer(kind)) return kind;
+    throw new InvalidOptionError(`${this.name}: classify must answer at once, and gave a promise`, {
+      cause: error,
+    });
   }
 
   #confirm(part: Part<T>): void {

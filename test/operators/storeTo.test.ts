@@ -163,6 +163,27 @@ describe('storeTo', () => {
     expect(letters).not.toHaveBeenCalled();
   });
 
+  it.each([[undefined], [delays([1])]])(
+    'fails where classify gives a promise, and leaves none unheard: %o',
+    async (retry) => {
+      const unheard = vi.fn();
+      process.on('unhandledRejection', unheard);
+      const sink = {
+        store: () => Promise.reject(new Error('down')),
+        classify: () => Promise.reject(new Error('later')) as never,
+      };
+      const run = runFlow(fromPull([1]).pipe(storeTo(sink, { maxItems: 1, ...(retry && { retry }) })));
+      const failure = run.catch((error: unknown) => error);
+      await vi.advanceTimersByTimeAsync(1_000);
+      process.off('unhandledRejection', unheard);
+      expect(await failure).toMatchObject({
+        code: 'INVALID_OPTION',
+        message: 'storeTo: classify must answer at once, and gave a promise',
+      });
+      expect(unheard).not.toHaveBeenCalled();
+    },
+  );
+
   it('cuts a batch in halves until the bad item is alone, and stores the others', async () => {
     const tried: string[] = [];
     const sink = new Notebook(0, (items) => {
