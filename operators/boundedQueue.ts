@@ -6,6 +6,7 @@ import { callable, given, nonEmpty, oneOf, wholeNumber } from '../src/options.ts
 import { RingQueue } from '../src/queue/RingQueue.ts';
 import { under } from '../src/tickets/current.ts';
 import type { Ticket } from '../src/tickets/Ticket.ts';
+import { hookFailure } from '../src/work/hookFailure.ts';
 import { toldOnly } from '../src/work/toldOf.ts';
 
 export interface DroppedItem<T> {
@@ -18,7 +19,7 @@ export interface BoundedQueueOptions<T> {
   readonly capacity: number;
   /** What happens where a source that cannot wait finds the queue full. @defaultValue 'fail' */
   readonly overflow?: 'fail' | 'dropOldest' | 'dropNewest';
-  /** Told of every item that `overflow` drops. */
+  /** Told of every item that `overflow` drops. A promise is waited for only by the end of the run. */
   readonly onDrop?: (dropped: DroppedItem<T>) => unknown;
   /** Name in reports and messages. @defaultValue 'boundedQueue' */
   readonly name?: string;
@@ -64,6 +65,7 @@ class QueueStage<T> extends Stage<T, T> {
   readonly #tickets = new RingQueue<Ticket | null>();
   readonly #overflow: 'fail' | 'dropOldest' | 'dropNewest';
   readonly #onDrop: ((dropped: DroppedItem<T>) => unknown) | undefined;
+  readonly #untold: (error: unknown) => void;
 
   constructor(
     identity: StageIdentity,
@@ -75,6 +77,8 @@ class QueueStage<T> extends Stage<T, T> {
     super(identity, subscriber, capacity);
     this.#overflow = overflow;
     this.#onDrop = onDrop;
+    const isOver = (): boolean => this.over;
+    this.#untold = hookFailure(this.run, this.name, 'onDrop', isOver, (error) => this.fail(error));
   }
 
   protected override accept(value: T, ticket: Ticket | null): void {
@@ -131,6 +135,6 @@ class QueueStage<T> extends Stage<T, T> {
     if (droppedTicket !== null) droppedTicket.release();
     if (this.run?.trace) this.tell('dropped', dropped);
     const onDrop = this.#onDrop;
-    if (onDrop) under(null, () => toldOnly(onDrop, { value: dropped, reason }, (error) => this.fail(error)));
+    if (onDrop) under(null, () => toldOnly(onDrop, { value: dropped, reason }, this.#untold, this.run));
   }
 }

@@ -7,6 +7,8 @@ import { link } from '../src/rx/link.ts';
 import { current, under } from '../src/tickets/current.ts';
 import { PoolStage, type Job } from '../src/work/PoolStage.ts';
 import { concurrencyOf, type Concurrency } from '../src/work/Concurrency.ts';
+import { hookFailure } from '../src/work/hookFailure.ts';
+import { isLateAnswer } from '../src/work/isPromiseLike.ts';
 import { toldOf } from '../src/work/toldOf.ts';
 
 export interface FilterOrOptions<T> {
@@ -34,8 +36,8 @@ export interface FilterOrOptions<T> {
  *   synchronous predicate holds nothing.
  * - **Drops** what is rejected: it counts as such, and is settled in an acknowledged flow.
  * - **Completes when** the source has completed and every answer is delivered.
- * - **Errors when** the source errors, or the predicate or `rejected` throws; so does a promise of `rejected`, which
- *   is not waited for.
+ * - **Errors when** the source errors, or the predicate or `rejected` throws, or a promise of `rejected` rejects. That is
+ *   waited for only by the end of the run; one that rejects when all else is over is a warning.
  * - **Unsubscribing** hands back what predicates look at; their answers are not heard.
  *
  * @param predicate Synchronous, or asynchronous with `concurrency` given. A type guard narrows what is emitted.
@@ -96,15 +98,17 @@ function filterNow<T>(
   const below = demandBelow(subscriber);
   const run = below?.owner?.run;
   const meter = run?.meter(identity, below?.inner === true) ?? new StageMeter(identity);
+  const isOver = (): boolean => subscriber.closed;
+  const refused = hookFailure(run, meter.name, 'rejected', isOver, (error) => subscriber.error(error));
   let index = 0;
   const ask = (value: T): boolean => {
     const kept = under(null, () => predicate(value, index++));
-    if (typeof kept !== 'boolean' && typeof (kept as { then?: unknown } | undefined)?.then === 'function') {
+    if (typeof kept !== 'boolean' && isLateAnswer(kept)) {
       throw new InvalidOptionError(
         `${identity.name}: an asynchronous predicate needs the option concurrency`,
       );
     }
-    if (!kept && reject) under(null, () => toldOf(reject, value, (error) => subscriber.error(error)));
+    if (!kept && reject) under(null, () => toldOf(reject, value, refused, run));
     return kept;
   };
   return link(subscriber, {
@@ -138,6 +142,7 @@ function filterNow<T>(
 /** A pool of predicates, in order. */
 class FilterStage<T> extends PoolStage<T, T> {
   readonly #reject: ((value: T) => unknown) | undefined;
+  readonly #refused: (error: unknown) => void;
 
   constructor(
     identity: StageIdentity,
@@ -157,6 +162,8 @@ class FilterStage<T> extends PoolStage<T, T> {
       onFailure: 'fail',
     });
     this.#reject = reject;
+    const isOver = (): boolean => this.over;
+    this.#refused = hookFailure(this.run, this.name, 'rejected', isOver, (error) => this.fail(error));
   }
 
   protected override settle(job: Job<T, T>, kept: T): void {
@@ -166,7 +173,7 @@ class FilterStage<T> extends PoolStage<T, T> {
       return;
     }
     const reject = this.#reject;
-    if (reject) under(null, () => toldOf(reject, job.value, (error) => this.fail(error)));
+    if (reject) under(null, () => toldOf(reject, job.value, this.#refused, this.run));
     job.outcome = 'rejected';
     job.more = true;
   }

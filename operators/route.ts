@@ -5,6 +5,7 @@ import type { StageIdentity } from '../src/metrics/StageMeter.ts';
 import { callable, given, nonEmpty, wholeNumber } from '../src/options.ts';
 import { under } from '../src/tickets/current.ts';
 import type { Ticket } from '../src/tickets/Ticket.ts';
+import { hookFailure } from '../src/work/hookFailure.ts';
 import { toldOf } from '../src/work/toldOf.ts';
 
 export interface RouteOptions<T, R> {
@@ -36,7 +37,8 @@ export interface RouteOptions<T, R> {
  * - **Drops** what no branch is for: where `by` gives no name of a branch, or the branch has completed. It goes to
  *   `rejected`, counts as such, and is settled in an acknowledged flow.
  * - **Completes when** every branch has completed; after the last of them the source is left.
- * - **Errors when** the source errors, or a branch, `by` or `rejected`; the branches finish what they hold first.
+ * - **Errors when** the source errors, or a branch, `by` or `rejected`; the branches finish what they hold first. A promise
+ *   of `rejected` is waited for only by the end of the run; one that rejects when all else is over is a warning.
  * - **Unsubscribing** leaves all branches, and hands back what waits for them.
  *
  * One function names the branch, where a predicate for each would do: so an item has one branch or none, in whatever order
@@ -80,6 +82,7 @@ class RouteStage<T, R> extends FanStage<T, R> {
   readonly #named: ReadonlyMap<unknown, Branch<T, R>>;
   readonly #by: (value: T) => unknown;
   readonly #reject: ((value: T) => unknown) | undefined;
+  readonly #refused: (error: unknown) => void;
 
   constructor(
     identity: StageIdentity,
@@ -93,6 +96,8 @@ class RouteStage<T, R> extends FanStage<T, R> {
     this.#named = named;
     this.#by = by;
     this.#reject = reject;
+    const isOver = (): boolean => this.over;
+    this.#refused = hookFailure(this.run, this.name, 'rejected', isOver, (error) => this.fail(error));
   }
 
   protected override accept(value: T, ticket: Ticket | null): void {
@@ -115,7 +120,7 @@ class RouteStage<T, R> extends FanStage<T, R> {
     if (this.run?.trace) this.tell('rejected', value);
     try {
       const reject = this.#reject;
-      if (reject) under(null, () => toldOf(reject, value, (error) => this.fail(error)));
+      if (reject) under(null, () => toldOf(reject, value, this.#refused, this.run));
     } catch (error) {
       this.#failWith(value, ticket, error);
       return;

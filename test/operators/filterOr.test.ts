@@ -1,6 +1,16 @@
-import { map, of } from 'rxjs';
+import { concat, from, map, NEVER, of, type OperatorFunction } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { filterOr, fromPull, fromPush, InvalidOptionError, poolMap, runFlow } from 'sluice';
+import {
+  boundedQueue,
+  filterOr,
+  fromPull,
+  fromPush,
+  InvalidOptionError,
+  poolMap,
+  route,
+  runFlow,
+} from 'sluice';
+import { sleep } from '../flow/settling.ts';
 import { frame, Pulls, taking, virtual } from './virtualTime.ts';
 
 describe('filterOr with a synchronous predicate', () => {
@@ -81,6 +91,16 @@ describe('filterOr with a synchronous predicate', () => {
         new InvalidOptionError('filterOr: an asynchronous predicate needs the option concurrency'),
       );
     });
+  });
+
+  it('leaves no rejection unheard of a predicate that gives promises', async () => {
+    const unheard = vi.fn();
+    process.on('unhandledRejection', unheard);
+    const predicate = (() => Promise.reject(new Error('down'))) as unknown as () => boolean;
+    await expect(runFlow(fromPull([1]).pipe(filterOr(predicate)))).rejects.toThrow('needs the option');
+    await sleep(1);
+    process.off('unhandledRejection', unheard);
+    expect(unheard).not.toHaveBeenCalled();
   });
 
   it('holds nothing: what it rejects frees the source at once', () => {
@@ -178,6 +198,61 @@ describe('filterOr with an asynchronous predicate', () => {
     await vi.advanceTimersByTimeAsync(10);
     const [stage] = (await run).stages;
     expect(stage).toMatchObject({ in: 3, out: 2, emitted: 2, rejected: 1, held: 0 });
+  });
+});
+
+describe('a promise that nobody waits for, and that rejects', () => {
+  const down = async (value: unknown): Promise<never> => {
+    await sleep(5);
+    throw new Error(`cannot write ${String(value)}`);
+  };
+  const words: Record<string, [OperatorFunction<number, unknown>, string]> = {
+    filterOr: [filterOr(() => false, { rejected: down }), 'filterOr: rejected'],
+    'filterOr with concurrency': [
+      filterOr(async () => false, { rejected: down, concurrency: 1 }),
+      'filterOr: rejected',
+    ],
+    route: [
+      route<number, { none: number }>(() => undefined, {
+        branches: { none: map((value) => value) },
+        rejected: down,
+      }),
+      'route: rejected',
+    ],
+    boundedQueue: [
+      (source) =>
+        fromPush(source).pipe(
+          boundedQueue({ capacity: 1, overflow: 'dropNewest', onDrop: ({ value }) => down(value) }),
+          poolMap(() => sleep(1), { concurrency: 1 }),
+        ),
+      'boundedQueue: onDrop',
+    ],
+  };
+  const cases = Object.entries(words).map(([name, [operator, hook]]) => [name, operator, hook] as const);
+
+  it.each(cases)('is a warning of a run that had nothing else to do: %s', async (_, operator, hook) => {
+    const warned: string[] = [];
+    const items = from(Array.from({ length: 9 }, (__, i) => i));
+    const report = await runFlow(items.pipe(operator), { onWarning: (message) => warned.push(message) });
+    expect(report).toMatchObject({ end: 'completed', leftOver: 0 });
+    const warnings = report.warnings.filter((message) => message.startsWith(hook));
+    expect(warnings).toEqual([expect.stringMatching(`^${hook} failed: cannot write \\d$`)]);
+    expect(warned).toEqual(expect.arrayContaining(warnings));
+  });
+
+  it.each(cases)('is an error of one that goes on: %s', async (_, operator) => {
+    const endless = fromPush(concat(from(Array.from({ length: 9 }, (__, i) => i)), NEVER));
+    await expect(runFlow(endless.pipe(operator))).rejects.toThrow('cannot write');
+  });
+
+  it('is a line on the console where there is no run', async () => {
+    const warn = vi.spyOn(console, 'warn').mockReturnValue();
+    of(1)
+      .pipe(filterOr(() => false, { rejected: down }))
+      .subscribe();
+    await sleep(10);
+    expect(warn.mock.calls.flat().join()).toContain('filterOr: rejected failed: cannot write 1');
+    warn.mockRestore();
   });
 });
 
