@@ -25,9 +25,12 @@ export function watched<O extends ObservableInput<unknown>>(
     if (over) return;
     over = true;
     forget();
-    tell?.();
-    watcher.left();
-    done();
+    try {
+      tell?.();
+    } finally {
+      watcher.left(); // also where a hook has thrown
+      done();
+    }
   };
   forget = item.whenAborted(() => {
     end();
@@ -45,6 +48,10 @@ export function watched<O extends ObservableInput<unknown>>(
   let result: O;
   try {
     result = start();
+    if (Array.isArray(result)) {
+      succeeded(); // all that there is: how long it waits for room below says nothing of the work
+      return result;
+    }
     if (!isPromiseLike(result)) {
       const stream = streamOf(result, who);
       return stream.pipe(tap({ complete: succeeded, error: failed, finalize: () => end() })) as unknown as O;

@@ -113,6 +113,7 @@ export function withBreaker<T, O extends ObservableInput<unknown>>(
         return () => {
           leaveLine();
           leave();
+          done();
         };
       };
       if (promised) return new Promise(waited as never) as unknown as O;

@@ -1,7 +1,17 @@
-import { map, mergeMap, NEVER, of, throwError, timer, type Observable } from 'rxjs';
+import {
+  map,
+  mergeMap,
+  NEVER,
+  of,
+  throwError,
+  timer,
+  type Observable,
+  type ObservableInput,
+  type Subscription,
+} from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { delays, fromPull, poolMap, runFlow, withBreaker, withRetry, withTimeout } from 'sluice';
-import { frame, Pulls, virtual } from './virtualTime.ts';
+import { frame, Pulls, taking, virtual } from './virtualTime.ts';
 
 describe('withBreaker', () => {
   it('leaves a dead service in peace, and loses no item: each is stored when it is back', () => {
@@ -95,6 +105,69 @@ describe('withBreaker', () => {
       flush();
     });
     expect(calls).toEqual(['dead@0', 'tried@11', 'next@20']);
+  });
+
+  it('takes an array for a success at once, however long it waits for room below', () => {
+    const calls: string[] = [];
+    virtual(({ flush }) => {
+      const work = (value: number): number[] => {
+        calls.push(`${value}@${frame()}`);
+        if (value === 0) throw new Error('down');
+        return [value, value];
+      };
+      fromPull([0, 1, 2])
+        .pipe(
+          poolMap(withBreaker(work, { maxFailures: 1, openMs: 10 }), { concurrency: 2, onFailure: 'drop' }),
+          poolMap(taking<number>(100), { concurrency: 1 }),
+        )
+        .subscribe();
+      flush();
+    });
+    expect(calls).toEqual(['0@0', '1@10', '2@10']);
+  });
+
+  it.each<[string, () => ObservableInput<never>]>([
+    ['a promise', () => Promise.reject(new Error('down'))],
+    ['an Observable', () => throwError(() => new Error('down'))],
+    [
+      'nothing, since it throws',
+      () => {
+        throw new Error('down');
+      },
+    ],
+  ])('fails the item that is tried where isFailure throws, and tries the next: %s', async (_, work) => {
+    let asked = 0;
+    const isFailure = (): boolean => {
+      if (++asked === 2) throw new Error('hook');
+      return true;
+    };
+    const errors: string[] = [];
+    const guarded = withBreaker(work, { maxFailures: 1, openMs: 1, isFailure });
+    const run = runFlow(
+      fromPull([1, 2, 3, 4]).pipe(
+        poolMap(guarded, {
+          concurrency: 1,
+          onFailure: ({ error }) => errors.push((error as Error).message),
+        }),
+      ),
+    );
+    expect((await run).dead).toBe(4);
+    expect(errors).toEqual(['down', 'hook', 'down', 'down']);
+  });
+
+  it('leaves no listener on a signal that lives longer where a wait is unsubscribed from', () => {
+    const { signal } = new AbortController();
+    const add = vi.spyOn(signal, 'addEventListener');
+    const remove = vi.spyOn(signal, 'removeEventListener');
+    const context = { index: 0, worker: 0, attempt: 1, signal };
+    const guarded = withBreaker(() => throwError(() => new Error('down')), { maxFailures: 1, openMs: 50 });
+    const call = (): Subscription => guarded(1, context).subscribe({ error: () => undefined });
+    call();
+    call().unsubscribe();
+    expect(add).toHaveBeenCalledTimes(2);
+    expect(remove.mock.calls.map(([, listener]) => listener)).toEqual(
+      expect.arrayContaining(add.mock.calls.map(([, listener]) => listener)),
+    );
   });
 
   it('does not count an error for which the item is to blame, unless isFailure says so', () => {
