@@ -8,6 +8,8 @@ export interface AttemptWatcher {
   started(): void;
   /** An attempt has failed, be it tried again or not. */
   failed(error: unknown): void;
+  /** Results of the item begin to wait for room below, or no longer wait. */
+  blocked(blocked: boolean): void;
 }
 
 /** Where an item is worked on. It learns of the item's context only once that holds something: most never do. */
@@ -34,6 +36,10 @@ interface Live {
   child: ItemContext | undefined;
   /** What an attempt has failed with, the last that did. */
   failure: unknown;
+  /** Results of the item wait for room below. */
+  blocked: boolean;
+  /** Told when that changes. */
+  onBlocked: Set<(blocked: boolean) => void> | undefined;
   readonly stops: Set<() => void>;
 }
 
@@ -108,6 +114,11 @@ export class ItemContext implements WorkContext {
     return child;
   }
 
+  /** The same for a further attempt, with the next number: of all attempts at the item, whichever wrapper makes them. */
+  again(): ItemContext {
+    return this.fork(this.#root().attempts + 1);
+  }
+
   abort(reason: unknown): void {
     const live = this.#state();
     if (live.aborted) return;
@@ -115,6 +126,26 @@ export class ItemContext implements WorkContext {
     live.controller?.abort(reason);
     live.child?.abort(reason);
     for (const stop of [...live.stops]) stop();
+  }
+
+  /** Results of the item wait for room below, or for their turn; or no longer. */
+  block(blocked: boolean): void {
+    const { live } = this;
+    if (!live || live.blocked === blocked) return;
+    live.blocked = blocked;
+    live.watcher?.blocked(blocked);
+    for (const tell of live.onBlocked ?? []) tell(blocked);
+  }
+
+  /** Calls `tell` when results of the item begin to wait, or at once, and when they no longer do; the result ends it. */
+  whenBlocked(tell: (blocked: boolean) => void): () => void {
+    const live = this.#root().#state();
+    const told = (live.onBlocked ??= new Set());
+    told.add(tell);
+    if (live.blocked) tell(true);
+    return () => {
+      told.delete(tell);
+    };
   }
 
   /** Calls `stop` when the item is aborted, or at once, but not for draining; the result cancels it. */
@@ -165,6 +196,10 @@ export class ItemContext implements WorkContext {
     }
   }
 
+  #root(): ItemContext {
+    return this.parent ? this.parent.#root() : this;
+  }
+
   #state(): Live {
     return (this.live ??= this.#come());
   }
@@ -181,6 +216,8 @@ export class ItemContext implements WorkContext {
       aborted: slot?.abandoned,
       child: undefined,
       failure: undefined,
+      blocked: false,
+      onBlocked: undefined,
       stops: new Set(),
     };
   }

@@ -234,9 +234,12 @@ export class PoolStage<T, R> extends Stage<T, R> {
   emitted(job: Job<T, R>, result: R): void {
     if (this.dead || job.state !== WORKING) return;
     if (job.weight > 0 && this.run !== undefined) this.#countUntil(this.run.now(), job);
-    (job.outbox ??= new RingQueue<R>()).push(result);
+    const { context } = job;
+    const outbox = (job.outbox ??= new RingQueue<R>());
+    outbox.push(result);
     if (!this.#ordered) this.#ready.push(job);
     this.deliver();
+    if (outbox.size > 0) context?.block(true);
   }
 
   /** An Observable of work has completed, and given back what it held. */
@@ -274,7 +277,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
         this.#countUntil(this.run.now(), job);
       this.#emit(job, outbox.take());
       if (this.dead) this.#finish(job);
-      else job.inner?.delivered();
+      else this.#delivered(job, outbox);
       return true;
     } else if (job.state === DONE) {
       queue.take();
@@ -448,6 +451,12 @@ export class PoolStage<T, R> extends Stage<T, R> {
     this.meter.emitted++;
     this.out.emit(result, job.ticket);
     job.emitting = false;
+  }
+
+  /** One result of an Observable has left; the work may go on. */
+  #delivered(job: Job<T, R>, outbox: RingQueue<R>): void {
+    if (outbox.size === 0) job.context?.block(false);
+    job.inner?.delivered();
   }
 
   /** Delivered: the place is free. */

@@ -37,8 +37,9 @@ export interface AdaptiveOptions {
  * - **as many** otherwise.
  *
  * What is timed is an attempt that succeeds: from its start to the result of its promise, or the end of its Observable.
- * Failures, and the waits between the attempts of `withRetry`, are not. A result that waits for the stage below
- * occupies its worker, but does not count as busy. One that is given to several pools learns from all of them.
+ * Failures are not, nor the waits between the attempts of `withRetry`, nor the time in which results wait for the stage
+ * below: such a result occupies its worker, but does not count as busy. One that is given to several pools learns from
+ * all of them.
  *
  * It seeks the throughput of the best fixed limit, and of limits with the same throughput a low one, with the shortest
  * queue in the service. Where several programs share a service, each can gain at the cost of the others: then the
@@ -93,6 +94,8 @@ class Attempts implements AttemptWatcher, OutcomeWatcher {
   readonly #pool: { atWork: number };
   #atWork = false;
   #since = 0;
+  /** When its results began to wait for room below. */
+  #blockedAt = 0;
   /** How many were at work when it started, this one included. */
   #load = 0;
 
@@ -108,6 +111,12 @@ class Attempts implements AttemptWatcher, OutcomeWatcher {
     this.#since = now();
     this.#load = ++this.#pool.atWork;
     if (this.#load >= this.#concurrency.limit) this.#concurrency.controller.reached();
+  }
+
+  /** While its results wait, the time is not its own. */
+  blocked(blocked: boolean): void {
+    if (blocked) this.#blockedAt = now();
+    else this.#since += now() - Math.max(this.#blockedAt, this.#since);
   }
 
   succeeded(): void {

@@ -9,10 +9,10 @@ import { noPromise, streamOf } from './streamOf.ts';
 import type { Work, WorkContext } from './Work.ts';
 
 /**
- * Tries `work` again after an error, as the policy says, inside the item's slot. Each attempt has its own signal and
- * its number in `context.attempt`. The policy gives up with the last error itself; so does a wait that is cut short by
- * draining or abort. Work that returns an Observable is subscribed again by RxJS's `retry`: what it emitted before
- * the error is emitted twice.
+ * Tries `work` again after an error, as the policy says, inside the item's slot. Each attempt has its own signal and, in
+ * `context.attempt`, its number among all attempts at the item. The policy gives up with the last error itself; so does a
+ * wait that is cut short by draining or abort. Work that returns an Observable is subscribed again by RxJS's `retry`: what
+ * it emitted before the error is emitted twice.
  *
  *     source         ab|
  *     a              -#
@@ -36,13 +36,16 @@ export function withRetry<T, O extends ObservableInput<unknown>>(
   const wrapped = (value: T, context?: WorkContext) =>
     ItemContext.with(context, (item, done) => {
       const startedAt = hasDeadline ? now() : 0;
-      let attempt = 0;
-      const next = (): O => work(value, item.fork(++attempt));
+      const next = (): O => work(value, item.again());
       let first: O;
       try {
-        first = next();
+        first = work(value, item.fork());
       } catch (error) {
         first = throwError(() => error) as unknown as O;
+      }
+      if (Array.isArray(first)) {
+        done(); // nothing can fail any more
+        return first;
       }
       const clock = new RetryClock(policy, startedAt);
       return (isPromiseLike(first)

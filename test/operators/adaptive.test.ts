@@ -1,8 +1,9 @@
-import { map, mergeMap, throwError, timer, type Observable } from 'rxjs';
+import { map, mergeMap, throwError, timer, type Observable, type ObservableInput } from 'rxjs';
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { adaptive, Concurrency, delays, fromPull, poolMap, withRetry, withTimeout, type Work } from 'sluice';
+import { AdaptiveLimit } from '../../src/pool/AdaptiveLimit.ts';
 import { mutant, removeMutants } from '../support/mutant.ts';
-import { frame, Pulls, virtual } from './virtualTime.ts';
+import { frame, Pulls, taking, virtual } from './virtualTime.ts';
 
 /** Milliseconds that a request takes, with `atWork` of them, this one included, at `at`. */
 type Latency = (atWork: number, at: number) => number;
@@ -289,6 +290,35 @@ describe('adaptive', () => {
       flush();
     });
     expect(pushed.limit).toBe(18);
+  });
+
+  it.each<[string, (value: number) => ObservableInput<number>, number]>([
+    ['an array', (value) => [value, value], 0],
+    ['an Observable', (value) => timer(5).pipe(mergeMap(() => fromPull([value, value]))), 5],
+  ])('does not time how long results wait for room below: of %s', (_, work, ms) => {
+    const sampled = vi.spyOn(AdaptiveLimit.prototype, 'sampled');
+    virtual(({ flush }) => {
+      fromPull([1, 2, 3])
+        .pipe(
+          poolMap(work, { concurrency: adaptive({ min: 2, max: 2 }) }),
+          poolMap(taking<number>(100), { concurrency: 1 }),
+        )
+        .subscribe();
+      flush();
+    });
+    expect(sampled.mock.calls.map(([latency]) => latency)).toEqual([ms, ms, ms]);
+    sampled.mockRestore();
+  });
+
+  it('takes an attempt for over also where isPushback throws', () => {
+    const sampled = vi.spyOn(AdaptiveLimit.prototype, 'sampled');
+    const isPushback = (): boolean => {
+      throw new Error('hook');
+    };
+    const work = (value: number): Observable<number> => (value < 3 ? failing('x', 1) : answering(1)(value));
+    limitsOf(adaptive({ min: 1, max: 1, isPushback }), work, 6);
+    expect(sampled.mock.calls.map(([, load]) => load)).toEqual([1, 1]);
+    sampled.mockRestore();
   });
 
   it('refuses bounds that are none', () => {

@@ -1,4 +1,4 @@
-import { NEVER, of, throwError, timer, map, type Observable } from 'rxjs';
+import { map, mergeMap, NEVER, of, throwError, timer, type Observable, type ObservableInput } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   delays,
@@ -9,9 +9,11 @@ import {
   withRetry,
   withTimeout,
   type DeadLetter,
+  type Work,
   type WorkContext,
 } from 'sluice';
 import { Demand } from '../../src/demand/Demand.ts';
+import { sleep } from '../flow/settling.ts';
 import { frame, taking, virtual } from './virtualTime.ts';
 
 describe('withRetry around work that is an Observable', () => {
@@ -201,6 +203,73 @@ describe('withTimeout around work that is an Observable', () => {
   });
 });
 
+describe('withTimeout around work whose results wait for room below', () => {
+  const timed = (work: Work<number, ObservableInput<number>>): Work<number, ObservableInput<number>> =>
+    withTimeout(work, { timeoutMs: 50 });
+  const generator = function* (value: number): Generator<number> {
+    yield value;
+    yield value;
+  };
+
+  it.each<[string, Work<number, ObservableInput<number>>]>([
+    ['an array', timed((value) => [value, value])],
+    ['a generator', timed(generator)],
+    ['an Observable of RxJS', timed((value) => of(value, value))],
+    ['an Observable that waits', timed((value) => timer(5).pipe(mergeMap(() => fromPull([value, value]))))],
+    ['a generator that may be tried again', timed(withRetry(generator, delays([1])))],
+    ['one with a timeout for each attempt', timed(withRetry(timed(generator), delays([1])))],
+  ])('does not count that time: %s', (_, work) => {
+    const out: number[] = [];
+    const dead: number[] = [];
+    virtual(({ flush }) => {
+      fromPull([1, 2, 3])
+        .pipe(
+          poolMap(work, { concurrency: 2, onFailure: ({ value }) => dead.push(value) }),
+          poolMap(taking<number>(100), { concurrency: 1 }),
+        )
+        .subscribe((value) => out.push(value));
+      flush();
+    });
+    expect(out.toSorted()).toEqual([1, 1, 2, 2, 3, 3]);
+    expect(dead).toEqual([]);
+  });
+
+  it('counts the time of the work before it and after it', async () => {
+    vi.useFakeTimers();
+    const startedAt = performance.now();
+    const seen: string[] = [];
+    const note = (what: unknown): number => seen.push(`${String(what)}@${performance.now() - startedAt}`);
+    const work = async function* (value: number): AsyncGenerator<string> {
+      if (value === 0) yield 'first';
+      else {
+        await sleep(20);
+        yield 'in time';
+        await sleep(40);
+        yield 'late';
+      }
+    };
+    fromPull([0, 1])
+      .pipe(
+        poolMap(withTimeout(work, { timeoutMs: 50 }), {
+          concurrency: 2,
+          onFailure: ({ value, error }) => note(`${value} ${(error as TimeoutError).code}`),
+        }),
+        poolMap(
+          async (value) => {
+            await sleep(100);
+            return value;
+          },
+          { concurrency: 1 },
+        ),
+      )
+      .subscribe(note);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(seen).toEqual(['first@100', '1 TIMEOUT@130', 'in time@200']);
+    expect(vi.getTimerCount()).toBe(0);
+    vi.useRealTimers();
+  });
+});
+
 describe('withRetry and withTimeout around promises', () => {
   beforeEach(() => {
     vi.useFakeTimers();
@@ -251,6 +320,24 @@ describe('withRetry and withTimeout around promises', () => {
     expect(got).toEqual(['done']);
     expect(new Set(signals).size).toBe(3);
     expect(signals.map(({ aborted }) => aborted)).toEqual([true, true, false]);
+  });
+
+  it('runs a query once that runs each time it is awaited', async () => {
+    let queries = 0;
+    const query = (value: string): Promise<string> =>
+      ({
+        then(resolve: (value: string) => void) {
+          queries++;
+          resolve(value);
+        },
+      }) as Promise<string>;
+    const got: string[] = [];
+    fromPull(['a'])
+      .pipe(poolMap(withTimeout(query, { timeoutMs: 10 }), { concurrency: 1 }))
+      .subscribe((value) => got.push(value));
+    await vi.advanceTimersByTimeAsync(20);
+    expect([got, queries]).toEqual([['a'], 1]);
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it('leaves no timer behind when work is in time', async () => {

@@ -431,8 +431,8 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
     {
       says: 'one millisecond late',
       file: timeout,
-      find: 'after(timeoutMs, () => {',
-      replace: 'after(timeoutMs + 1, () => {',
+      find: 'after(timeoutMs, timedOut)',
+      replace: 'after(timeoutMs + 1, timedOut)',
     },
   ],
   filterOr: [
