@@ -6,7 +6,7 @@ export interface WorkContext {
   readonly index: number;
   /** The slot that works on it: 0 … concurrency − 1. */
   readonly worker: number;
-  /** 1 for the first attempt, 2 for the first retry. */
+  /** 1 for the first attempt at the item, and one more for each further one: a retry, or the second of `withHedge`. */
   readonly attempt: number;
   /** Aborted when the attempt times out, or the flow is stopped. Made only when it is read. */
   readonly signal: AbortSignal;

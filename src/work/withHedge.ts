@@ -1,4 +1,4 @@
-import type { Subscription } from 'rxjs';
+import { lastValueFrom, Observable, take, toArray, type ObservableInput, type Subscription } from 'rxjs';
 import { after, now } from '../clock.ts';
 import { InvalidOptionError } from '../errors.ts';
 import { connectionsOf, counting } from '../metrics/connections.ts';
@@ -34,7 +34,8 @@ const MAX_SAVED = 10;
  * An attempt is slow that takes longer than `afterPercentile` % of the latest 128 successes did; before there are 20,
  * nothing is hedged. Each item earns `maxExtraShare` of a second attempt, so that a service that is slow altogether
  * is not asked twice as often. Both attempts are in the slot of the item. It fails when both have failed, or the
- * first fails before the second starts: trying again is for `withRetry`.
+ * first fails before the second starts: trying again is for `withRetry`. Each attempt has its number
+ * among all attempts at the item in `context.attempt`: of a hedge inside a retry, the first retry may be number 3.
  *
  * For work that may be done twice, such as reading, and that returns promises: a stream cannot be taken back.
  *
@@ -78,7 +79,7 @@ export function withHedge<T, R>(work: Work<T, Promise<R>>, options: HedgeOptions
             done();
           };
           const attempt = (): void => {
-            const item = outer.fork(attempts.length + 1);
+            const item = attempts.length === 0 ? outer.fork() : outer.again();
             attempts.push(item);
             const since = now();
             const lost = (error: unknown): void => {
@@ -88,14 +89,12 @@ export function withHedge<T, R>(work: Work<T, Promise<R>>, options: HedgeOptions
             };
             let result: Promise<R>;
             try {
-              result = work(value, item);
-              if (!isPromiseLike(result))
-                throw new InvalidOptionError('withHedge: work must return a promise');
+              result = promised(work(value, item));
             } catch (error) {
               lost(error);
               return;
             }
-            Promise.resolve(result).then((answer) => {
+            result.then((answer) => {
               if (over) return;
               latencies[known++ % KNOWN] = now() - since;
               end();
@@ -120,4 +119,18 @@ export function withHedge<T, R>(work: Work<T, Promise<R>>, options: HedgeOptions
         }),
     );
   return counting(wrapped, connectionsOf(work));
+}
+
+/**
+ * What work gave, as a promise. A wrapper whose own work has only thrown so far cannot know that it is one of promises, and
+ * gives an Observable of the one value.
+ */
+function promised<R>(result: ObservableInput<R>): Promise<R> {
+  if (isPromiseLike(result)) return Promise.resolve(result);
+  const noPromise = new InvalidOptionError('withHedge: work must return a promise');
+  if (!(result instanceof Observable)) throw noPromise;
+  return lastValueFrom(result.pipe(take(2), toArray()), { defaultValue: [] }).then((values) => {
+    if (values.length !== 1) throw noPromise;
+    return values[0] as R;
+  });
 }

@@ -1,5 +1,17 @@
+import { EMPTY, of } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { fromPull, poolMap, runFlow, withHedge, type FlowReport, type WorkContext } from 'sluice';
+import {
+  delays,
+  fromPull,
+  poolMap,
+  runFlow,
+  withBreaker,
+  withHedge,
+  withRetry,
+  type FlowReport,
+  type Work,
+  type WorkContext,
+} from 'sluice';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -163,6 +175,67 @@ describe('withHedge', () => {
     await run.abort();
     expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('numbers its attempts on from those that withRetry has made before', async () => {
+    const seen: string[] = [];
+    const work = async (n: number, { attempt }: WorkContext): Promise<number> => {
+      if (n < 30) return n;
+      seen.push(`${n}: ${attempt}`);
+      // The second attempt is hedged; the one after it is a retry.
+      if (n === 30 && attempt === 1) await new Promise((done) => setTimeout(done, 50));
+      if (attempt < 3) throw new Error('busy');
+      return n;
+    };
+    const letters: number[] = [];
+    const hedged = withHedge(work, { afterPercentile: 90, maxExtraShare: 0.1 });
+    const run = runFlow(
+      fromPull(Array.from({ length: 32 }, (_, i) => i)).pipe(
+        poolMap(withRetry(hedged, delays([1, 1])), {
+          concurrency: 1,
+          onFailure: ({ attempts }) => letters.push(attempts),
+        }),
+      ),
+    );
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(await run).toMatchObject({ delivered: 32, retried: 4 });
+    expect(seen).toEqual(['30: 1', '30: 2', '30: 3', '31: 1', '31: 2', '31: 3']);
+    expect(letters).toEqual([]);
+  });
+
+  it.each<[string, (work: Work<number, Promise<number>>) => Work<number, Promise<number>>]>([
+    ['withBreaker', (work) => withBreaker(work, { maxFailures: 1, openMs: 20 })],
+    ['withRetry', (work) => withRetry(work, delays([20]))],
+    ['both', (work) => withBreaker(withRetry(work, delays([20])), { maxFailures: 1, openMs: 20 })],
+  ])('goes round %s, whose work throws at its first call', async (_, wrap) => {
+    let calls = 0;
+    const work = (n: number): Promise<number> => {
+      if (++calls === 1) throw new Error('down');
+      return Promise.resolve(n);
+    };
+    const letters: unknown[] = [];
+    const run = runFlow(
+      fromPull([1, 2, 3]).pipe(
+        poolMap(withHedge(wrap(work), { afterPercentile: 90, maxExtraShare: 0.1 }), {
+          concurrency: 1,
+          onFailure: ({ error }) => letters.push((error as Error).message),
+        }),
+      ),
+    );
+    await vi.advanceTimersByTimeAsync(100);
+    const { delivered, dead } = await run;
+    expect([delivered + dead, calls]).toEqual([3, delivered + 1]);
+    expect(letters).toEqual(dead === 0 ? [] : ['down']);
+  });
+
+  it.each([1, [1], of(1, 2), EMPTY])('fails where work gives no promise: %o', async (result) => {
+    const hedged = withHedge(() => result as unknown as Promise<number>, {
+      afterPercentile: 90,
+      maxExtraShare: 0.1,
+    });
+    await expect(runFlow(fromPull([1]).pipe(poolMap(hedged, { concurrency: 1 })))).rejects.toThrow(
+      'withHedge: work must return a promise',
+    );
   });
 
   it('refuses options outside their range', () => {
