@@ -33,6 +33,7 @@ export function withRetry<T, O extends ObservableInput<unknown>>(
   checkPolicy('withRetry: policy', policy);
 
   const hasDeadline = policy.maxElapsedMs !== Infinity; // else nobody asks when it began
+  let givesPromises = false; // what it gave before is what it gives where work throws at once
   const wrapped = (value: T, context?: WorkContext) =>
     ItemContext.with(context, (item, done) => {
       const startedAt = hasDeadline ? now() : 0;
@@ -41,13 +42,14 @@ export function withRetry<T, O extends ObservableInput<unknown>>(
       try {
         first = work(value, item.fork());
       } catch (error) {
-        first = throwError(() => error) as unknown as O;
+        first = (givesPromises ? Promise.reject(error) : throwError(() => error)) as unknown as O;
       }
       if (Array.isArray(first)) {
         done(); // nothing can fail any more
         return first;
       }
       const clock = new RetryClock(policy, startedAt);
+      givesPromises = isPromiseLike(first);
       return (isPromiseLike(first)
         ? retryPromise(first, next, clock, item, done)
         : retryStream(first, next, clock, item, done)) as unknown as O;

@@ -217,6 +217,24 @@ describe('withBreaker, of promises', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it('goes round withRetry whose work gave promises before an item waited, and throws after it', async () => {
+    let calls = 0;
+    const work = (value: number): Promise<number> => {
+      if (++calls === 4) throw new Error('down');
+      return value === 2 ? Promise.reject(new Error('down')) : Promise.resolve(value);
+    };
+    const guarded = withBreaker(withRetry(work, delays([1])), { maxFailures: 1, openMs: 10 });
+    const letters: unknown[] = [];
+    const run = runFlow(
+      fromPull([1, 2, 3]).pipe(
+        poolMap(guarded, { concurrency: 1, onFailure: ({ error }) => letters.push(error) }),
+      ),
+    );
+    await vi.advanceTimersByTimeAsync(100);
+    expect(await run).toMatchObject({ delivered: 2, dead: 1 });
+    expect(letters).toEqual([new Error('down')]);
+  });
+
   it('leaves no timer behind where all that waited were stopped', async () => {
     const guarded = withBreaker(() => Promise.reject(new Error('down')), { maxFailures: 1, openMs: 60_000 });
     const run = runFlow(
