@@ -126,8 +126,8 @@ export const endingsLaws: readonly Law[] = [
     sabotage: [
       without(
         POOL,
-        '      if (this.dead) this.#finish(job);\n      else job.inner?.delivered();',
-        '      job.inner?.delivered();',
+        '      if (this.dead) this.#finish(job);\n      else this.#delivered(job, outbox);',
+        '      this.#delivered(job, outbox);',
       ),
     ],
   },
