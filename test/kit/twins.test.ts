@@ -20,7 +20,7 @@ const sabotages: Record<string, readonly Sabotage[]> = {
     ),
   ],
   'gives what it took in, then completes': [
-    without(STAGE, 'this.inputDone && this.idle()) this.#end();', 'false) this.#end();'),
+    without(STAGE, 'this.inputDone && this.idle()) this.#finish();', 'false) this.#end();'),
     without('src/rx/Inlet.ts', 'this.#receiver.inputEnded();', 'void this;'),
   ],
   'passes the error of its source on, after what it took in': [
