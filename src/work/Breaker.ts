@@ -52,6 +52,17 @@ export class Breaker {
     this.#admit();
   }
 
+  /**
+   * What is tried has given a result, which may have to wait for one of those in the line: they are let in. Where it fails
+   * after all, it opens again.
+   */
+  answered(pass: number): void {
+    if (pass !== this.#opened || this.#state !== 'trying') return;
+    this.#failures = this.#maxFailures - 1;
+    this.#state = 'closed';
+    this.#admit();
+  }
+
   failed(pass: number): void {
     if (pass !== this.#opened) return;
     if (this.#state === 'closed' && ++this.#failures < this.#maxFailures) return;

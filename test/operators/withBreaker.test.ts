@@ -36,6 +36,43 @@ describe('withBreaker', () => {
     expect(pulls.frames.filter((at) => at < 1_000)).toEqual([0, 0]);
   });
 
+  it('does not stall where the results of what is tried wait for an earlier item, which waits for the breaker', async () => {
+    const failed = new Set<number>();
+    const work = async function* (value: number): AsyncGenerator<number> {
+      if (!failed.has(value)) {
+        failed.add(value);
+        throw Object.assign(new Error('down'), { retryAfterMs: value === 1 ? 40 : 1 });
+      }
+      yield value;
+      yield value * 10;
+    };
+    const guarded = withRetry(withBreaker(work, { maxFailures: 1, openMs: 10 }), delays([1]));
+    const out: number[] = [];
+    await runFlow(
+      fromPull([1, 2]).pipe(
+        poolMap(guarded, { concurrency: 2, ordered: true }),
+        map((value) => out.push(value)),
+      ),
+    );
+    expect(out).toEqual([1, 10, 2, 20]);
+  });
+
+  it('opens again where what is tried fails after its first result', async () => {
+    const startedAt: number[] = [];
+    const work = async function* (value: number): AsyncGenerator<number> {
+      startedAt.push(performance.now());
+      if (value > 2) yield value;
+      throw new Error('down');
+    };
+    await runFlow(
+      fromPull([1, 2, 3, 4]).pipe(
+        poolMap(withBreaker(work, { maxFailures: 2, openMs: 30 }), { concurrency: 1, onFailure: 'drop' }),
+      ),
+    );
+    const waits = startedAt.slice(1).map((at, i) => at - startedAt[i]! > 20);
+    expect(waits).toEqual([false, true, true]);
+  });
+
   it('says so where work gave promises before an item waited, and an Observable after it', async () => {
     let calls = 0;
     const work = (value: number): Promise<number> | Observable<number> => {
