@@ -50,8 +50,9 @@ export class Outlet<T> {
   readonly #subscriber: Subscriber<T>;
   /** The ticket that it was subscribed under; undefined: outside of any call of ours. No reference of its own. */
   #under: Ticket | null | undefined;
-  /** Subscribed in a call of an emitter that had been left; or of one that, as this one, worked on an item. */
+  /** Subscribed in the call of an emitter that had been left. */
   readonly #inPlace: boolean;
+  /** It works on an item from above, or is in the place of one that did. */
   #works: boolean;
   /** Read once, where it is needed: which native operators stand between. It holds what was on the stack, until the end. */
   #subscribedAt: Error | undefined;
