@@ -47,6 +47,17 @@ export function complainOfCut(name: string, cutBy: string): boolean {
   return demand.owner !== demand.owner?.run;
 }
 
+/** Calls code of the user's, which may start flows of its own: nobody is told of these. */
+export function aside<R>(run: () => R): R {
+  const noted = subscribing;
+  subscribing = undefined;
+  try {
+    return run();
+  } finally {
+    subscribing = noted;
+  }
+}
+
 /**
  * How much a stage will take: open while it holds less than its limit. It travels up the subscriber chain, and every
  * source and stage above waits for it in one line, first come, first served.
@@ -314,15 +325,19 @@ export class Demand {
     for (const { book, size } of tail.roots()) {
       if (!book) continue;
       book.waiting += size;
-      if (book.waiting > book.maxWaiting) this.#outer()?.tooManyWait(book);
+      book.held += size;
+      if (book.waiting > book.maxWaiting || book.isStuck()) this.#outer()?.tooManyWait(book);
     }
   }
 
-  /** Has a ticket wait as that of an unclaimed item does: for the next claimed one, or the end. */
+  /**
+   * Has a ticket wait as that of an unclaimed item does: for the next claimed one, or the end. Of a group each item by
+   * itself, since a group might come to wait for one of its own.
+   */
   defer(ticket: Ticket): void {
     const outer = this.#outer();
-    if (outer) outer.wait(ticket);
-    else this.addTail(ticket.hold());
+    if (!outer) this.addTail(ticket.hold());
+    else for (const item of ticket.roots()) outer.wait(item);
   }
 
   #outer(): Outlet<never> | undefined {

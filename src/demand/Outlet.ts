@@ -268,7 +268,7 @@ export class Outlet<T> {
 
   /** More acknowledged items wait for a ride than may. */
   tooManyWait(book: TicketBook | undefined): void {
-    const error = new TicketHeldError(this.demand.owner?.name ?? '', book?.waiting ?? this.waiting.size);
+    const error = new TicketHeldError(this.demand.owner?.name ?? '', book?.held ?? this.waiting.size);
     this.handBack(error);
     this.emitter.fail(error);
   }

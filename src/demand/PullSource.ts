@@ -6,7 +6,7 @@ import { PullTimer } from '../metrics/SourceMeter.ts';
 import { endOfChain, runBelow } from '../rx/chain.ts';
 import { under } from '../tickets/current.ts';
 import { Ticket, type TicketBook } from '../tickets/Ticket.ts';
-import { complainOfCut, UNLIMITED } from './Demand.ts';
+import { aside, complainOfCut, UNLIMITED } from './Demand.ts';
 import { Outlet, type Emitter } from './Outlet.ts';
 import { toldOnly } from '../work/toldOf.ts';
 import { openPull, type Opening, type Pull, type PullInput } from './pullInput.ts';
@@ -97,6 +97,8 @@ export class PullSource<T> implements Emitter {
     this.#book = {
       waiting: 0,
       maxWaiting: window === UNLIMITED ? MAX_WAITING_TICKETS : Math.floor(window / 2),
+      held: 0,
+      isStuck: () => this.#pending >= window && this.#book.held >= this.#pending,
       failing: onFailing as TicketBook['failing'],
     };
     this.#out = new Outlet(subscriber, this);
@@ -120,7 +122,7 @@ export class PullSource<T> implements Emitter {
       return;
     }
     try {
-      this.#pull = openPull(this.#input, this.#name);
+      this.#pull = aside(() => openPull(this.#input, this.#name));
       if (this.#pull.opening === undefined) this.#iterator = this.#pull.sync;
     } catch (error) {
       this.fail(error);
@@ -129,7 +131,9 @@ export class PullSource<T> implements Emitter {
     if (this.#onSettled) demand.announce();
     if (this.#onOver) this.#run?.whenOver(this.#onOver);
     if (draining) this.stop(); // what the input accepted before is given all the same
-    this.#step();
+    aside(() => {
+      this.#step();
+    });
   }
 
   resume(): void {

@@ -1,6 +1,7 @@
 import type { Observable, Subscriber } from 'rxjs';
 import {
   HandedBackError,
+  InvalidOptionError,
   OverrunError,
   reasonOf,
   TicketLostError,
@@ -13,7 +14,7 @@ import { endOfChain, runBelow } from '../rx/chain.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
 import { current, under } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
-import type { Closable, SinkEnding } from '../work/Sink.ts';
+import { startsAnew, type Closable, type SinkEnding } from '../work/Sink.ts';
 import { warnOnConsole } from '../warnOnConsole.ts';
 import { complainOfCut, Demand, type DemandOwner } from './Demand.ts';
 import { Outlet, type Emitter } from './Outlet.ts';
@@ -80,7 +81,12 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   closeAtEnd(sink: Closable): void {
     if (!sink.close) return;
     if (this.run) this.run.sinks.set(sink, this.name);
-    else this.#closables.push(sink);
+    else if (!startsAnew(sink) || !this.runBelow?.closedInside.has(sink)) this.#closables.push(sink);
+    else {
+      throw new InvalidOptionError(
+        `${this.name}: its sink was closed with another item, and would begin anew; make one for each item, inside the work, or store below it`,
+      );
+    }
   }
 
   /** Nothing that comes in can be worked on any more: it is torn down, or has failed. */
@@ -268,6 +274,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     this.#closing = true;
     const close = async (): Promise<void> => {
       try {
+        for (const sink of this.#closables) if (startsAnew(sink)) this.runBelow?.closedInside.add(sink);
         await this.#close('completed');
       } catch (error) {
         if (this.dead) throw error;

@@ -87,6 +87,8 @@ export class Run implements DemandOwner, Receiver<unknown> {
   readonly left: LeftItem[] = [];
   /** Sinks to close at the end, each once, however often its stage was subscribed to. */
   readonly sinks = new Map<Closable, string>();
+  /** Sinks that begin anew, and were closed with an item in whose work they stood. */
+  readonly closedInside = new WeakSet<Closable>();
   /** Stopped by abort: what is inside is handed back. */
   aborted = false;
   /** Items that were on their way to a stage when the run was aborted. */

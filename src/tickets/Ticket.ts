@@ -2,6 +2,10 @@
 export interface TicketBook {
   waiting: number;
   readonly maxWaiting: number;
+  /** The same with those that ride on them. */
+  held: number;
+  /** Its window is full of these: what they wait for cannot come. */
+  isStuck(): boolean;
   /** Told of what will be handed back, as soon as one of its parts is. */
   readonly failing?: ((origin: unknown) => void) | undefined;
 }
@@ -64,6 +68,13 @@ export class Ticket {
 
   get isSettled(): boolean {
     return this.lead.references === 0;
+  }
+
+  /** Items of the source that settle with it, those that ride on it included. */
+  get weight(): number {
+    let weight = this.size;
+    for (const rider of this.lead.riders ?? []) weight += rider.weight;
+    return weight;
   }
 
   /** The items at the top that wait for it. */

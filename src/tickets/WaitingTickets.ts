@@ -5,7 +5,8 @@ import type { Ticket } from './Ticket.ts';
  * held. They are never acknowledged on their own; they ride on the next claimed ticket, or on the emitter's end.
  */
 export class WaitingTickets {
-  readonly #tickets = new Set<Ticket>();
+  /** Each with the number of items that settle with it, when it began to wait. */
+  readonly #tickets = new Map<Ticket, number>();
 
   get size(): number {
     return this.#tickets.size;
@@ -15,22 +16,28 @@ export class WaitingTickets {
   add(ticket: Ticket): boolean {
     const { book } = ticket;
     if (this.#tickets.has(ticket)) return false; // another part of an item that waits already
-    this.#tickets.add(ticket.hold());
+    const { weight } = ticket;
+    this.#tickets.set(ticket.hold(), weight);
     if (!book) return false;
     book.waiting += ticket.size;
-    return book.waiting > book.maxWaiting;
+    book.held += weight;
+    return book.waiting > book.maxWaiting || book.isStuck();
   }
 
   /** Takes all of them out; each comes with its reference. */
   take(): Ticket[] {
-    const tickets = [...this.#tickets];
+    const tickets = [...this.#tickets.keys()];
+    for (const [{ book, size }, weight] of this.#tickets) {
+      if (!book) continue;
+      book.waiting -= size;
+      book.held -= weight;
+    }
     this.#tickets.clear();
-    for (const { book, size } of tickets) if (book) book.waiting -= size;
     return tickets;
   }
 
   /** A reference to each more: for a stranger that may be working on any of them. */
   holdAll(): Ticket[] {
-    return [...this.#tickets].map((ticket) => ticket.hold());
+    return [...this.#tickets.keys()].map((ticket) => ticket.hold());
   }
 }

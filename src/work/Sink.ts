@@ -27,6 +27,11 @@ export interface Closable {
   close?(ending?: SinkEnding): Promise<void>;
 }
 
+/** Whether a sink that is stored into again after a good end begins anew: what was stored before is gone. */
+export function startsAnew(sink: Closable & { readonly startsAnew?: boolean }): boolean {
+  return sink.startsAnew === true;
+}
+
 /** Where items end up. Resolving `store` means: all of these items are safe now. */
 export interface Sink<T> extends Closable {
   store(items: readonly T[], context: SinkContext): Promise<void>;

@@ -5,7 +5,9 @@ import {
   concat,
   concatMap,
   delay,
+  EMPTY,
   endWith,
+  exhaustMap,
   map,
   merge,
   mergeMap,
@@ -14,8 +16,10 @@ import {
   Subject,
   switchMap,
   tap,
+  timeout,
   timer,
   type MonoTypeOperatorFunction,
+  type Observable,
 } from 'rxjs';
 import {
   acknowledged,
@@ -30,6 +34,8 @@ import {
   type Log,
 } from './acknowledged.ts';
 import { sleep, takes, upTo, without, type Law } from './law.ts';
+
+const DEMAND = 'src/demand/Demand.ts';
 
 const OUTLET = 'src/demand/Outlet.ts';
 
@@ -189,6 +195,58 @@ export const inheritedLaws: readonly Law[] = [
       assertSettledOnce(log, items(1));
     },
     sabotage: [without(OUTLET, 'this.#under?.isSettled ? null : this.#under', 'this.#under')],
+  },
+  {
+    rule: 'T8',
+    says: 'a ticket does not come to wait for itself, however deep inside other streams that are given up its source was',
+    async check(sluice) {
+      const log: Log = [];
+      /** One item, then silence, until `timeout` puts another stream in its place. */
+      const stuck = (value: string, next: () => Observable<string>): Observable<string> =>
+        sluice
+          .fromPull(async function* () {
+            yield value;
+            await sleep(100);
+          })
+          .pipe(timeout({ each: 4, with: next }));
+      const inner = (value: string): Observable<string> =>
+        sluice.fromPull([value]).pipe(
+          sluice.batch({ maxItems: 2, maxWaitMs: 1 }),
+          mergeMap(([first]) => stuck(first!, () => EMPTY)),
+        );
+      const outer = (value: string): Observable<string> =>
+        stuck(`${value}a`, () => sluice.fromPull(every(1, [`${value}b`, `${value}c`]))).pipe(
+          exhaustMap(inner),
+        );
+      const flow = acknowledged(sluice, log, items(1)).pipe(mergeMap(outer), store(sluice, log, 2));
+      assert.equal((await run(sluice, flow)).end, 'completed');
+      assertSettledOnce(log, items(1));
+    },
+    sabotage: [
+      without(DEMAND, 'for (const item of ticket.roots()) outer.wait(item);', 'outer.wait(ticket);'),
+    ],
+  },
+  {
+    rule: 'T7',
+    says: 'a window that is full of items which wait, or ride on one that does, is told of: nothing else would come',
+    async check(sluice) {
+      const log: Log = [];
+      const inner = (value: string): Observable<string> =>
+        sluice.fromPull([`${value}a`, `${value}b`]).pipe(switchMap((part) => sluice.fromPull([part])));
+      const flow = acknowledged(sluice, log, every(1, items(9)), 4).pipe(
+        mergeMap(inner),
+        store(sluice, log, 0),
+      );
+      assert.equal((await run(sluice, flow)).end, 'TICKET_HELD');
+      assert.deepEqual(early(log), []);
+    },
+    sabotage: [
+      without(
+        'src/tickets/WaitingTickets.ts',
+        'book.waiting > book.maxWaiting || book.isStuck()',
+        'book.waiting > book.maxWaiting',
+      ),
+    ],
   },
   {
     rule: 'T4',

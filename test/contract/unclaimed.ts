@@ -285,7 +285,7 @@ export const unclaimedLaws: readonly Law[] = [
       }
     },
     sabotage: [
-      without(WAITING, 'return book.waiting > book.maxWaiting;', 'return false;'),
+      without(WAITING, 'book.waiting > book.maxWaiting || book.isStuck()', 'false'),
       without(WAITING, '    book.waiting += ticket.size;\n'),
       without(PULL, 'Math.floor(window / 2)', 'window'),
     ],

@@ -55,6 +55,34 @@ describe('toNdjson', () => {
     expect(readFileSync(path, 'utf8')).toBe('');
   });
 
+  test('inside work it is one file for each item: a sink for all of them would begin anew, so it is refused', async () => {
+    const each = runFlow(
+      fromPull([1, 2]).pipe(
+        poolMap((n) => fromPull([n, n]).pipe(storeTo(toNdjson(at(`each${n}.ndjson`)))), { concurrency: 2 }),
+      ),
+    );
+    expect((await each).end).toBe('completed');
+    expect([1, 2].map((n) => lines(at(`each${n}.ndjson`)))).toEqual([
+      [1, 1],
+      [2, 2],
+    ]);
+    const shared = toNdjson(at('shared.ndjson'));
+    const both = fromPull([1, 2]).pipe(
+      poolMap((n) => fromPull([n, n]).pipe(storeTo(shared)), { concurrency: 1 }),
+    );
+    await expect(runFlow(both)).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+      message: expect.stringContaining('make one for each item'),
+    });
+    expect(lines(at('shared.ndjson'))).toEqual([1, 1]);
+    await expect(runFlow(both)).rejects.toMatchObject({ code: 'INVALID_OPTION' }); // the next run begins anew
+    const added = toNdjson(at('added.ndjson'), { append: true });
+    await runFlow(
+      fromPull([1, 2]).pipe(poolMap((n) => fromPull([n, n]).pipe(storeTo(added)), { concurrency: 1 })),
+    );
+    expect(lines(at('added.ndjson'))).toEqual([1, 1, 2, 2]);
+  });
+
   test.each(['gz', 'zst'])('%s, by name: other programs and fromNdjson read it', async (end) => {
     const path = at(`packed.ndjson.${end}`);
     await store([1, 2, 3, 4, 5], toNdjson(path), 2);

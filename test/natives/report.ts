@@ -108,7 +108,11 @@ function limits(): string {
   const advice =
     '`strict: true` makes the first held item an error, and so leaves only *state*, and *half* where every item has a ' +
     'part that is emitted at once. `batch`, `poolMap` and `filterOr` have no such limits.';
-  return [text, lines.join('\n'), advice].join('\n\n');
+  const inside =
+    'Inside an inner stream of `concatMap` and its like, what `repeat` or `concat` subscribes to when a source of ours has ' +
+    'ended is not counted to the item, which may be acknowledged before that is stored. As the work of `poolMap` an ' +
+    'Observable counts as a whole, whatever is in it.';
+  return [text, lines.join('\n'), advice, inside].join('\n\n');
 }
 
 function table(first: string, lines: readonly string[], advises = true): string {

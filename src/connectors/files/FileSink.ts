@@ -40,6 +40,7 @@ export interface FileFormat<T> {
 
 /** A file that batches are written to. */
 export class FileSink<T> implements Required<Sink<T>> {
+  readonly startsAnew: boolean;
   readonly #format: FileFormat<T>;
   readonly #path: string;
   readonly #append: boolean;
@@ -69,6 +70,7 @@ export class FileSink<T> implements Required<Sink<T>> {
     this.#format = format;
     this.#path = pathOf(operator, path);
     this.#append = append;
+    this.startsAnew = !append;
     this.#checkpoint = checkpoint;
     this.#compression = compression ?? compressionOf(this.#path);
     checkpoint?.claim(this.#path);

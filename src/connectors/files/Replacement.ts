@@ -54,7 +54,7 @@ async function targetOf(path: string): Promise<string> {
   const found = await orAbsent(realpath(path));
   if (found !== undefined) return found;
   const link = await readlink(path).catch(() => undefined);
-  return link === undefined ? path : targetOf(resolve(dirname(path), link));
+  return link === undefined ? path : targetOf(resolve(await realpath(dirname(path)), link));
 }
 
 async function orAbsent<T>(promise: Promise<T>): Promise<T | undefined> {
