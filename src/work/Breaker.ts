@@ -47,20 +47,27 @@ export class Breaker {
   succeeded(pass: number): void {
     if (pass !== this.#opened) return;
     this.#failures = 0;
-    if (this.#state !== 'trying') return;
+    if (this.isTrying) this.#close();
+  }
+
+  #close(): void {
     this.#state = 'closed';
     this.#admit();
   }
 
+  /** One is tried. */
+  get isTrying(): boolean {
+    return this.#state === 'trying';
+  }
+
   /**
-   * What is tried has given a result, which may have to wait for one of those in the line: they are let in. Where it fails
-   * after all, it opens again.
+   * What is tried has a result that waits, perhaps for one of those in the line: they are let in. Where it fails after
+   * all, it opens again.
    */
   answered(pass: number): void {
-    if (pass !== this.#opened || this.#state !== 'trying') return;
+    if (pass !== this.#opened || !this.isTrying) return;
     this.#failures = this.#maxFailures - 1;
-    this.#state = 'closed';
-    this.#admit();
+    this.#close();
   }
 
   failed(pass: number): void {

@@ -5,8 +5,6 @@ import { streamOf } from './streamOf.ts';
 
 /** Told what becomes of work. */
 export interface OutcomeWatcher {
-  /** It streams, and gives a result. */
-  emitted?(): void;
   succeeded(): void;
   failed(error: unknown): void;
   /** It is over. Where it has neither succeeded nor failed, it was stopped. */
@@ -56,10 +54,7 @@ export function watched<O extends ObservableInput<unknown>>(
     }
     if (!isPromiseLike(result)) {
       const stream = streamOf(result, who);
-      const next = (): void => watcher.emitted?.();
-      return stream.pipe(
-        tap({ next, complete: succeeded, error: failed, finalize: () => end() }),
-      ) as unknown as O;
+      return stream.pipe(tap({ complete: succeeded, error: failed, finalize: () => end() })) as unknown as O;
     }
   } catch (error) {
     failed(error);

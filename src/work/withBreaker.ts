@@ -35,8 +35,8 @@ export interface BreakerOptions {
  *     output  ------B-CD|
  *     poolMap(withBreaker(work, { maxFailures: 1, openMs: 3 }), { concurrency: 3, onFailure: 'drop' })
  *
- * Then one item is tried. Where it succeeds, or gives a first result, all go on; where it fails, be it after that, it is
- * `openMs` again. Items that wait keep their slots, so demand closes and nothing is lost. Draining and abort end the wait: the item fails with a `BreakerOpenError`.
+ * Then one item is tried. Where it succeeds, or has results that wait for room below or for their turn, all go on; where it
+ * fails, be it after that, it is `openMs` again. Items that wait keep their slots, so demand closes and nothing is lost. Draining and abort end the wait: the item fails with a `BreakerOpenError`.
  *
  * Waiting is the default, where breakers of servers fail at once: nobody sits behind an item of a pipeline who would
  * rather have an error soon, and a failure here is a dead letter, or the end of the flow. Say `whenOpen: 'fail'` where
@@ -65,10 +65,8 @@ export function withBreaker<T, O extends ObservableInput<unknown>>(
   let givesPromises = false;
 
   const call = (value: T, item: ItemContext, pass: number, done: () => void, promised = false): O => {
+    const forget = breaker.isTrying && item.whenBlocked((blocked) => blocked && breaker.answered(pass));
     const watcher = {
-      emitted: () => {
-        breaker.answered(pass);
-      },
       succeeded: () => {
         breaker.succeeded(pass);
       },
@@ -77,6 +75,7 @@ export function withBreaker<T, O extends ObservableInput<unknown>>(
         else breaker.succeeded(pass);
       },
       left: () => {
+        if (forget) forget();
         breaker.left(pass);
       },
     };

@@ -57,16 +57,17 @@ describe('withBreaker', () => {
     expect(out).toEqual([1, 10, 2, 20]);
   });
 
-  it('opens again where what is tried fails after its first result', async () => {
+  it('opens again where what is tried fails after a result that had to wait', async () => {
     const startedAt: number[] = [];
     const work = async function* (value: number): AsyncGenerator<number> {
       startedAt.push(performance.now());
-      if (value > 2) yield value;
+      if (value > 2) yield* [value, value];
       throw new Error('down');
     };
     await runFlow(
       fromPull([1, 2, 3, 4]).pipe(
         poolMap(withBreaker(work, { maxFailures: 2, openMs: 30 }), { concurrency: 1, onFailure: 'drop' }),
+        poolMap((value) => timer(2).pipe(map(() => value)), { concurrency: 1 }),
       ),
     );
     const waits = startedAt.slice(1).map((at, i) => at - startedAt[i]! > 20);
