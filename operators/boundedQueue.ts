@@ -78,7 +78,7 @@ class QueueStage<T> extends Stage<T, T> {
     this.#overflow = overflow;
     this.#onDrop = onDrop;
     const isOver = (): boolean => this.over;
-    this.#untold = hookFailure(this.run, this.name, 'onDrop', isOver, (error) => this.fail(error));
+    this.#untold = hookFailure(this.runBelow, this, 'onDrop', isOver, (error) => this.fail(error));
   }
 
   protected override accept(value: T, ticket: Ticket | null): void {
@@ -135,6 +135,6 @@ class QueueStage<T> extends Stage<T, T> {
     if (droppedTicket !== null) droppedTicket.release();
     if (this.run?.trace) this.tell('dropped', dropped);
     const onDrop = this.#onDrop;
-    if (onDrop) under(null, () => toldOnly(onDrop, { value: dropped, reason }, this.#untold, this.run));
+    if (onDrop) under(null, () => toldOnly(onDrop, { value: dropped, reason }, this.#untold, this.runBelow));
   }
 }

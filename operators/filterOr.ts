@@ -99,7 +99,7 @@ function filterNow<T>(
   const run = below?.owner?.run;
   const meter = run?.meter(identity, below?.inner === true) ?? new StageMeter(identity);
   const isOver = (): boolean => subscriber.closed;
-  const refused = hookFailure(run, meter.name, 'rejected', isOver, (error) => subscriber.error(error));
+  const refused = hookFailure(run, meter, 'rejected', isOver, (error) => subscriber.error(error));
   let index = 0;
   const ask = (value: T): boolean => {
     const kept = under(null, () => predicate(value, index++));
@@ -163,7 +163,7 @@ class FilterStage<T> extends PoolStage<T, T> {
     });
     this.#reject = reject;
     const isOver = (): boolean => this.over;
-    this.#refused = hookFailure(this.run, this.name, 'rejected', isOver, (error) => this.fail(error));
+    this.#refused = hookFailure(this.runBelow, this, 'rejected', isOver, (error) => this.fail(error));
   }
 
   protected override settle(job: Job<T, T>, kept: T): void {
@@ -173,7 +173,7 @@ class FilterStage<T> extends PoolStage<T, T> {
       return;
     }
     const reject = this.#reject;
-    if (reject) under(null, () => toldOf(reject, job.value, this.#refused, this.run));
+    if (reject) under(null, () => toldOf(reject, job.value, this.#refused, this.runBelow));
     job.outcome = 'rejected';
     job.more = true;
   }

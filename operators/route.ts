@@ -97,7 +97,7 @@ class RouteStage<T, R> extends FanStage<T, R> {
     this.#by = by;
     this.#reject = reject;
     const isOver = (): boolean => this.over;
-    this.#refused = hookFailure(this.run, this.name, 'rejected', isOver, (error) => this.fail(error));
+    this.#refused = hookFailure(this.runBelow, this, 'rejected', isOver, (error) => this.fail(error));
   }
 
   protected override accept(value: T, ticket: Ticket | null): void {
@@ -120,7 +120,7 @@ class RouteStage<T, R> extends FanStage<T, R> {
     if (this.run?.trace) this.tell('rejected', value);
     try {
       const reject = this.#reject;
-      if (reject) under(null, () => toldOf(reject, value, this.#refused, this.run));
+      if (reject) under(null, () => toldOf(reject, value, this.#refused, this.runBelow));
     } catch (error) {
       this.#failWith(value, ticket, error);
       return;

@@ -31,7 +31,7 @@ let subscribing: Demand | undefined;
 
 /**
  * Says, to whoever subscribes upstream right now and has received nothing yet, that a source or stage which found no Demand
- * below may be above it: for the message only, never for flow control. Answers whether that is a stage.
+ * below may be above it. Items flow as before; but where that is a stage, which is answered, no ticket gets through.
  */
 export function complainOfCut(name: string, cutBy: string): boolean {
   const demand = subscribing;

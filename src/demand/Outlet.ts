@@ -171,11 +171,11 @@ export class Outlet<T> {
       this.#subscriber.complete();
     });
     if (tail === null) return;
-    if (tail.claims === 0 && demand.owner) {
-      demand.addTail(tail.hold());
+    if (tail.claims > 0 || !demand.owner) tail.release();
+    else {
+      demand.addTail(tail);
       if (this.inner) demand.limitTails(tail);
     }
-    tail.release();
   }
 
   /** Errors; what waits unclaimed is handed back. */

@@ -80,7 +80,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   /** Has a sink closed: at the end of the run; without one, or inside work, at its own end, which waits for that. */
   closeAtEnd(sink: Closable): void {
     if (!sink.close) return;
-    if (this.run) this.run.sinks.set(sink, this.name);
+    if (this.run) this.run.sinks.set(sink, this.meter);
     else if (!startsAnew(sink) || !this.runBelow?.closedInside.has(sink)) this.#closables.push(sink);
     else {
       throw new InvalidOptionError(

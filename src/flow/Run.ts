@@ -86,7 +86,7 @@ export class Run implements DemandOwner, Receiver<unknown> {
   readonly connections = new Map<CountedConnections, ConnectionUse>();
   readonly left: LeftItem[] = [];
   /** Sinks to close at the end, each once, however often its stage was subscribed to. */
-  readonly sinks = new Map<Closable, string>();
+  readonly sinks = new Map<Closable, StageMeter>();
   /** Sinks that begin anew, and were closed with an item in whose work they stood. */
   readonly closedInside = new WeakSet<Closable>();
   /** Stopped by abort: what is inside is handed back. */

@@ -12,6 +12,7 @@ import {
 } from 'rxjs';
 import { after, now } from '../clock.ts';
 import { InvalidOptionError } from '../errors.ts';
+import type { StageMeter } from '../metrics/StageMeter.ts';
 import { atLeast, callable, oneOf, refuse, timerMs } from '../options.ts';
 import type { Closable, SinkEnding } from '../work/Sink.ts';
 import { warnOnConsole } from '../warnOnConsole.ts';
@@ -60,9 +61,8 @@ export function runFlow(flow: Observable<unknown>, options: RunFlowOptions = {})
   return new FlowRun(flow, options);
 }
 
-/** As a Promise has it, so that a handler may say what it expects. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
-type Rejected<B> = ((error: any) => B | PromiseLike<B>) | null;
+/** A handler may say what it expects, as with a Promise: a method's parameter may be of a narrower type than is declared. */
+type Rejected<B> = { rejected(error: unknown): B | PromiseLike<B> }['rejected'] | null;
 
 /** A flow that runs. Awaitable. */
 export class FlowRun implements PromiseLike<FlowReport> {
@@ -213,7 +213,7 @@ export class FlowRun implements PromiseLike<FlowReport> {
     await Promise.race([closed(), late]);
     timeout?.unsubscribe();
     this.#deadline?.unsubscribe();
-    for (const name of open.values()) this.#run.warn(`${name}: its sink is still closing`);
+    for (const { name } of open.values()) this.#run.warn(`${name}: its sink is still closing`);
     if (open.size > 0) this.#stopped = 'aborted';
     for (const forget of this.#forget) forget();
     this.#ended.complete();
@@ -225,10 +225,10 @@ export class FlowRun implements PromiseLike<FlowReport> {
    * Closes the sinks, and gives those that are not closed yet. Where all was stored they are waited for as long as they
    * take, or until somebody does not want to wait: what was stored may be whole only then.
    */
-  async #closeSinks(): Promise<ReadonlyMap<unknown, string>> {
+  async #closeSinks(): Promise<ReadonlyMap<unknown, StageMeter>> {
     const open = new Map(this.#run.sinks);
     const isWhole = this.#failure === undefined && this.#stopped !== 'aborted';
-    const closed = [...open].map(async ([sink, name]) => {
+    const closed = [...open].map(async ([sink, { name }]) => {
       await whenClosed(this.#run, () => this.#closeSink(sink), name);
       open.delete(sink);
     });

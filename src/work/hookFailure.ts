@@ -6,7 +6,7 @@ import { warnOf, type Run } from '../flow/Run.ts';
  */
 export function hookFailure(
   run: Run | undefined,
-  stage: string,
+  stage: { readonly name: string },
   hook: string,
   isOver: () => boolean,
   fail: (error: unknown) => void,
@@ -15,7 +15,7 @@ export function hookFailure(
   return (error) => {
     if (failed) return;
     failed = true;
-    if (isOver()) warnOf(run, stage, hook, error);
+    if (isOver()) warnOf(run, stage.name, hook, error);
     else fail(error);
   };
 }

@@ -36,7 +36,8 @@ export interface BreakerOptions {
  *     poolMap(withBreaker(work, { maxFailures: 1, openMs: 3 }), { concurrency: 3, onFailure: 'drop' })
  *
  * Then one item is tried. Where it succeeds, or has results that wait for room below or for their turn, all go on; where it
- * fails, be it after that, it is `openMs` again. Items that wait keep their slots, so demand closes and nothing is lost. Draining and abort end the wait: the item fails with a `BreakerOpenError`.
+ * fails, be it after that, it is `openMs` again. Items that wait keep their slots, so demand closes and nothing is lost.
+ * Draining and abort end the wait: the item fails with a `BreakerOpenError`.
  *
  * Waiting is the default, where breakers of servers fail at once: nobody sits behind an item of a pipeline who would
  * rather have an error soon, and a failure here is a dead letter, or the end of the flow. Say `whenOpen: 'fail'` where

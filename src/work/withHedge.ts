@@ -34,8 +34,8 @@ const MAX_SAVED = 10;
  * An attempt is slow that takes longer than `afterPercentile` % of the latest 128 successes did; before there are 20,
  * nothing is hedged. Each item earns `maxExtraShare` of a second attempt, so that a service that is slow altogether
  * is not asked twice as often. Both attempts are in the slot of the item. It fails when both have failed, or the
- * first fails before the second starts: trying again is for `withRetry`. Each attempt has its number
- * among all attempts at the item in `context.attempt`: of a hedge inside a retry, the first retry may be number 3.
+ * first fails before the second starts: trying again is for `withRetry`. Each attempt has its number among all attempts at
+ * the item in `context.attempt`: of a hedge inside a retry, the first retry may be number 3.
  *
  * For work that may be done twice, such as reading, and that returns promises: a stream cannot be taken back.
  *

@@ -141,7 +141,7 @@ export const unclaimedLaws: readonly Law[] = [
       assertSettledOnce(none, items(3));
     },
     sabotage: [
-      without(OUTLET, 'demand.addTail(tail.hold());'),
+      without(OUTLET, 'if (tail.claims > 0 || !demand.owner) tail.release();', 'if (demand) tail.release();'),
       without(DEMAND, 'for (const tail of this.#tails.splice(0)) tail.release(failure);'),
       without(OUTLET, '    this.#end(tail, () => {', '    this.#end(null, () => {'),
     ],
