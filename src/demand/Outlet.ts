@@ -11,6 +11,7 @@ import { current } from '../tickets/current.ts';
 import { Ticket, type TicketBook } from '../tickets/Ticket.ts';
 import { WaitingTickets } from '../tickets/WaitingTickets.ts';
 import { Demand, UNLIMITED } from './Demand.ts';
+import { ParentItem } from './ParentItem.ts';
 
 /** Who emits through an Outlet: a source or a stage. Neither call may throw. */
 export interface Emitter {
@@ -47,13 +48,10 @@ export class Outlet<T> {
   /** A Demand was found below. */
   readonly linked: boolean;
   readonly waiting = new WaitingTickets();
-  readonly #subscriber: Subscriber<T>;
-  /** The ticket that it was subscribed under; undefined: outside of any call of ours. No reference of its own. */
-  #under: Ticket | null | undefined;
-  /** Subscribed in the call of an emitter that had been left. */
-  readonly #inPlace: boolean;
-  /** It works on an item from above, or is in the place of one that did. */
-  #works: boolean;
+  readonly subscriber: Subscriber<T>;
+  /** The item of an outer stream that it works on, once it has asked. */
+  parent: ParentItem | undefined = undefined;
+  #working = false;
   /** Read once, where it is needed: which native operators stand between. It holds what was on the stack, until the end. */
   #subscribedAt: Error | undefined;
   #turn = false;
@@ -62,23 +60,18 @@ export class Outlet<T> {
   #claimsAtRow = -1;
 
   constructor(subscriber: Subscriber<T>, emitter: Emitter) {
-    this.#subscriber = subscriber;
+    this.subscriber = subscriber;
     this.emitter = emitter;
     const below = demandBelow(subscriber);
     this.linked = below !== undefined;
     this.demand = below ?? new Demand(UNLIMITED);
     this.inner = below?.inner ?? false;
-    const { emitter: above, emitting } = this.demand;
-    const left = emitting > 0 && above?.closed ? above : undefined;
-    this.#inPlace = left !== undefined;
-    this.#under = left ? left.#under : current.ticket;
-    this.#works = this.inner || (left !== undefined && left.#works);
     if (below?.owner && !this.inner) this.#subscribedAt = operatorsOnStack.capture();
     this.demand.attach(this);
   }
 
   get closed(): boolean {
-    return this.#subscriber.closed;
+    return this.subscriber.closed;
   }
 
   /** Whether it may emit now; if not, it is in the line, and `resume` is called when it may. */
@@ -103,26 +96,17 @@ export class Outlet<T> {
     this.#turn = false;
   }
 
-  /**
-   * The ticket of what it works on, with a reference: of the item in whose call it is subscribed. In the place of an
-   * emitter that was left in that call (`retry` and `catchError` do so, and a buffer of inners when one has ended) it is
-   * what that one worked on, or one of those that wait; later than in its item's call, one of those that wait. No program
-   * can tell which. `claims`: it keeps the ticket until its own end.
-   */
-  inherit(claims: boolean): Ticket | null {
-    const { demand } = this;
-    const under = this.#under?.isSettled ? null : this.#under;
-    const oneOfThose = under === undefined || (this.#works && (this.#inPlace || under === null));
-    const found = demand.ticketed && oneOfThose ? demand.unclaimedTickets() : [];
-    if (under) {
-      if (claims) under.claims++;
-      found.push(under.hold());
-    }
-    const ticket = found.length > 1 ? Ticket.group(found) : found[0];
-    if (!ticket) return null;
-    this.#under = ticket;
-    this.#works = true;
-    return ticket;
+  /** Begins to work on the item in whose call it is subscribed, if there is one; `keeps`: until the inner stream ends. */
+  enterParent(keeps: boolean): ParentItem | undefined {
+    this.parent = ParentItem.of(this);
+    this.parent?.enter(keeps);
+    this.#working = true;
+    return this.parent;
+  }
+
+  /** Has ended that, if it has not before; `cutShort`: by a teardown. */
+  leaveParent(cutShort: boolean): void {
+    this.#ended()?.leave(cutShort);
   }
 
   /** Emits one item under its ticket, of which the caller keeps its reference; then looks what became of it. */
@@ -139,7 +123,7 @@ export class Outlet<T> {
     if (emitter !== this) demand.emitter = this;
     demand.emitting++;
     try {
-      this.#subscriber.next(value);
+      this.subscriber.next(value);
     } finally {
       demand.emitting--;
       if (emitter !== this && demand.emitting > 0) demand.emitter = emitter;
@@ -166,10 +150,11 @@ export class Outlet<T> {
       return;
     }
     const tail = this.waiting.size > 0 ? Ticket.group(this.waiting.take()) : null;
-    this.#under = null; // what comes in its place works on something else
-    this.#end(tail, () => {
-      this.#subscriber.complete();
+    const parent = this.#ended();
+    this.#end(tail ?? parent?.ticket ?? null, () => {
+      this.subscriber.complete();
     });
+    parent?.leave(false);
     if (tail === null) return;
     if (tail.claims > 0 || !demand.owner) tail.release();
     else {
@@ -178,12 +163,15 @@ export class Outlet<T> {
     }
   }
 
-  /** Errors; what waits unclaimed is handed back. */
-  error(error: unknown, ticket: Ticket | null = null): void {
+  /** Errors; what waits unclaimed is handed back. What comes in its place may work on the same item. */
+  error(error: unknown): void {
     this.handBack(reasonOf(error));
-    this.#end(ticket, () => {
-      this.#subscriber.error(error);
+    const parent = this.#ended();
+    const claims = parent?.ticket.claims;
+    this.#end(parent?.ticket ?? null, () => {
+      this.subscriber.error(error);
     });
+    parent?.leave(parent.ticket.claims === claims);
   }
 
   /** Leaves the line and the Demand; what waits unclaimed is handed back. */
@@ -197,6 +185,13 @@ export class Outlet<T> {
 
   handBack(reason: unknown): void {
     if (this.waiting.size > 0) for (const ticket of this.waiting.take()) ticket.release(reason);
+  }
+
+  /** The item that it has worked on up to now. */
+  #ended(): ParentItem | undefined {
+    const parent = this.#working ? this.parent : undefined;
+    this.#working = false;
+    return parent;
   }
 
   /** Nobody else waits; while the stage below is subscribing, one whose item was held lets others be subscribed. */

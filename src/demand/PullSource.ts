@@ -63,7 +63,6 @@ export class PullSource<T> implements Emitter {
   readonly #runBelow: Run | undefined;
   readonly #timer: PullTimer | undefined;
   readonly #budget = new LoopBudget();
-  #parent: Ticket | null = null;
   #pull: Pull<T> | Opening<T> | undefined;
   /** Where pulling is synchronous: what is pulled from. */
   #iterator: Iterator<T, unknown> | undefined;
@@ -114,10 +113,10 @@ export class PullSource<T> implements Emitter {
     });
     if (!linked || (this.#onSettled && !demand.owner)) this.#noDemand();
     if (this.#done) return;
-    this.#inherit();
+    if (this.#out.enterParent(true)) demand.announce();
     const draining = demand.draining && !inner;
     if (draining && !(demand.completesUnderDrain(this.#key, this.#out) && this.#onDrain)) {
-      this.#release(this.#drained());
+      this.#out.parent?.handBack(this.#drained());
       if (!this.#out.parked) this.#finish();
       return;
     }
@@ -176,15 +175,7 @@ export class PullSource<T> implements Emitter {
     if (this.#done) return;
     this.#done = true;
     this.#close();
-    // What is subscribed in its place (catchError, retry) works on the same item, whose ticket is kept meanwhile.
-    const parent = this.#parent;
-    this.#parent = null;
-    const claims = parent?.claims;
-    this.#out.error(error, parent);
-    if (parent === null) return;
-    const { demand } = this.#out;
-    if (parent.claims === claims && !demand.ended) demand.defer(parent); // what comes in its place may come later
-    parent.release(demand.failure);
+    this.#out.error(error);
   }
 
   /** A synchronous input: a loop of pulls, each delivered at once. */
@@ -294,8 +285,8 @@ export class PullSource<T> implements Emitter {
       this.#run.trace?.({ stage: this.#name, event: 'produced', value });
     }
     if (!this.#onSettled) {
-      const ticket = this.#parent;
-      if (ticket === null) {
+      const ticket = this.#out.parent?.ticket;
+      if (!ticket) {
         this.#out.emit(value, null);
         return;
       }
@@ -310,14 +301,14 @@ export class PullSource<T> implements Emitter {
   }
 
   #issue(value: T, onSettled: (settlement: Settlement<T>) => unknown): Ticket {
-    const parent = this.#parent === null ? undefined : this.#parent.hold();
+    const parent = this.#out.parent?.ticket.hold();
     this.#pending++;
     const settle = (failure: unknown): void => {
       this.#pending--;
-      parent?.release(failure);
       under(null, () => {
         toldOnly(onSettled, { value, failure }, this.#settlingFailed);
       });
+      parent?.release(failure);
       if (this.#pending === 0 && (this.#done || this.#stopping)) {
         this.#close();
         this.#allSettled?.();
@@ -374,7 +365,7 @@ export class PullSource<T> implements Emitter {
     this.#done = true;
     const cutShort = this.#stopping && !this.#closed;
     this.#close();
-    this.#release(cutShort ? this.#drained() : undefined);
+    if (cutShort) this.#out.parent?.handBack(this.#drained());
     this.#out.complete();
   }
 
@@ -399,10 +390,7 @@ export class PullSource<T> implements Emitter {
     if (item && reason) this.#giveBack(item.value, reason);
     this.#close();
     this.#out.detach(reason);
-    const { demand } = this.#out;
-    // Given up by a native operator (switchMap, takeUntil): unclaimed, as an item that such an operator swallows.
-    if (cutShort && !demand.ended && this.#parent !== null) demand.defer(this.#parent);
-    this.#release(cutShort && demand.ended ? reason : undefined);
+    this.#out.leaveParent(cutShort);
   }
 
   /** An item that was pulled, and can no longer be emitted. */
@@ -431,18 +419,6 @@ export class PullSource<T> implements Emitter {
       this.#allSettled = resolve;
     });
     void whenClosed(this.#run, () => settled, this.#name);
-  }
-
-  /** A source subscribed under a ticket works on that item: it keeps the ticket until its own end. */
-  #inherit(): void {
-    this.#parent = this.#out.inherit(true);
-    if (this.#parent !== null) this.#out.demand.announce();
-  }
-
-  #release(failure?: unknown): void {
-    const parent = this.#parent;
-    this.#parent = null;
-    if (parent !== null) parent.release(failure);
   }
 
   #noDemand(): void {

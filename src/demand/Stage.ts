@@ -124,11 +124,11 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     if (below.draining && !inner && !below.completesUnderDrain(this.meter.identity, this.out)) return;
     const inlet = new Inlet<T>(subscriber, this);
     this.#inlet = inlet;
-    const ticket = this.out.inherit(false);
+    const ticket = this.out.enterParent(false)?.ticket ?? null;
     try {
       this.demand.subscribe(() => under(ticket, () => source.subscribe(inlet)));
     } finally {
-      ticket?.release();
+      this.out.leaveParent(false);
     }
   }
 

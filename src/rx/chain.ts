@@ -1,5 +1,6 @@
 import type { Subscriber } from 'rxjs';
 import type { Demand } from '../demand/Demand.ts';
+import type { ParentItem } from '../demand/ParentItem.ts';
 import type { Run } from '../flow/Run.ts';
 
 /** Where a subscriber carries its Demand. An incompatible protocol changes the number. */
@@ -8,7 +9,11 @@ export const DEMAND = Symbol.for('sluice.demand/1');
 /** Where the end of a chain inside an item carries the run that the item belongs to. */
 export const RUN = Symbol.for('sluice.run/1');
 
+/** Where the last subscriber of an inner stream carries the item of the outer one. */
+const PARENT = Symbol.for('sluice.parent/1');
+
 interface ChainLink {
+  readonly [PARENT]?: ParentItem;
   readonly [DEMAND]?: Demand;
   readonly [RUN]?: Run | undefined;
   readonly next?: unknown;
@@ -20,24 +25,62 @@ function isLink(candidate: ChainLink | null | undefined): candidate is ChainLink
   return candidate != null && typeof candidate.next === 'function' && 'destination' in candidate;
 }
 
+/** The subscribers from this one down to the last. */
+function* chainOf(subscriber: Subscriber<never>): Generator<ChainLink> {
+  let link = subscriber as unknown as ChainLink | null | undefined;
+  for (; isLink(link); link = link.destination) yield link;
+}
+
 /**
  * The nearest Demand below: every RxJS subscriber knows its `destination`. Undefined: nobody below says how much.
  * Walked once, at subscription.
  */
 export function demandBelow(subscriber: Subscriber<never>): Demand | undefined {
-  let link = subscriber as unknown as ChainLink | null | undefined;
-  while (isLink(link)) {
-    const demand = link[DEMAND];
-    if (demand) return demand;
-    link = link.destination;
+  for (const { [DEMAND]: demand } of chainOf(subscriber)) if (demand) return demand;
+  return undefined;
+}
+
+/** The nearest Demand below towards which something is being emitted, by who is still subscribed. */
+export function emittingBelow(subscriber: Subscriber<never>): Demand | undefined {
+  for (const { [DEMAND]: demand } of chainOf(subscriber)) {
+    if (demand && demand.emitting > 0 && demand.emitter?.closed === false) return demand;
+  }
+  return undefined;
+}
+
+/** The last subscriber of a chain before it joins that of another one. Undefined: it never does, or it begins on that. */
+export function endOfBranch(
+  subscriber: Subscriber<never>,
+  trunk: Subscriber<never>,
+): Subscriber<never> | undefined {
+  let end: ChainLink | undefined;
+  for (const link of chainOf(subscriber)) {
+    for (const other of chainOf(trunk)) {
+      if (other === link) return end as unknown as Subscriber<never> | undefined;
+    }
+    end = link;
+  }
+  return undefined;
+}
+
+/** Notes what an inner stream works on that ends with this subscriber. */
+export function setParent(end: Subscriber<never>, parent: ParentItem): void {
+  (end as Subscriber<never> & { [PARENT]?: ParentItem })[PARENT] = parent;
+}
+
+/** What the innermost inner stream works on that a chain leads through; `end`: looked for no further than this subscriber. */
+export function parentBelow(subscriber: Subscriber<never>, end?: Subscriber<never>): ParentItem | undefined {
+  for (const link of chainOf(subscriber)) {
+    const parent = link[PARENT];
+    if (parent?.isOpen) return parent;
+    if ((link as object) === end) return undefined;
   }
   return undefined;
 }
 
 /** The run that a subscriber belongs to, be it inside the work of an item, where no Demand leads to it. */
 export function runBelow(subscriber: Subscriber<never>): Run | undefined {
-  let link = subscriber as unknown as ChainLink | null | undefined;
-  for (; isLink(link); link = link.destination) {
+  for (const link of chainOf(subscriber)) {
     const run = link[RUN] ?? link[DEMAND]?.owner?.run;
     if (run) return run;
   }
@@ -47,7 +90,7 @@ export function runBelow(subscriber: Subscriber<never>): Run | undefined {
 /** What ends the chain below a subscriber that found no Demand, in words for a message. */
 export function endOfChain(subscriber: Subscriber<never>): string {
   let link = subscriber as unknown as ChainLink;
-  while (isLink(link.destination)) link = link.destination;
+  for (link of chainOf(subscriber));
   if (RUN in link) {
     return 'the work of a stage, or at fromPush, where an acknowledged source cannot be; use concatMap or mergeMap, or put storeTo inside the work';
   }

@@ -56,8 +56,8 @@ export const cellLaws: readonly Law[] = [
     sabotage: [
       without(
         OUTLET,
-        '      this.#subscriber.next(value);\n    } finally {\n      demand.emitting--;\n      if (emitter !== this && demand.emitting > 0) demand.emitter = emitter;\n      if (outerTicket !== ticket) current.ticket = outerTicket;\n    }',
-        '      this.#subscriber.next(value);\n    } finally {\n      demand.emitting--;\n      if (emitter !== this && demand.emitting > 0) demand.emitter = emitter;\n    }\n    if (outerTicket !== ticket) current.ticket = outerTicket;',
+        '      this.subscriber.next(value);\n    } finally {\n      demand.emitting--;\n      if (emitter !== this && demand.emitting > 0) demand.emitter = emitter;\n      if (outerTicket !== ticket) current.ticket = outerTicket;\n    }',
+        '      this.subscriber.next(value);\n    } finally {\n      demand.emitting--;\n      if (emitter !== this && demand.emitting > 0) demand.emitter = emitter;\n    }\n    if (outerTicket !== ticket) current.ticket = outerTicket;',
       ),
     ],
   },

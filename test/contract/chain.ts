@@ -75,8 +75,8 @@ export const chainLaws: readonly Law[] = [
       ),
       without(
         CHAIN,
-        '    link = link.destination;\n  }\n  return undefined;',
-        '    break;\n  }\n  return undefined;',
+        'for (; isLink(link); link = link.destination) yield link',
+        'if (isLink(link)) yield link',
       ),
     ],
   },

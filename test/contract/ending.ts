@@ -412,8 +412,8 @@ export const endingLaws: readonly Law[] = [
     sabotage: [
       without(
         CHAIN,
-        '    if (demand) return demand;\n    link = link.destination;\n  }\n  return undefined;',
-        '    if (demand) return (globalThis.lastDemand = demand);\n    link = link.destination;\n  }\n  return globalThis.lastDemand;',
+        'if (demand) return demand;\n  return undefined;',
+        'if (demand) return (globalThis.lastDemand = demand);\n  return globalThis.lastDemand;',
       ),
     ],
   },

@@ -5,6 +5,7 @@ import {
   bufferTime,
   catchError,
   concatMap,
+  concatWith,
   debounceTime,
   defaultIfEmpty,
   delay,
@@ -15,10 +16,12 @@ import {
   groupBy,
   map,
   mergeMap,
+  mergeWith,
   observeOn,
   of,
   pairwise,
   reduce,
+  repeat,
   retry,
   scan,
   share,
@@ -38,6 +41,8 @@ import {
 } from 'rxjs';
 import { acknowledged, early, items, lost, run, settled, store, type Log } from './acknowledged.ts';
 import { sleep, takes, upTo, without, type Kernel, type Law } from './law.ts';
+
+const PARENT = 'src/demand/ParentItem.ts';
 
 interface Native {
   readonly make: (sluice: Kernel) => OperatorFunction<string, unknown>;
@@ -103,6 +108,22 @@ const givenAgain: Record<string, (value: string, sluice: Kernel) => OperatorFunc
       failsOnce('b'),
       catchError(() => of(`${value}d`)),
     ),
+};
+/** What native operators put behind the end of an inner source of ours: it belongs to the same item. */
+const followed: Record<string, (value: string, sluice: Kernel) => OperatorFunction<string, string>> = {
+  repeat: () => repeat(2),
+  'repeat with a delay': () => repeat({ count: 2, delay: 3 }),
+  'repeat, a stage': (_, sluice) => (source) =>
+    source.pipe(repeat(2), sluice.poolMap(takes(1), { concurrency: 1 })),
+  'a stage, repeat': (_, sluice) => (source) =>
+    source.pipe(sluice.poolMap(takes(1), { concurrency: 1 }), repeat(2)),
+  'concatWith fromPull': (value, sluice) => concatWith(parts(sluice, `${value}x`)),
+  'concatWith of': (value) => concatWith(of(`${value}x`)),
+  'concatWith fromPull, later': (value, sluice) =>
+    concatWith(timer(3).pipe(switchMap(() => parts(sluice, `${value}x`)))),
+  endWith: (value) => endWith(`${value}x`),
+  'mergeWith fromPull, later': (value, sluice) =>
+    mergeWith(timer(9).pipe(switchMap(() => parts(sluice, `${value}x`)))),
 };
 const flattened = {
   concatMap: <T, R>(inner: (value: T) => Observable<R>) => concatMap(inner),
@@ -254,6 +275,7 @@ const classes: Record<string, Record<string, Native>> = {
   },
   'with sources inside that are cut short': inside(cutShort, { drops: true }),
   'with sources inside that are given again': inside(givenAgain, { again: true }),
+  'with sources inside that are followed by others': inside(followed, {}),
   failing: {
     'map that throws once, under retry': {
       make: () => (source) => source.pipe(failsOnce('i4'), retry(1)),
@@ -393,30 +415,27 @@ const breaks: Record<string, Law['sabotage']> = {
     without('src/demand/Stage.ts', 'if (!this.demand.ticketed) return null;', 'return null;'),
   ],
   'with sources inside': [
-    without(
-      'src/demand/PullSource.ts',
-      'this.#parent = this.#out.inherit(true);',
-      'this.#out.inherit(true)?.release();',
-    ),
+    without('src/demand/PullSource.ts', 'if (this.#out.enterParent(true)) demand.announce();'),
     without(
       'src/demand/PullSource.ts',
       'this.#out.emit(value, ticket);\n      ticket.release();\n      return;',
       'this.#out.emit(value, null);\n      ticket.release();\n      return;',
     ),
     without(
-      'src/demand/PullSource.ts',
-      'this.#release(cutShort && demand.ended ? reason : undefined);',
-      'this.#release();',
+      PARENT,
+      'else if (ended) this.ticket',
+      'else if (ended) this.ticket.release();\n    else if (ended) this.ticket',
     ),
-    without('src/demand/PullSource.ts', 'parent.release(demand.failure);', 'parent.release();'),
+    without('src/demand/PullSource.ts', 'this.#out.leaveParent(cutShort);', 'this.#out.leaveParent(false);'),
+    without(
+      'src/demand/Outlet.ts',
+      'parent?.leave(parent.ticket.claims === claims);',
+      'parent?.leave(false);',
+    ),
   ],
   'with sources inside that are cut short': [
     without('src/demand/Outlet.ts', 'if (this.inner) demand.limitTails(tail);'),
-    without(
-      'src/demand/Outlet.ts',
-      'const left = emitting > 0 && above?.closed ? above : undefined;',
-      'const left = emitting < 0 ? above : undefined;',
-    ),
+    without(PARENT, 'demand.emitting > 0 && demand.emitter?.closed', 'demand.emitting < 0'),
   ],
   'with sources inside that are given again': [
     without(
@@ -424,14 +443,19 @@ const breaks: Record<string, Law['sabotage']> = {
       'ticket.hold(); // torn down meanwhile, it gives up its own\n      this.#out.emit(value, ticket);\n      ticket.release();',
       'this.#out.emit(value, ticket);',
     ),
-    without('src/demand/Outlet.ts', 'this.inner || (left !== undefined && left.#works)', 'this.inner'),
-    without('src/demand/Outlet.ts', '    this.#works = true;\n'),
+    without(PARENT, '&& !before) return', ') return'),
+    without(PARENT, 'if (before?.isOpen && before', 'if (!before'),
+  ],
+  'with sources inside that are followed by others': [
+    without(PARENT, 'if (known)', 'if (stream && known)'),
+    without(PARENT, '    this.#kept = true;\n'),
+    without('src/demand/Outlet.ts', 'tail ?? parent?.ticket ?? null', 'tail'),
   ],
   failing: [
     without(
       'src/demand/Outlet.ts',
       'if (this.closed) {\n      ticket.hold().release(this.#left());',
-      'if (this.#subscriber.closed) {',
+      'if (this.subscriber.closed) {',
     ),
   ],
 };

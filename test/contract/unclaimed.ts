@@ -80,7 +80,7 @@ export const unclaimedLaws: readonly Law[] = [
       without(
         OUTLET,
         'if (this.closed) {\n      ticket.hold().release(this.#left());',
-        'if (this.#subscriber.closed) {',
+        'if (this.subscriber.closed) {',
       ),
     ],
   },
@@ -143,7 +143,7 @@ export const unclaimedLaws: readonly Law[] = [
     sabotage: [
       without(OUTLET, 'if (tail.claims > 0 || !demand.owner) tail.release();', 'if (demand) tail.release();'),
       without(DEMAND, 'for (const tail of this.#tails.splice(0)) tail.release(failure);'),
-      without(OUTLET, '    this.#end(tail, () => {', '    this.#end(null, () => {'),
+      without(OUTLET, 'tail ?? parent?.ticket ?? null', 'null'),
     ],
   },
   {
