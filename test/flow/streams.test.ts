@@ -68,6 +68,31 @@ describe('streams of Node around a flow', () => {
   });
 
   it.each([
+    ['work', new Error('work'), ignored],
+    ['source', new Error('source'), (first: Readable, error: Error) => first.destroy(error)],
+  ])('a flow in the place of a transform errors, and closes all, with its %s', async (whose, boom, fail) => {
+    const first = new PassThrough({ objectMode: true });
+    const last = new PassThrough({ objectMode: true });
+    const work = async (value: number): Promise<number> => {
+      if (whose === 'work') throw boom;
+      return value;
+    };
+    const end = piped(
+      first,
+      (values: AsyncIterable<number>) =>
+        toAsyncIterable(fromPull(values).pipe(poolMap(work, { concurrency: 2 })), { capacity: 2 }),
+      last,
+    );
+    first.write(1);
+    setImmediate(() => {
+      fail(first, boom);
+    });
+    await expect(end).rejects.toBe(boom);
+    await settle();
+    expect([first.destroyed, last.destroyed]).toEqual([true, true]);
+  });
+
+  it.each([
     ['is closed with what is in it', false],
     ['is read to its end where onDrain ends the source above it', true],
   ])('a stream between two flows %s, when the second is drained', async (_, ends) => {
