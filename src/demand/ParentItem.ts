@@ -1,26 +1,24 @@
 import type { Subscriber } from 'rxjs';
 import { HandedBackError } from '../errors.ts';
-import { emittingBelow, endOfBranch, parentBelow, setParent } from '../rx/chain.ts';
+import { branchOf, emittingBelow, setParent } from '../rx/chain.ts';
 import { current } from '../tickets/current.ts';
 import { Ticket } from '../tickets/Ticket.ts';
 import type { Demand } from './Demand.ts';
 import type { Outlet } from './Outlet.ts';
 
 /**
- * The item of an outer stream that an inner stream works on. A source inside keeps its ticket until the inner stream ends,
- * so that it covers what is subscribed there later as well, by `repeat`, `retry` or `concat`.
+ * The item of an outer stream that an inner stream works on. Its ticket is kept while a source inside works, and by what is
+ * subscribed there at the end of that, which `repeat`, `retry` and `concat` do.
  */
 export class ParentItem {
   readonly ticket: Ticket;
-  /** The subscriber that the inner stream ends with. */
+  /** The subscriber that the inner stream ends with; or, where that cannot be told, the one that a source begins with. */
   readonly #stream: Subscriber<never>;
-  /** That cannot be told, so it is the one that a single source was subscribed with. */
   readonly #guessed: boolean;
   /** Where the item waits if the inner stream is given up. */
   readonly #demand: Demand;
   #working = 0;
   #held = true;
-  #kept = false;
   #cutShort = false;
 
   /** `ticket` comes with a reference. */
@@ -33,25 +31,29 @@ export class ParentItem {
   }
 
   /**
-   * That of a source or stage which is subscribed now. Where it comes later than in the call of an item, or by the end of
-   * another inner stream, it is one of those that wait; no program can tell which, so it is all of them.
+   * That of a source or stage which is subscribed now. Where it comes later than in the call of an item, it is also one of
+   * those that wait; no program can tell which, so it is all of them.
    */
   static of({ demand, inner, subscriber }: Outlet<never>): ParentItem | undefined {
-    if (!current.ticket && !demand.ticketed) return undefined;
+    const { ticket } = current;
+    if (!ticket && !demand.ticketed) return undefined;
     const outer = emittingBelow(subscriber);
-    const stream = outer?.emitter && endOfBranch(subscriber, outer.emitter.subscriber);
-    const known = parentBelow(subscriber, stream);
-    if (known) return known;
-    const works = (ticket: Ticket): ParentItem =>
-      new ParentItem(ticket, stream ?? subscriber, !stream, outer ?? demand);
     const left = demand.emitting > 0 && demand.emitter?.closed ? demand.emitter : undefined;
-    if (current.ticket && !left) return works(current.ticket.hold());
-    const before = left?.parent;
-    if (!inner && current.ticket !== undefined && !before) return undefined;
+    const { end, parent, above } = branchOf(subscriber, outer?.emitter?.subscriber);
+    const works = (on: Ticket, stream = end): ParentItem =>
+      new ParentItem(on, stream ?? subscriber, !stream, outer ?? demand);
+    if (ticket && !left) {
+      if (parent?.ticket === ticket) return parent;
+      // Others work on another item in that stream: it is a group, and the stream of this item is inside.
+      return works(ticket.hold(), parent ? above : end);
+    }
+    const before = parent ?? left?.parent;
+    if (!inner && ticket !== undefined && !before) return undefined;
     const waiting = demand.unclaimedTickets();
-    if (before?.isOpen && before.#guessed) waiting.push(before.ticket.hold());
+    if (before?.isOpen && (parent ?? before.#guessed)) waiting.push(before.ticket.hold());
     const [first] = waiting;
-    return first && works(waiting.length > 1 ? Ticket.group(waiting) : first);
+    if (!first) return undefined;
+    return works(waiting.length > 1 ? Ticket.group(waiting) : first, parent ? parent.#stream : end);
   }
 
   /** Not settled yet: what is subscribed now may be counted to it. */
@@ -59,34 +61,20 @@ export class ParentItem {
     return !this.ticket.isSettled;
   }
 
-  /** Somebody inside begins; `keeps`: a source, for which it is kept until the inner stream ends. */
-  enter(keeps: boolean): void {
+  /** Somebody inside begins; `claims`: a source, which says so to the emitter of the item. */
+  enter(claims: boolean): void {
     this.#working++;
     if (!this.#held) this.ticket.hold();
     this.#held = true;
-    if (!keeps) return;
-    this.ticket.claims++;
-    if (this.#kept) return;
-    this.#kept = true;
-    this.#stream.add(() => {
-      this.#releaseIfOver();
-    });
+    this.#cutShort = false; // it goes on in the place of what was
+    if (claims) this.ticket.claims++;
   }
 
-  /** The same has ended; `cutShort`: by an error or a teardown, which counts if the inner stream ends with it. */
+  /** The same has ended; `cutShort`: by an error, or by being given up. */
   leave(cutShort: boolean): void {
     this.#working--;
-    if (cutShort && this.#stream.closed) this.#cutShort = true;
-    this.#releaseIfOver();
-  }
-
-  /** It was not done, so it has to be given again. */
-  handBack(reason: unknown): void {
-    this.ticket.hold().release(reason);
-  }
-
-  #releaseIfOver(): void {
-    if (!this.#held || this.#working > 0 || (this.#kept && !this.#stream.closed)) return;
+    if (cutShort) this.#cutShort = true;
+    if (this.#working > 0) return;
     this.#held = false;
     const { ended, failure } = this.#demand;
     if (!this.#cutShort) this.ticket.release();
@@ -96,5 +84,10 @@ export class ParentItem {
       this.#demand.defer(this.ticket);
       this.ticket.release();
     }
+  }
+
+  /** It was not done, so it has to be given again. */
+  handBack(reason: unknown): void {
+    this.ticket.hold().release(reason);
   }
 }

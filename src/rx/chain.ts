@@ -48,34 +48,40 @@ export function emittingBelow(subscriber: Subscriber<never>): Demand | undefined
   return undefined;
 }
 
-/** The last subscriber of a chain before it joins that of another one. Undefined: it never does, or it begins on that. */
-export function endOfBranch(
-  subscriber: Subscriber<never>,
-  trunk: Subscriber<never>,
-): Subscriber<never> | undefined {
-  let end: ChainLink | undefined;
-  for (const link of chainOf(subscriber)) {
-    for (const other of chainOf(trunk)) {
-      if (other === link) return end as unknown as Subscriber<never> | undefined;
-    }
-    end = link;
-  }
-  return undefined;
-}
-
 /** Notes what an inner stream works on that ends with this subscriber. */
 export function setParent(end: Subscriber<never>, parent: ParentItem): void {
   (end as Subscriber<never> & { [PARENT]?: ParentItem })[PARENT] = parent;
 }
 
-/** What the innermost inner stream works on that a chain leads through; `end`: looked for no further than this subscriber. */
-export function parentBelow(subscriber: Subscriber<never>, end?: Subscriber<never>): ParentItem | undefined {
+/** What a subscriber is part of. */
+interface Branch {
+  /** What the innermost stream works on, of those that somebody works in. */
+  readonly parent: ParentItem | undefined;
+  /** The subscriber before the one that this stream ends with. */
+  readonly above: Subscriber<never> | undefined;
+  /** The last one before the chain joins the trunk. Undefined: it does not, or begins on it. */
+  readonly end: Subscriber<never> | undefined;
+}
+
+/** The branch that a chain is, up to that of `trunk`. */
+export function branchOf(subscriber: Subscriber<never>, trunk: Subscriber<never> | undefined): Branch {
+  let parent: ParentItem | undefined;
+  let above: Subscriber<never> | undefined;
+  let last: Subscriber<never> | undefined;
   for (const link of chainOf(subscriber)) {
-    const parent = link[PARENT];
-    if (parent?.isOpen) return parent;
-    if ((link as object) === end) return undefined;
+    if (trunk && leadsTo(trunk, link)) return { parent, above, end: last };
+    if (!parent && link[PARENT]?.isOpen) {
+      parent = link[PARENT];
+      above = last;
+    }
+    last = link as unknown as Subscriber<never>;
   }
-  return undefined;
+  return { parent, above, end: undefined };
+}
+
+function leadsTo(subscriber: Subscriber<never>, sought: ChainLink): boolean {
+  for (const link of chainOf(subscriber)) if (link === sought) return true;
+  return false;
 }
 
 /** The run that a subscriber belongs to, be it inside the work of an item, where no Demand leads to it. */

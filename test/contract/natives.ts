@@ -112,18 +112,14 @@ const givenAgain: Record<string, (value: string, sluice: Kernel) => OperatorFunc
 /** What native operators put behind the end of an inner source of ours: it belongs to the same item. */
 const followed: Record<string, (value: string, sluice: Kernel) => OperatorFunction<string, string>> = {
   repeat: () => repeat(2),
-  'repeat with a delay': () => repeat({ count: 2, delay: 3 }),
   'repeat, a stage': (_, sluice) => (source) =>
     source.pipe(repeat(2), sluice.poolMap(takes(1), { concurrency: 1 })),
   'a stage, repeat': (_, sluice) => (source) =>
     source.pipe(sluice.poolMap(takes(1), { concurrency: 1 }), repeat(2)),
   'concatWith fromPull': (value, sluice) => concatWith(parts(sluice, `${value}x`)),
   'concatWith of': (value) => concatWith(of(`${value}x`)),
-  'concatWith fromPull, later': (value, sluice) =>
-    concatWith(timer(3).pipe(switchMap(() => parts(sluice, `${value}x`)))),
   endWith: (value) => endWith(`${value}x`),
-  'mergeWith fromPull, later': (value, sluice) =>
-    mergeWith(timer(9).pipe(switchMap(() => parts(sluice, `${value}x`)))),
+  'mergeWith fromPull': (value, sluice) => mergeWith(parts(sluice, `${value}x`)),
 };
 const flattened = {
   concatMap: <T, R>(inner: (value: T) => Observable<R>) => concatMap(inner),
@@ -149,6 +145,13 @@ function inside(
   );
   return Object.fromEntries(natives);
 }
+
+/** Each group is an inner stream as well, which many items are worked on in. */
+const groupings: Record<string, OperatorFunction<string, Observable<string>>> = {
+  'groupBy, two groups': groupBy((value) => Number(value.slice(1)) % 2),
+  'groupBy, one group each': groupBy((value) => value),
+  windowCount: windowCount(3),
+};
 
 const fails = (at: string) =>
   map((value: string) => {
@@ -276,6 +279,27 @@ const classes: Record<string, Record<string, Native>> = {
   'with sources inside that are cut short': inside(cutShort, { drops: true }),
   'with sources inside that are given again': inside(givenAgain, { again: true }),
   'with sources inside that are followed by others': inside(followed, {}),
+  'with sources inside groups': Object.fromEntries(
+    Object.entries({
+      ...inside({ 'no more': () => tap(() => undefined) }, {}),
+      ...inside({ repeat: () => repeat(2) }, {}),
+      ...inside(cutShort, { drops: true }),
+    })
+      .filter(([name]) => name.startsWith('mergeMap to')) // the others hold an item inside its group
+      .flatMap(([name, { make, ...traits }]) =>
+        Object.entries(groupings).map(([grouping, group]): [string, Native] => [
+          `${grouping}, ${name}`,
+          {
+            make: (sluice) => (source) =>
+              source.pipe(
+                group,
+                mergeMap((each) => each.pipe(make(sluice))),
+              ),
+            ...traits,
+          },
+        ]),
+      ),
+  ),
   failing: {
     'map that throws once, under retry': {
       make: () => (source) => source.pipe(failsOnce('i4'), retry(1)),
@@ -444,12 +468,19 @@ const breaks: Record<string, Law['sabotage']> = {
       'this.#out.emit(value, ticket);',
     ),
     without(PARENT, '&& !before) return', ') return'),
-    without(PARENT, 'if (before?.isOpen && before', 'if (!before'),
+    without(PARENT, 'if (before?.isOpen &&', 'if (!before &&'),
   ],
   'with sources inside that are followed by others': [
-    without(PARENT, 'if (known)', 'if (stream && known)'),
-    without(PARENT, '    this.#kept = true;\n'),
+    without(
+      'src/rx/chain.ts',
+      'if (!parent && link[PARENT]?.isOpen)',
+      'if (trunk && !parent && link[PARENT]?.isOpen)',
+    ),
     without('src/demand/Outlet.ts', 'tail ?? parent?.ticket ?? null', 'tail'),
+  ],
+  'with sources inside groups': [
+    without(PARENT, 'parent?.ticket === ticket', 'parent'),
+    without(PARENT, 'parent ? above : end', 'end'),
   ],
   failing: [
     without(

@@ -109,10 +109,10 @@ function limits(): string {
     '`strict: true` makes the first held item an error, and so leaves only *state*, and *half* where every item has a ' +
     'part that is emitted at once. `batch`, `poolMap` and `filterOr` have no such limits.';
   const inside =
-    'An inner stream of `concatMap` and its like that begins with a source of ours counts as a whole: its item is acknowledged ' +
-    'when it has ended and all that came of it is stored, whatever `repeat`, `retry` or `concat` subscribe to meanwhile. A ' +
-    'source that comes later, behind a `timer` for one, is counted to all the items that wait, since no program can tell to ' +
-    'which it belongs. As the work of `poolMap` an Observable counts as a whole, whatever is in it.';
+    'Inside an inner stream of `concatMap` and its like, an item is kept while a source of ours works, and what is subscribed ' +
+    'by the end of that (`retry`, `repeat`, `concat`) belongs to it as well. What is subscribed later (`repeat` with a delay, ' +
+    'a source behind a `timer`) is not counted to it, and it may be acknowledged before that is stored. As the work of ' +
+    '`poolMap` an Observable counts as a whole, whatever is in it.';
   return [text, lines.join('\n'), advice, inside].join('\n\n');
 }
 
