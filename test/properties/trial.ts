@@ -13,7 +13,6 @@ import {
   timer,
   type Observable,
 } from 'rxjs';
-import { vi } from 'vitest';
 import {
   batch,
   boundedQueue,
@@ -28,6 +27,7 @@ import {
   type FlowRun,
   type WorkContext,
 } from 'sluice';
+import { drive, sleep } from './drive.ts';
 
 /** How work on one item goes: its shape, its time, and whether it fails. */
 const OUTCOMES = [
@@ -79,9 +79,6 @@ export interface Plan {
   readonly stop: Stop;
   readonly ticketed: boolean;
 }
-
-/** The real one: a turn of the event loop lets every promise callback happen, and takes no time. */
-const turnOfTheLoop = setImmediate;
 
 const small = fc.integer({ min: 1, max: 4 });
 
@@ -244,23 +241,14 @@ export class Trial {
     );
     if (stop.kind === 'drain') setTimeout(() => void run.drain(), stop.atMs);
     if (stop.kind === 'abort') setTimeout(() => void run.abort(), stop.atMs);
-    await this.#drive(() => ended);
+    await drive(() => ended);
     if (!ended) {
       this.faults.push(`stuck: ${JSON.stringify(run.report().stages)}`);
       void run.abort();
-      await this.#drive(() => ended);
+      await drive(() => ended);
     }
     await over;
     return this;
-  }
-
-  /** Goes from timer to timer, with all promise callbacks in between. Stops where nothing is left to happen. */
-  async #drive(ended: () => boolean): Promise<void> {
-    for (let step = 0; step < 20_000; step++) {
-      await new Promise((resolve) => turnOfTheLoop(resolve));
-      if (ended() || vi.getTimerCount() === 0) return;
-      vi.advanceTimersToNextTimer();
-    }
   }
 
   #flow(): Observable<unknown> {
@@ -527,8 +515,4 @@ function perform(
     case 'second attempt':
       return attempt === 1 ? sleep(ms).then(() => Promise.reject(fault)) : Promise.resolve(item);
   }
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
