@@ -1,7 +1,8 @@
 import { LoopBudget, nextTurn } from '../clock.ts';
-import { UnclaimedError } from '../errors.ts';
+import { HandedBackError, UnclaimedError } from '../errors.ts';
 import type { Run } from '../flow/Run.ts';
-import type { Ticket } from '../tickets/Ticket.ts';
+import { current } from '../tickets/current.ts';
+import { Ticket } from '../tickets/Ticket.ts';
 import type { Outlet } from './Outlet.ts';
 
 /** Whoever offers a Demand: a stage, or the end of a flow. */
@@ -307,6 +308,20 @@ export class Demand {
     }
   }
 
+  /**
+   * The ticket of an item that arrives, retained; null: it has none; undefined: it was lost. What comes in the call of an
+   * emitter that has been left is the work of a native operator which goes on there: in an inner stream with the same item, or
+   * with one of those that wait; else with what is no item (`startWith`, under `retry`).
+   */
+  claim(): Ticket | null | undefined {
+    const { ticket } = current;
+    if (!ticket) return ticket === undefined && this.ticketed ? undefined : null;
+    if (this.emitting === 0 || !this.emitter?.closed) return ticket.claim();
+    if (!this.emitter.parent) return null;
+    const waiting = this.unclaimedTickets();
+    return waiting.length === 0 ? ticket.claim() : Ticket.group([ticket.claim(), ...waiting]);
+  }
+
   /** An acknowledged source stands above: items that arrive from nowhere have lost their ticket. Not so where nobody claims. */
   announce(): void {
     if (this.ticketed || this.owner === undefined) return;
@@ -355,7 +370,11 @@ export class Demand {
   end(failure?: unknown): void {
     if (!this.ended) this.failure = failure; // a teardown after a good end takes nothing back
     this.ended = true;
-    for (const tail of this.#tails.splice(0)) tail.release(failure);
+    if (this.#tails.length === 0) return;
+    // An operator below (`take`) has ended it, while native ones above still had something to do.
+    const isCut = [...this.outlets].some(({ ending, parked }) => !ending && !parked);
+    const reason = failure ?? (isCut ? new HandedBackError(this.owner?.name ?? '', 'the flow was left') : undefined);
+    for (const tail of this.#tails.splice(0)) tail.release(reason);
   }
 
   /** Draining waits for emitters to complete; not for parked ones, nor where there never was one. */

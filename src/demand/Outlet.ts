@@ -51,6 +51,8 @@ export class Outlet<T> {
   readonly subscriber: Subscriber<T>;
   /** The item of an outer stream that it works on, once it has asked. */
   parent: ParentItem | undefined = undefined;
+  /** Has completed, or errored; or does so now. */
+  ending = false;
   #working = false;
   /** Read once, where it is needed: which native operators stand between. It holds what was on the stack, until the end. */
   #subscribedAt: Error | undefined;
@@ -204,6 +206,7 @@ export class Outlet<T> {
   /** A terminal call counts as one towards the Demand, so that what it subscribes waits for its turn. */
   #end(ticket: Ticket | null, run: () => void): void {
     const { demand } = this;
+    this.ending = true;
     const outerTicket = current.ticket;
     const { emitter } = demand;
     current.ticket = ticket;

@@ -124,7 +124,9 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     if (below.draining && !inner && !below.completesUnderDrain(this.meter.identity, this.out)) return;
     const inlet = new Inlet<T>(subscriber, this);
     this.#inlet = inlet;
-    const ticket = this.out.enterParent(false)?.ticket ?? null;
+    const parent = this.out.enterParent(false);
+    if (parent) this.demand.ticketed = true;
+    const ticket = parent?.ticket ?? null;
     try {
       this.demand.subscribe(() => under(ticket, () => source.subscribe(inlet)));
     } finally {
@@ -316,9 +318,11 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   #receiveWithCare(value: T): void {
     if (this.dead || this.inputDone) return;
     const { demand } = this;
-    let ticket = current.ticket;
-    if (ticket !== null) ticket = this.#claim(ticket);
-    if (ticket === undefined) return;
+    const ticket = demand.claim();
+    if (ticket === undefined) {
+      this.fail(new TicketLostError(this.name));
+      return;
+    }
     if (demand.emitting === 0) this.#fromNowhere();
     this.meter.in++;
     if (demand.held >= demand.limit) this.overrun();
@@ -330,14 +334,6 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     }
     demand.held++;
     this.accept(value, ticket);
-  }
-
-  /** The ticket that comes with an item, retained; undefined: it was lost, and the stage has failed. */
-  #claim(ticket: Ticket | undefined): Ticket | null | undefined {
-    if (ticket) return ticket.claim();
-    if (!this.demand.ticketed) return null;
-    this.fail(new TicketLostError(this.name));
-    return undefined;
   }
 
   /** An item arrives outside any emitter's call. */

@@ -198,10 +198,10 @@ export class Run implements DemandOwner, Receiver<unknown> {
   receive(): void {
     this.demand.claims++;
     this.delivered++;
-    const { ticket } = current;
-    if (ticket === null) return;
-    if (ticket) ticket.claims++;
-    else if (this.demand.ticketed) this.fail(new TicketLostError(this.name));
+    if (current.ticket === null) return;
+    const ticket = this.demand.claim();
+    if (ticket === undefined) this.fail(new TicketLostError(this.name));
+    else ticket?.release();
   }
 
   inputEnded(): void {

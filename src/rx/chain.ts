@@ -61,6 +61,8 @@ interface Branch {
   readonly above: Subscriber<never> | undefined;
   /** The last one before the chain joins the trunk. Undefined: it does not, or begins on it. */
   readonly end: Subscriber<never> | undefined;
+  /** The first one of the trunk. */
+  readonly joint: Subscriber<never> | undefined;
 }
 
 /** The branch that a chain is, up to that of `trunk`. */
@@ -69,14 +71,24 @@ export function branchOf(subscriber: Subscriber<never>, trunk: Subscriber<never>
   let above: Subscriber<never> | undefined;
   let last: Subscriber<never> | undefined;
   for (const link of chainOf(subscriber)) {
-    if (trunk && leadsTo(trunk, link)) return { parent, above, end: last };
+    if (trunk && leadsTo(trunk, link)) return { parent, above, end: last, joint: asSubscriber(link) };
     if (!parent && link[PARENT]?.isOpen) {
       parent = link[PARENT];
       above = last;
     }
-    last = link as unknown as Subscriber<never>;
+    last = asSubscriber(link);
   }
-  return { parent, above, end: undefined };
+  return { parent, above, end: undefined, joint: undefined };
+}
+
+/** Whether a subscriber is being left: it, or one that it leads to, is closed. */
+export function isLeft(subscriber: Subscriber<never>): boolean {
+  for (const link of chainOf(subscriber)) if (asSubscriber(link).closed) return true;
+  return false;
+}
+
+function asSubscriber(link: ChainLink): Subscriber<never> {
+  return link as unknown as Subscriber<never>;
 }
 
 function leadsTo(subscriber: Subscriber<never>, sought: ChainLink): boolean {

@@ -40,8 +40,7 @@ const PULL = 'src/demand/PullSource.ts';
 const twins = {
   'an inner stream does not keep the item that it works on': without(
     PULL,
-    'this.#parent = this.#out.inherit(true);',
-    'this.#out.inherit(true)?.release();',
+    'if (this.#out.enterParent(true)) demand.announce();',
   ),
   'what is held is settled with the next item before that is': without(
     OUTLET,
@@ -53,9 +52,9 @@ const twins = {
     'else if (ticket.drops === drops && this.demand.ticketed) this.wait(ticket);',
   ),
   'what comes in the place of a source works on the item at which that was left': without(
-    OUTLET,
-    'const left = emitting > 0 && above?.closed ? above : undefined;',
-    'const left = emitting < 0 ? above : undefined;',
+    'src/demand/ParentItem.ts',
+    'demand.emitting > 0 && demand.emitter?.closed',
+    'demand.emitting < 0',
   ),
   'a source that is torn down in its own call gives its item back twice': without(
     PULL,
