@@ -3,6 +3,7 @@ import { HandedBackError, UnclaimedError } from '../errors.ts';
 import type { Run } from '../flow/Run.ts';
 import { current } from '../tickets/current.ts';
 import { Ticket } from '../tickets/Ticket.ts';
+import { bookedIn } from '../tickets/WaitingTickets.ts';
 import type { Outlet } from './Outlet.ts';
 
 /** Whoever offers a Demand: a stage, or the end of a flow. */
@@ -337,12 +338,8 @@ export class Demand {
 
   /** The tail of an inner one keeps places in the window of the source above, which too many would fill for good. */
   limitTails(tail: Ticket): void {
-    for (const { book, size } of tail.roots()) {
-      if (!book) continue;
-      book.waiting += size;
-      book.held += size;
-      if (book.waiting > book.maxWaiting || book.isStuck()) this.#outer()?.tooManyWait(book);
-    }
+    const full = bookedIn(tail);
+    if (full) this.#outer()?.tooManyWait(full);
   }
 
   /**

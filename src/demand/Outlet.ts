@@ -8,7 +8,8 @@ import {
 } from '../errors.ts';
 import { demandBelow, operatorsOnStack } from '../rx/chain.ts';
 import { current } from '../tickets/current.ts';
-import { Ticket, type TicketBook } from '../tickets/Ticket.ts';
+import { Ticket } from '../tickets/Ticket.ts';
+import type { TicketBook } from '../tickets/TicketBook.ts';
 import { WaitingTickets } from '../tickets/WaitingTickets.ts';
 import { Demand, UNLIMITED } from './Demand.ts';
 import { ParentItem } from './ParentItem.ts';
@@ -138,10 +139,18 @@ export class Outlet<T> {
     const { claims, drops } = ticket;
     this.#call(value, ticket);
     if (ticket.claims !== claims) {
-      if (this.waiting.size > 0) ticket.carry(this.waiting.take());
+      if (this.waiting.size > 0) this.#ride(ticket);
       // Left in the middle of a batch that a native operator takes apart: nobody knows which of its items got through.
       if (ticket.size > 1 && this.closed) ticket.hold().release(this.#left());
     } else if (ticket.drops === drops && this.demand.ticketed) this.wait(ticket);
+  }
+
+  /** What waits shares the outcome of a ticket that was claimed; but for what that one itself waits for. */
+  #ride(ticket: Ticket): void {
+    for (const rest of ticket.carry(this.waiting.take())) {
+      this.waiting.add(rest);
+      rest.release();
+    }
   }
 
   /** Completes, under a ticket that carries those still waiting: `reduce` and its like emit inside this call. */
@@ -250,8 +259,9 @@ export class Outlet<T> {
       ticket.hold().release(this.#left());
       return;
     }
-    if (this.waiting.add(ticket)) {
-      this.tooManyWait(ticket.book);
+    const full = this.waiting.add(ticket);
+    if (full) {
+      this.tooManyWait(full);
       return;
     }
     demand.complain(
@@ -265,8 +275,8 @@ export class Outlet<T> {
   }
 
   /** More acknowledged items wait for a ride than may. */
-  tooManyWait(book: TicketBook | undefined): void {
-    const error = new TicketHeldError(this.demand.owner?.name ?? '', book?.held ?? this.waiting.size);
+  tooManyWait({ held }: TicketBook): void {
+    const error = new TicketHeldError(this.demand.owner?.name ?? '', held);
     this.handBack(error);
     this.emitter.fail(error);
   }

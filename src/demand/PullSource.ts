@@ -5,7 +5,8 @@ import { warnOf, whenClosed, type Failure, type Run } from '../flow/Run.ts';
 import { PullTimer } from '../metrics/SourceMeter.ts';
 import { endOfChain, runBelow } from '../rx/chain.ts';
 import { under } from '../tickets/current.ts';
-import { Ticket, type TicketBook } from '../tickets/Ticket.ts';
+import { Ticket } from '../tickets/Ticket.ts';
+import { TicketBook } from '../tickets/TicketBook.ts';
 import { aside, complainOfCut, UNLIMITED } from './Demand.ts';
 import { Outlet, type Emitter } from './Outlet.ts';
 import { toldOnly } from '../work/toldOf.ts';
@@ -93,13 +94,8 @@ export class PullSource<T> implements Emitter {
     this.#window = window;
     this.#onDrain = onDrain;
     this.#onOver = onOver;
-    this.#book = {
-      waiting: 0,
-      maxWaiting: window === UNLIMITED ? MAX_WAITING_TICKETS : Math.floor(window / 2),
-      held: 0,
-      isStuck: () => this.#pending >= window && this.#book.held >= this.#pending,
-      failing: onFailing as TicketBook['failing'],
-    };
+    const maxWaiting = window === UNLIMITED ? MAX_WAITING_TICKETS : Math.floor(window / 2);
+    this.#book = new TicketBook(window, maxWaiting, () => this.#pending, onFailing as TicketBook['failing']);
     this.#out = new Outlet(subscriber, this);
     this.#runBelow = this.#out.demand.owner?.run ?? runBelow(subscriber);
     this.#run = this.#out.inner ? undefined : this.#out.demand.owner?.run;

@@ -1,14 +1,4 @@
-/** What a ticketed source keeps of its items that wait for a ride: how many, and how many may. */
-export interface TicketBook {
-  waiting: number;
-  readonly maxWaiting: number;
-  /** The same with those that ride on them. */
-  held: number;
-  /** Its window is full of these: what they wait for cannot come. */
-  isStuck(): boolean;
-  /** Told of what will be handed back, as soon as one of its parts is. */
-  readonly failing?: ((origin: unknown) => void) | undefined;
-}
+import type { TicketBook } from './TicketBook.ts';
 
 /**
  * A promise to settle one item of an acknowledged source, once, with the worst of its outcomes.
@@ -63,18 +53,18 @@ export class Ticket {
     const settle = (failure: unknown): void => {
       for (const member of members) member.release(failure);
     };
-    return new Ticket(size, settle, members[0]?.book, undefined, members);
+    return new Ticket(size, settle, undefined, undefined, members);
   }
 
   get isSettled(): boolean {
     return this.lead.references === 0;
   }
 
-  /** Items of the source that settle with it, those that ride on it included. */
-  get weight(): number {
-    let weight = this.size;
-    for (const rider of this.lead.riders ?? []) weight += rider.weight;
-    return weight;
+  /** What acknowledged sources have pulled that waits for it: itself, and those behind it. */
+  items(found = new Set<Ticket>()): Set<Ticket> {
+    if (this.book) found.add(this);
+    for (const member of this.members ?? []) member.items(found);
+    return found;
   }
 
   /** The items at the top that wait for it. */
@@ -101,19 +91,24 @@ export class Ticket {
     this.drops++;
   }
 
-  /** These share the outcome of this ticket; each comes with a reference that is released then. */
-  carry(riders: readonly Ticket[]): void {
+  /**
+   * These share the outcome of this ticket; each comes with a reference that is released then. Answers which cannot, since this
+   * one waits for them.
+   */
+  carry(riders: readonly Ticket[]): Ticket[] {
     const lead = this.lead;
-    for (const each of riders) {
+    return riders.filter((each) => {
       const rider = each.lead;
-      if (rider !== lead && !rider.#carries(lead)) {
+      if (rider !== lead && !rider.#decides(lead)) {
         (lead.riders ??= []).push(rider);
-        continue;
+        return false;
       }
+      if (rider !== lead && !rider.#carries(lead)) return true;
       // Itself (an earlier part of the same item waited), or one that it rides on: neither could settle first.
       if (rider !== lead) lead.#merge(rider);
       lead.references--;
-    }
+      return false;
+    });
   }
 
   /** Gives one reference back; a `failure` makes the item one that is handed back. */
@@ -136,7 +131,15 @@ export class Ticket {
 
   #fail(failure: unknown): void {
     this.failure = failure;
-    this.book?.failing?.(this.origin);
+    for (const { book, origin } of this.items()) book?.failing?.(origin);
+  }
+
+  /** Whether that one cannot settle before this one has: it rides on it, or is in it, or on what is. */
+  #decides(ticket: Ticket): boolean {
+    return [...(this.riders ?? []), ...(this.members ?? [])].some((each) => {
+      const other = each.lead;
+      return other === ticket || other.#decides(ticket);
+    });
   }
 
   #carries(ticket: Ticket): boolean {
