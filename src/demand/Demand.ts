@@ -71,7 +71,7 @@ export class Demand {
   emitting = 0;
   /**
    * Whose item is on its way, while `emitting` is above 0. A source that is subscribed meanwhile works on that item, which was accepted: it is
-   * _inner_, and does not obey `draining`. Not where the emitter has been left: then it takes the emitter's place.
+   * _inner_, and does not obey `draining`. Not where the emitter has been left, with all that is below: then it takes the place of that.
    */
   emitter: Outlet<never> | undefined = undefined;
   /** Acknowledged sources above whose window is full. */
@@ -126,8 +126,7 @@ export class Demand {
 
   /** Whether a source that is subscribed now works on an item already accepted. */
   get inner(): boolean {
-    const { emitter } = this;
-    return this.emitting > 0 && emitter !== undefined && (emitter.inner || !emitter.closed);
+    return this.emitting > 0 && this.emitter?.feeds === true;
   }
 
   /** Sets another limit; those who wait go on if there is room now. */

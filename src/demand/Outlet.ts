@@ -6,7 +6,7 @@ import {
   TicketUnclaimedError,
   UnclaimedError,
 } from '../errors.ts';
-import { demandBelow, operatorsOnStack } from '../rx/chain.ts';
+import { branchOf, demandBelow, operatorsOnStack } from '../rx/chain.ts';
 import { current } from '../tickets/current.ts';
 import { Ticket } from '../tickets/Ticket.ts';
 import type { TicketBook } from '../tickets/TicketBook.ts';
@@ -46,6 +46,10 @@ export class Outlet<T> {
   readonly demand: Demand;
   /** Works on an item that was accepted already, so does not obey `draining`. */
   readonly inner: boolean;
+  /** Where the results of the inner stream go, as do those of other items. */
+  readonly joint: Subscriber<never> | undefined;
+  /** The emitter of the item that it works on. */
+  readonly within: Outlet<never> | undefined;
   /** A Demand was found below. */
   readonly linked: boolean;
   readonly waiting = new WaitingTickets();
@@ -69,12 +73,25 @@ export class Outlet<T> {
     this.linked = below !== undefined;
     this.demand = below ?? new Demand(UNLIMITED);
     this.inner = below?.inner ?? false;
+    const above = this.inner ? this.demand.emitter : undefined;
+    this.joint = above?.closed ? above.joint : above && branchOf(subscriber, above.subscriber).joint;
+    this.within = above && (above.closed || above.joint === this.joint) ? above.within : above;
     if (below?.owner && !this.inner) this.#subscribedAt = operatorsOnStack.capture();
     this.demand.attach(this);
   }
 
   get closed(): boolean {
     return this.subscriber.closed;
+  }
+
+  /** What is subscribed in its call works on an item: on the one it emits, or, where it was left for that, on its own. */
+  get feeds(): boolean {
+    return !this.closed || this.isReplaced;
+  }
+
+  /** It works on an item, in an inner stream that was not left altogether. */
+  get isReplaced(): boolean {
+    return this.inner && (!this.joint?.closed || this.within?.isReplaced === true);
   }
 
   /** Whether it may emit now; if not, it is in the line, and `resume` is called when it may. */

@@ -53,7 +53,7 @@ export class ParentItem {
       // Others work on another item in that stream: it is a group, and the stream of this item is inside.
       return works(ticket.hold(), parent ? above : end);
     }
-    const before = parent ?? left?.parent;
+    const before = parent ?? (left?.joint?.closed ? undefined : left?.parent);
     if (!inner && ticket !== undefined && !before) return undefined;
     const waiting = demand.unclaimedTickets();
     if (parent) waiting.push(parent.ticket.hold());

@@ -118,7 +118,9 @@ export class Ticket {
     lead.references--;
     if (lead.references > 0) return;
     if (lead.references < 0) throw new Error('sluice: a ticket was released twice');
-    lead.#settle(lead.failure);
+    const settle = lead.#settle;
+    lead.#settle = () => undefined; // once, though it may be held again: by an operator that is left with it
+    settle(lead.failure);
     const riders = lead.riders;
     lead.riders = undefined;
     if (riders) for (const rider of riders) rider.release(lead.failure);
