@@ -124,6 +124,13 @@ export class Outlet<T> {
     return this.parent;
   }
 
+  /** Goes on with that until its own end, by which something may be subscribed that belongs to the same item. */
+  keepParent(): void {
+    if (this.#working || !this.parent?.isOpen) return;
+    this.parent.enter(false);
+    this.#working = true;
+  }
+
   /** Has ended that, if it has not before; `cutShort`: by a teardown. */
   leaveParent(cutShort: boolean): void {
     this.#ended()?.leave(cutShort);
@@ -156,18 +163,10 @@ export class Outlet<T> {
     const { claims, drops } = ticket;
     this.#call(value, ticket);
     if (ticket.claims !== claims) {
-      if (this.waiting.size > 0) this.#ride(ticket);
+      if (this.waiting.size > 0) ticket.carry(this.waiting.take());
       // Left in the middle of a batch that a native operator takes apart: nobody knows which of its items got through.
       if (ticket.size > 1 && this.closed) ticket.hold().release(this.#left());
     } else if (ticket.drops === drops && this.demand.ticketed) this.wait(ticket);
-  }
-
-  /** What waits shares the outcome of a ticket that was claimed; but for what that one itself waits for. */
-  #ride(ticket: Ticket): void {
-    for (const rest of ticket.carry(this.waiting.take())) {
-      this.waiting.add(rest);
-      rest.release();
-    }
   }
 
   /** Completes, under a ticket that carries those still waiting: `reduce` and its like emit inside this call. */

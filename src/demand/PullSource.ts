@@ -304,7 +304,6 @@ export class PullSource<T> implements Emitter {
       under(null, () => {
         toldOnly(onSettled, { value, failure }, this.#settlingFailed);
       });
-      parent?.release(failure);
       if (this.#pending === 0 && (this.#done || this.#stopping)) {
         this.#close();
         this.#allSettled?.();

@@ -130,7 +130,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     try {
       this.demand.subscribe(() => under(ticket, () => source.subscribe(inlet)));
     } finally {
-      this.out.leaveParent(false);
+      if (!this.inputDone) this.out.leaveParent(false);
     }
   }
 
@@ -149,6 +149,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
 
   inputEnded(): void {
     this.inputDone = true;
+    this.out.keepParent();
     this.demand.end();
     this.flush();
     this.deliver();
@@ -307,6 +308,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
       this.demand.end(reason);
       this.abandon(reason, false);
       this.out.detach(reason);
+      this.out.leaveParent(false);
     }
     if (this.#closables.length > 0) {
       void whenClosed(this.runBelow, () => this.#close(this.#failure ? 'failed' : 'aborted'), this.name);

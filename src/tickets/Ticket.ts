@@ -28,13 +28,14 @@ export class Ticket {
   riders: Ticket[] | undefined;
   /** Those that were merged into this one. */
   absorbed: Ticket[] | undefined;
-  #settle: (failure: unknown) => void;
+  readonly #settle: ((failure: unknown) => void) | undefined;
+  #isOver = false;
   /** The ticket that this one was merged into: they count and settle as one. */
   #merged: Ticket | undefined;
 
   constructor(
     size: number,
-    settle: (failure: unknown) => void,
+    settle?: (failure: unknown) => void,
     book?: TicketBook,
     origin?: unknown,
     members?: readonly Ticket[],
@@ -50,10 +51,7 @@ export class Ticket {
   static group(members: readonly Ticket[]): Ticket {
     let size = 0;
     for (const member of members) size += member.size;
-    const settle = (failure: unknown): void => {
-      for (const member of members) member.release(failure);
-    };
-    return new Ticket(size, settle, undefined, undefined, members);
+    return new Ticket(size, undefined, undefined, undefined, members);
   }
 
   get isSettled(): boolean {
@@ -91,39 +89,33 @@ export class Ticket {
     this.drops++;
   }
 
-  /**
-   * These share the outcome of this ticket; each comes with a reference that is released then. Answers which cannot, since this
-   * one waits for them.
-   */
-  carry(riders: readonly Ticket[]): Ticket[] {
-    const lead = this.lead;
-    return riders.filter((each) => {
+  /** These share the outcome of this ticket; each comes with a reference that is released then. */
+  carry(riders: readonly Ticket[]): void {
+    for (const each of riders) {
+      const { lead } = this;
       const rider = each.lead;
-      if (rider !== lead && !rider.#decides(lead)) {
-        (lead.riders ??= []).push(rider);
-        return false;
+      if (rider === lead) {
+        lead.references--; // an earlier part of the same item waited
+        continue;
       }
-      if (rider !== lead && !rider.#carries(lead)) return true;
-      // Itself (an earlier part of the same item waited), or one that it rides on: neither could settle first.
-      if (rider !== lead) lead.#merge(rider);
-      lead.references--;
-      return false;
-    });
+      const circle = new Set<Ticket>();
+      if (rider.#leadsTo(lead, circle)) {
+        lead.references--;
+        lead.#merge(circle);
+      } else (lead.riders ??= []).push(rider);
+    }
   }
 
   /** Gives one reference back; a `failure` makes the item one that is handed back. */
   release(failure?: unknown): void {
-    const lead = this.lead;
+    const { lead } = this;
     if (failure !== undefined && lead.failure === undefined) lead.#fail(failure);
     lead.references--;
     if (lead.references > 0) return;
     if (lead.references < 0) throw new Error('sluice: a ticket was released twice');
-    const settle = lead.#settle;
-    lead.#settle = () => undefined; // once, though it may be held again: by an operator that is left with it
-    settle(lead.failure);
-    const riders = lead.riders;
-    lead.riders = undefined;
-    if (riders) for (const rider of riders) rider.release(lead.failure);
+    if (lead.#isOver) return; // held once more: by the call of an operator that was left
+    lead.#isOver = true;
+    lead.#settled(lead.failure);
   }
 
   /** Itself, or the ticket that it was merged into. */
@@ -136,35 +128,47 @@ export class Ticket {
     for (const { book, origin } of this.items()) book?.failing?.(origin);
   }
 
-  /** Whether that one cannot settle before this one has: it rides on it, or is in it, or on what is. */
-  #decides(ticket: Ticket): boolean {
-    return [...(this.riders ?? []), ...(this.members ?? [])].some((each) => {
-      const other = each.lead;
-      return other === ticket || other.#decides(ticket);
-    });
+  #settled(failure: unknown): void {
+    this.#settle?.(failure);
+    if (!this.members && !this.riders && !this.absorbed) return;
+    for (const other of this.absorbed ?? []) other.#settled(failure);
+    for (const next of this.#next()) next.release(failure);
   }
 
-  #carries(ticket: Ticket): boolean {
-    if (this.riders === undefined) return false;
-    return this.riders.some((each) => {
-      const rider = each.lead;
-      return rider === ticket || rider.#carries(ticket);
-    });
+  /** What settles as one. */
+  #parts(): Ticket[] {
+    return [this, ...(this.absorbed ?? []).flatMap((each) => each.#parts())];
   }
 
-  /** Makes one of this ticket and `other`, which carries it. */
-  #merge(other: Ticket): void {
-    const settleThis = this.#settle;
-    const riders = other.riders ?? [];
-    other.#merged = this;
-    (this.absorbed ??= []).push(other);
-    other.riders = undefined;
-    this.references += other.references;
-    this.failure ??= other.failure;
-    this.#settle = (failure) => {
-      settleThis(failure);
-      other.#settle(failure);
-    };
-    this.carry(riders);
+  /** Those that are given back one reference when this one settles, but for what settles as one with it. */
+  #next(): Ticket[] {
+    const next = [...(this.members ?? []), ...(this.riders ?? [])];
+    return this.#merged || this.absorbed ? next.filter(({ lead }) => lead !== this.lead) : next;
+  }
+
+  /** Whether that one waits for this one, be it by way of others, all of which are put into `circle`. */
+  #leadsTo(ticket: Ticket, circle: Set<Ticket>): boolean {
+    for (const part of this.#parts()) {
+      for (const { lead } of part.#next()) {
+        if (lead === ticket || circle.has(lead) || lead.#leadsTo(ticket, circle)) circle.add(this);
+      }
+    }
+    return circle.has(this);
+  }
+
+  /** Makes one of this ticket and of those that wait for it, while it waits for them: none of them could settle first. */
+  #merge(circle: ReadonlySet<Ticket>): void {
+    const isInside = ({ lead }: Ticket): boolean => lead === this || circle.has(lead);
+    for (const each of circle) {
+      for (const part of each.#parts()) {
+        for (const next of part.#next()) if (isInside(next)) next.lead.references--;
+      }
+    }
+    for (const each of circle) {
+      each.#merged = this;
+      (this.absorbed ??= []).push(each);
+      this.references += each.references;
+      this.failure ??= each.failure;
+    }
   }
 }

@@ -4,7 +4,7 @@ import fc from 'fast-check';
  * Whether `repeat`, `concat`, `concatWith` and `endWith` may stand inside an inner stream of `concatMap` and its like: what
  * they subscribe to, or give, when a source of ours has ended is not counted to the item (docs/native-operators.md, "Limits").
  */
-export const SUCCESSORS = process.env['GRAPH_SUCCESSORS'] === 'on';
+export const SUCCESSORS = process.env['GRAPH_SUCCESSORS'] !== 'off';
 
 /** An operator of a random graph. */
 export type Op =
