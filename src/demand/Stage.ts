@@ -1,4 +1,5 @@
 import type { Observable, Subscriber } from 'rxjs';
+import { LoopBudget, nextTurn } from '../clock.ts';
 import {
   HandedBackError,
   InvalidOptionError,
@@ -18,6 +19,9 @@ import { startsAnew, type Closable, type SinkEnding } from '../work/Sink.ts';
 import { warnOnConsole } from '../warnOnConsole.ts';
 import { complainOfCut, Demand, type DemandOwner } from './Demand.ts';
 import { Outlet, type Emitter } from './Outlet.ts';
+
+/** What so many emissions in a row take, or so many that wait, is not worth a look at the clock. */
+export const SHORT_ROW = 64;
 
 /**
  * An operator of ours that holds items: offers its own Demand upstream, emits through an Outlet, keeps the ledger.
@@ -46,6 +50,9 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   /** What it closes by itself. */
   readonly #closables: Closable[] = [];
   #closing = false;
+  #budget: LoopBudget | undefined;
+  /** It goes on when the event loop has turned. */
+  #pausing = false;
 
   constructor(identity: StageIdentity, subscriber: Subscriber<R>, limit: number) {
     this.out = new Outlet(subscriber, this);
@@ -233,17 +240,39 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     else warnOnConsole(error.message);
   }
 
-  /** Emits what is ready. A loop that is never re-entered: what becomes ready meanwhile is taken by the same loop. */
+  /**
+   * Emits what is ready. A loop that is never re-entered: what becomes ready meanwhile is taken by the same loop. A long one
+   * pauses. What comes in meanwhile takes more out than one, so that no queue overflows for it.
+   */
   protected deliver(): void {
     if (this.delivering) return;
     this.delivering = true;
     try {
-      while (!this.dead && this.emitNext());
+      let row = 0;
+      while (!this.dead && this.emitNext()) if (++row > SHORT_ROW && this.pauses()) break;
     } finally {
       this.delivering = false;
     }
     if (!this.dead && this.inputDone && this.idle()) this.#finish();
     this.out.pass();
+  }
+
+  /** Call once a turn of a long loop, be it driven by promises; true: stop here, it goes on when the event loop has turned. */
+  protected pauses(): boolean {
+    if (this.#pausing) return true;
+    this.#budget ??= new LoopBudget(); // most stages inside work have none
+    if (!this.#budget.spent()) return false;
+    this.#pausing = true;
+    nextTurn(() => {
+      this.#pausing = false;
+      if (!this.dead) this.wake();
+    });
+    return true;
+  }
+
+  /** After a pause. */
+  protected wake(): void {
+    this.resume();
   }
 
   /** Hands an item back: it has no outcome, and stays in the ledger as held. */

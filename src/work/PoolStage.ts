@@ -3,7 +3,7 @@ import { now } from '../clock.ts';
 import { HandedBackError } from '../errors.ts';
 import { whenClosed, type Run } from '../flow/Run.ts';
 import type { Demand } from '../demand/Demand.ts';
-import { Stage } from '../demand/Stage.ts';
+import { SHORT_ROW, Stage } from '../demand/Stage.ts';
 import { StageMeter, type StageIdentity } from '../metrics/StageMeter.ts';
 import { KeyedLine, PlainLine, type Line } from '../pool/lines.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
@@ -271,6 +271,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
       queue.take();
       this.#emit(job, job.result as R);
     } else if (outbox !== undefined && outbox.size > 0) {
+      if (outbox.size > SHORT_ROW && this.pauses()) return false;
       if (!this.out.ready()) return false;
       if (!this.#ordered) queue.take();
       if (job.weight > 0 && job.state === WORKING && this.run !== undefined)
@@ -286,6 +287,11 @@ export class PoolStage<T, R> extends Stage<T, R> {
     }
     this.#finish(job);
     return true;
+  }
+
+  protected override wake(): void {
+    this.#startNext();
+    super.wake();
   }
 
   protected override idle(): boolean {
@@ -341,6 +347,12 @@ export class PoolStage<T, R> extends Stage<T, R> {
     } finally {
       this.#starting = false;
     }
+  }
+
+  /** A worker is free. A long line, which only a source that cannot wait makes, or a large `maxWaiting`, has its pauses. */
+  #refill(): void {
+    const { size } = this.#line;
+    if (size > 0 && !(size > SHORT_ROW && this.pauses())) this.#startNext();
   }
 
   #start(job: Job<T, R>): void {
@@ -435,7 +447,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
   #done(job: Job<T, R>): void {
     if (this.#ordered) {
       this.#vacate(job);
-      this.#startNext();
+      this.#refill();
     } else {
       this.#ready.push(job);
     }
@@ -470,7 +482,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
     }
     if (!this.#ordered) this.#vacate(job);
     this.#recycle(job);
-    if (this.#line.size > 0) this.#startNext();
+    this.#refill();
     if (ticket !== null) ticket.release();
     this.demand.release();
   }

@@ -38,6 +38,8 @@ const OUTLET = 'src/demand/Outlet.ts';
 const STAGE = 'src/demand/Stage.ts';
 
 const PUSH = 'src/demand/fromPush.ts';
+/** The pool of workers. */
+const POOL = 'src/work/PoolStage.ts';
 
 /** Runs a flow to its end; answers what it warned of. */
 async function warnings(
@@ -265,6 +267,52 @@ export const countedLaws: readonly Law[] = [
       }
     },
     sabotage: [without('src/clock.ts', 'return at - this.#since > STRETCH_MS;', 'return false;')],
+  },
+  {
+    rule: 'D9',
+    says: 'a long row of results, or of what waits in a line, lets the event loop turn',
+    async check({ fromPull, fromPush, poolMap, storeTo }) {
+      const now = performance.now.bind(performance);
+      let busy = 0;
+      performance.now = () => now() + (busy += 4);
+      const many = upTo(2_000);
+      const work = async (value: number): Promise<number> => value;
+      const results = fromPull([1]).pipe(poolMap(() => many, { concurrency: 1 }));
+      const burst = fromPush(of(...many));
+      const flows = {
+        stored: fromPull(many).pipe(storeTo(async () => undefined, { maxItems: 2_000 })),
+        results,
+        'results that are taken one by one': results.pipe(poolMap(work, { concurrency: 2 })),
+        line: burst.pipe(poolMap(work, { concurrency: 2 })),
+        'line in order': burst.pipe(poolMap(work, { concurrency: 2, ordered: true })),
+      };
+      try {
+        for (const [kind, flow] of Object.entries(flows)) {
+          const perTurn = [0];
+          let ended = false;
+          const turned = (): void => {
+            perTurn.push(0);
+            if (!ended) setImmediate(turned);
+          };
+          const seen = watch(flow, () => perTurn.push(perTurn.pop()! + 1));
+          setImmediate(turned);
+          await within(seen.ended);
+          ended = true;
+          assert.deepEqual(seen.values, many, kind);
+          const most = Math.max(...perTurn);
+          assert.ok(most < 500, `${kind}: ${most} in one turn`);
+        }
+      } finally {
+        performance.now = now;
+      }
+    },
+    sabotage: [
+      without(STAGE, ' if (++row > SHORT_ROW && this.pauses()) break;', ';'),
+      without(STAGE, '    if (this.#pausing) return true;\n'),
+      without(POOL, '      if (outbox.size > SHORT_ROW && this.pauses()) return false;\n'),
+      without(POOL, 'size > 0 && !(size > SHORT_ROW && this.pauses())', 'size > 0'),
+      without(POOL, '    this.#startNext();\n    super.wake();', '    super.wake();'),
+    ],
   },
   {
     rule: 'D9',

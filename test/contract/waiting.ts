@@ -317,8 +317,8 @@ export const waitingLaws: readonly Law[] = [
     sabotage: [
       without(
         POOL,
-        '    if (this.#ordered) {\n      this.#vacate(job);\n      this.#startNext();\n    } else {',
-        '    this.#vacate(job);\n    this.#startNext();\n    if (!this.#ordered) {',
+        '    if (this.#ordered) {\n      this.#vacate(job);\n      this.#refill();\n    } else {',
+        '    this.#vacate(job);\n    this.#refill();\n    if (!this.#ordered) {',
       ),
       without(
         POOL,
