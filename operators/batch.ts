@@ -6,6 +6,7 @@ import type { StageIdentity } from '../src/metrics/StageMeter.ts';
 import { atLeast, callable, given, nonEmpty, wholeNumber } from '../src/options.ts';
 import { under } from '../src/tickets/current.ts';
 import { Ticket } from '../src/tickets/Ticket.ts';
+import { atOnce } from '../src/work/isPromiseLike.ts';
 
 export interface BatchOptions<T> {
   /** Items in a batch at most. Whole number, 1 or more. */
@@ -79,6 +80,7 @@ class BatchStage<T> extends Stage<T, T[]> {
     let weight: number;
     try {
       weight = under(null, () => this.#bounds.weigh(value));
+      atOnce(this.name, 'weigh', weight);
     } catch (error) {
       this.demand.held--;
       this.leave(value, ticket, error);

@@ -7,6 +7,7 @@ import { demandBelow } from '../src/rx/chain.ts';
 import { link } from '../src/rx/link.ts';
 import { current, under } from '../src/tickets/current.ts';
 import { Ticket } from '../src/tickets/Ticket.ts';
+import { atOnce } from '../src/work/isPromiseLike.ts';
 
 export interface DedupeOptions<T> {
   /** Items of one key repeat one another; keys are told apart as those of a `Map`. */
@@ -63,7 +64,8 @@ function dedupeNow<T>(
   const meter = run?.meter(identity, below?.inner === true) ?? new StageMeter(identity);
   const keyOf = (value: T): unknown => {
     try {
-      return under(null, () => by(value));
+      const key = under(null, () => by(value));
+      return atOnce(meter.name, 'by', key);
     } catch (error) {
       below?.leave(meter.name, value);
       throw error;

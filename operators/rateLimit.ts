@@ -8,6 +8,7 @@ import { RingQueue } from '../src/queue/RingQueue.ts';
 import { TokenBuckets } from '../src/rate/TokenBuckets.ts';
 import { under } from '../src/tickets/current.ts';
 import type { Ticket } from '../src/tickets/Ticket.ts';
+import { atOnce } from '../src/work/isPromiseLike.ts';
 
 export interface RateLimitOptions<T> {
   /** Items that may leave in `perMs`, on average. Whole number, 1 or more. */
@@ -98,6 +99,7 @@ class RateStage<T> extends Stage<T, T> {
     try {
       const by = this.#by;
       key = by && under(null, () => by(value));
+      atOnce(this.name, 'by', key);
       if (this.over) throw new HandedBackError(this.name, 'the flow was stopped while its key was asked for');
     } catch (error) {
       this.demand.held--;

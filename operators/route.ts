@@ -6,6 +6,7 @@ import { callable, given, nonEmpty, wholeNumber } from '../src/options.ts';
 import { under } from '../src/tickets/current.ts';
 import type { Ticket } from '../src/tickets/Ticket.ts';
 import { hookFailure } from '../src/work/hookFailure.ts';
+import { atOnce } from '../src/work/isPromiseLike.ts';
 import { toldOf } from '../src/work/toldOf.ts';
 
 export interface RouteOptions<T, R> {
@@ -104,6 +105,7 @@ class RouteStage<T, R> extends FanStage<T, R> {
     let branch: Branch<T, R> | undefined;
     try {
       const name = under(null, () => this.#by(value));
+      atOnce(this.name, 'by', name);
       branch = this.#named.get(typeof name === 'number' ? String(name) : name); // as property names are
       if (this.over)
         throw new HandedBackError(this.name, 'the flow was stopped while its name was asked for');

@@ -1,5 +1,6 @@
 import { atLeast, callable, given, oneOf, refuse, wholeNumber } from '../options.ts';
 import { InvalidOptionError } from '../errors.ts';
+import { atOnce } from '../work/isPromiseLike.ts';
 
 /** When to try again: data, applied by `withRetry`, `retryDelayed` and `storeTo`. */
 export interface RetryPolicy {
@@ -178,8 +179,9 @@ export class RetryClock {
    */
   waitMs(error: unknown, at: number): number | undefined {
     const { delayMs, maxElapsedMs, isRetryable, budget } = this.#policy;
-    if (!isRetryable(error)) return undefined;
+    if (!atOnce('RetryPolicy', 'isRetryable', isRetryable(error), error)) return undefined;
     const wait = delayMs(++this.#retry, this.#previousMs);
+    atOnce('RetryPolicy', 'delayMs', wait, error);
     if (wait === undefined || !(wait >= 0)) return undefined; // a wait that is not a number never ends
     const floor = (error as { retryAfterMs?: unknown } | null | undefined)?.retryAfterMs;
     this.#previousMs = typeof floor === 'number' && floor > wait ? floor : wait;

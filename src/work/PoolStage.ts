@@ -10,7 +10,7 @@ import { RingQueue } from '../queue/RingQueue.ts';
 import { InnerInlet } from '../rx/InnerInlet.ts';
 import { current } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
-import { isPromiseLike } from './isPromiseLike.ts';
+import { atOnce, isPromiseLike } from './isPromiseLike.ts';
 import { ItemContext, type ItemSlot } from './ItemContext.ts';
 import { dated } from './LetterBox.ts';
 import type { DeadLetter, FailurePolicy } from './DeadLetter.ts';
@@ -322,6 +322,7 @@ export class PoolStage<T, R> extends Stage<T, R> {
     current.ticket = null;
     try {
       job.key = by(job.value);
+      atOnce(this.name, 'by', job.key);
       job.more = true;
       if (!this.over) return true;
       this.#leaveJob(job, new HandedBackError(this.name, 'the flow was stopped while its key was asked for'));

@@ -1,7 +1,6 @@
 import type { Subscriber, Subscription } from 'rxjs';
 import { after, now } from '../clock.ts';
 import { Stage } from '../demand/Stage.ts';
-import { InvalidOptionError } from '../errors.ts';
 import type { StageIdentity } from '../metrics/StageMeter.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
 import { RetryClock, type RetryPolicy } from '../retry/RetryPolicy.ts';
@@ -11,7 +10,7 @@ import type { Ticket } from '../tickets/Ticket.ts';
 import type { Concurrency } from './Concurrency.ts';
 import { ItemContext } from './ItemContext.ts';
 import type { DeadLetter, FailurePolicy } from './DeadLetter.ts';
-import { isLateAnswer } from './isPromiseLike.ts';
+import { atOnce } from './isPromiseLike.ts';
 import type { FailureClass, Sink, SinkContext } from './Sink.ts';
 import { waitForRetry } from './withRetry.ts';
 
@@ -292,11 +291,7 @@ export class StoreStage<T> extends Stage<T, T> {
   }
 
   #classify(error: unknown): FailureClass {
-    const kind = this.#sink.classify?.(error) ?? 'retry';
-    if (!isLateAnswer(kind)) return kind;
-    throw new InvalidOptionError(`${this.name}: classify must answer at once, and gave a promise`, {
-      cause: error,
-    });
+    return atOnce(this.name, 'classify', this.#sink.classify?.(error), error) ?? 'retry';
   }
 
   #confirm(part: Part<T>): void {

@@ -4,6 +4,7 @@ import { InvalidOptionError } from '../errors.ts';
 import { callable, given, wholeNumber } from '../options.ts';
 import { AdaptiveLimit } from '../pool/AdaptiveLimit.ts';
 import { Concurrency } from './Concurrency.ts';
+import { atOnce } from './isPromiseLike.ts';
 import { ItemContext, type AttemptWatcher } from './ItemContext.ts';
 import { watched, type OutcomeWatcher } from './watched.ts';
 import type { Work, WorkContext } from './Work.ts';
@@ -129,7 +130,8 @@ class Attempts implements AttemptWatcher, OutcomeWatcher {
 
   failed(error: unknown): void {
     if (!this.#atWork) return;
-    if (this.#concurrency.isPushback(error)) this.#concurrency.controller.pushedBack();
+    const isPushback = atOnce('adaptive', 'isPushback', this.#concurrency.isPushback(error), error);
+    if (isPushback) this.#concurrency.controller.pushedBack();
     this.#ended();
   }
 

@@ -4,7 +4,7 @@ import { connectionsOf, counting } from '../metrics/connections.ts';
 import { callable, oneOf, wholeNumber, given, positive } from '../options.ts';
 import { retryableByDefault } from '../retry/RetryPolicy.ts';
 import { Breaker } from './Breaker.ts';
-import { isPromiseLike } from './isPromiseLike.ts';
+import { atOnce, isPromiseLike } from './isPromiseLike.ts';
 import { ItemContext } from './ItemContext.ts';
 import { noPromise, streamOf } from './streamOf.ts';
 import { watched } from './watched.ts';
@@ -72,7 +72,7 @@ export function withBreaker<T, O extends ObservableInput<unknown>>(
         breaker.succeeded(pass);
       },
       failed: (error: unknown) => {
-        if (isFailure(error)) breaker.failed(pass);
+        if (atOnce('withBreaker', 'isFailure', isFailure(error), error)) breaker.failed(pass);
         else breaker.succeeded(pass);
       },
       left: () => {

@@ -401,7 +401,7 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
     {
       says: 'what is not retryable is tried again',
       file: policy,
-      find: 'if (!isRetryable(error)) return undefined;',
+      find: "if (!atOnce('RetryPolicy', 'isRetryable', isRetryable(error), error)) return undefined;",
       replace: '',
     },
     {
@@ -546,7 +546,7 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
     {
       says: 'each failure is taken for too much to do',
       file: 'src/work/adaptive.ts',
-      find: 'if (this.#concurrency.isPushback(error))',
+      find: 'if (isPushback)',
       replace: 'if (error)',
     },
     {
