@@ -7,7 +7,7 @@ import { RingQueue } from '../src/queue/RingQueue.ts';
 import { under } from '../src/tickets/current.ts';
 import type { Ticket } from '../src/tickets/Ticket.ts';
 import { hookFailure } from '../src/work/hookFailure.ts';
-import { toldOnly } from '../src/work/toldOf.ts';
+import { toldOnly, type ItemHook } from '../src/work/toldOf.ts';
 
 export interface DroppedItem<T> {
   readonly value: T;
@@ -65,6 +65,7 @@ class QueueStage<T> extends Stage<T, T> {
   readonly #tickets = new RingQueue<Ticket | null>();
   readonly #overflow: 'fail' | 'dropOldest' | 'dropNewest';
   readonly #onDrop: ((dropped: DroppedItem<T>) => unknown) | undefined;
+  readonly #hook: ItemHook;
   readonly #untold: (error: unknown) => void;
 
   constructor(
@@ -78,7 +79,8 @@ class QueueStage<T> extends Stage<T, T> {
     this.#overflow = overflow;
     this.#onDrop = onDrop;
     const isOver = (): boolean => this.over;
-    this.#untold = hookFailure(this.runBelow, this, 'onDrop', isOver, (error) => this.fail(error));
+    this.#hook = { run: this.runBelow, stage: this, name: 'onDrop' };
+    this.#untold = hookFailure(this.#hook, isOver, (error) => this.fail(error));
   }
 
   protected override accept(value: T, ticket: Ticket | null): void {
@@ -135,6 +137,6 @@ class QueueStage<T> extends Stage<T, T> {
     if (droppedTicket !== null) droppedTicket.release();
     if (this.run?.trace) this.tell('dropped', dropped);
     const onDrop = this.#onDrop;
-    if (onDrop) under(null, () => toldOnly(onDrop, { value: dropped, reason }, this.#untold, this.runBelow));
+    if (onDrop) under(null, () => toldOnly(onDrop, { value: dropped, reason }, this.#untold, this.#hook));
   }
 }

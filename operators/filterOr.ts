@@ -9,7 +9,7 @@ import { PoolStage, type Job } from '../src/work/PoolStage.ts';
 import { concurrencyOf, type Concurrency } from '../src/work/Concurrency.ts';
 import { hookFailure } from '../src/work/hookFailure.ts';
 import { isLateAnswer } from '../src/work/isPromiseLike.ts';
-import { toldOf } from '../src/work/toldOf.ts';
+import { toldOf, type ItemHook } from '../src/work/toldOf.ts';
 
 export interface FilterOrOptions<T> {
   /** Told of every item that is not kept: a function or an Observer. @defaultValue nobody */
@@ -99,7 +99,8 @@ function filterNow<T>(
   const run = below?.owner?.run;
   const meter = run?.meter(identity, below?.inner === true) ?? new StageMeter(identity);
   const isOver = (): boolean => subscriber.closed;
-  const refused = hookFailure(run, meter, 'rejected', isOver, (error) => subscriber.error(error));
+  const hook = { run, stage: meter, name: 'rejected' };
+  const refused = hookFailure(hook, isOver, (error) => subscriber.error(error));
   let index = 0;
   const ask = (value: T): boolean => {
     const kept = under(null, () => predicate(value, index++));
@@ -108,7 +109,7 @@ function filterNow<T>(
         `${identity.name}: an asynchronous predicate needs the option concurrency`,
       );
     }
-    if (!kept && reject) under(null, () => toldOf(reject, value, refused, run));
+    if (!kept && reject) under(null, () => toldOf(reject, value, refused, hook));
     return kept;
   };
   return link(subscriber, {
@@ -142,6 +143,7 @@ function filterNow<T>(
 /** A pool of predicates, in order. */
 class FilterStage<T> extends PoolStage<T, T> {
   readonly #reject: ((value: T) => unknown) | undefined;
+  readonly #hook: ItemHook;
   readonly #refused: (error: unknown) => void;
 
   constructor(
@@ -163,7 +165,8 @@ class FilterStage<T> extends PoolStage<T, T> {
     });
     this.#reject = reject;
     const isOver = (): boolean => this.over;
-    this.#refused = hookFailure(this.runBelow, this, 'rejected', isOver, (error) => this.fail(error));
+    this.#hook = { run: this.runBelow, stage: this, name: 'rejected' };
+    this.#refused = hookFailure(this.#hook, isOver, (error) => this.fail(error));
   }
 
   protected override settle(job: Job<T, T>, kept: T): void {
@@ -173,7 +176,7 @@ class FilterStage<T> extends PoolStage<T, T> {
       return;
     }
     const reject = this.#reject;
-    if (reject) under(null, () => toldOf(reject, job.value, this.#refused, this.runBelow));
+    if (reject) under(null, () => toldOf(reject, job.value, this.#refused, this.#hook));
     job.outcome = 'rejected';
     job.more = true;
   }

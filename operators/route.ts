@@ -7,7 +7,7 @@ import { under } from '../src/tickets/current.ts';
 import type { Ticket } from '../src/tickets/Ticket.ts';
 import { hookFailure } from '../src/work/hookFailure.ts';
 import { atOnce } from '../src/work/isPromiseLike.ts';
-import { toldOf } from '../src/work/toldOf.ts';
+import { toldOf, type ItemHook } from '../src/work/toldOf.ts';
 
 export interface RouteOptions<T, R> {
   /** What the items of each name go through. One or more. */
@@ -83,6 +83,7 @@ class RouteStage<T, R> extends FanStage<T, R> {
   readonly #named: ReadonlyMap<unknown, Branch<T, R>>;
   readonly #by: (value: T) => unknown;
   readonly #reject: ((value: T) => unknown) | undefined;
+  readonly #hook: ItemHook;
   readonly #refused: (error: unknown) => void;
 
   constructor(
@@ -98,7 +99,8 @@ class RouteStage<T, R> extends FanStage<T, R> {
     this.#by = by;
     this.#reject = reject;
     const isOver = (): boolean => this.over;
-    this.#refused = hookFailure(this.runBelow, this, 'rejected', isOver, (error) => this.fail(error));
+    this.#hook = { run: this.runBelow, stage: this, name: 'rejected' };
+    this.#refused = hookFailure(this.#hook, isOver, (error) => this.fail(error));
   }
 
   protected override accept(value: T, ticket: Ticket | null): void {
@@ -122,7 +124,7 @@ class RouteStage<T, R> extends FanStage<T, R> {
     if (this.run?.trace) this.tell('rejected', value);
     try {
       const reject = this.#reject;
-      if (reject) under(null, () => toldOf(reject, value, this.#refused, this.runBelow));
+      if (reject) under(null, () => toldOf(reject, value, this.#refused, this.#hook));
     } catch (error) {
       this.#failWith(value, ticket, error);
       return;

@@ -93,8 +93,8 @@ export class Run implements DemandOwner, Receiver<unknown> {
   aborted = false;
   /** Items that were on their way to a stage when the run was aborted. */
   lost = 0;
-  /** What is still closing, or still unsettled: the run waits for it, for `closeWithinMs`. */
-  readonly closing = new Set<Promise<unknown>>();
+  /** What the end of the run waits for, for `closeWithinMs`; with the warning where that is not enough, if any. */
+  readonly closing = new Map<Promise<unknown>, string>();
   /** Scopes of resources that are closing, each after what is inside it. */
   readonly scopes = new Set<Promise<unknown>>();
   /** How long the end of the run waits for what is closing, in milliseconds. */
@@ -162,6 +162,13 @@ export class Run implements DemandOwner, Receiver<unknown> {
   /** The end of the run waits for something that takes `ms` to close at most, and may tell of it when it takes longer. */
   allowForClosing(ms: number): void {
     this.closeWithinMs = Math.max(this.closeWithinMs, ms + 100);
+  }
+
+  /** Has the end of the run wait for a promise that never rejects. `late`: the warning where it takes too long; empty: none. */
+  waitFor(promise: Promise<unknown>, late: string): Promise<unknown> {
+    const awaited: Promise<unknown> = promise.finally(() => this.closing.delete(awaited));
+    this.closing.set(awaited, late);
+    return awaited;
   }
 
   /** Puts a line into the report, without a warning. */
@@ -259,6 +266,7 @@ export function whenClosed(
   run: Run | undefined,
   close: () => unknown,
   what: string,
+  late?: string,
 ): Promise<unknown> | undefined {
   let closing: unknown;
   try {
@@ -267,13 +275,10 @@ export function whenClosed(
     closing = Promise.reject(error);
   }
   if (closing === undefined) return undefined;
-  const watched: Promise<unknown> = Promise.resolve(closing)
-    .catch((error: unknown) => {
-      warnOf(run, what, 'closing', error);
-    })
-    .finally(() => run?.closing.delete(watched));
-  run?.closing.add(watched);
-  return watched;
+  const watched = Promise.resolve(closing).catch((error: unknown) => {
+    warnOf(run, what, 'closing', error);
+  });
+  return run?.waitFor(watched, late ?? `${what}: it is still closing`) ?? watched;
 }
 
 /** Warns that something of the user's has failed; in the report, where there is a run. */

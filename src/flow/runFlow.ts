@@ -208,12 +208,12 @@ export class FlowRun implements PromiseLike<FlowReport> {
       timeout = after(closeWithinMs, resolve);
     });
     const closed = async (): Promise<void> => {
-      while (closing.size + scopes.size > 0) await Promise.all([...closing, ...scopes]);
+      while (closing.size + scopes.size > 0) await Promise.all([...closing.keys(), ...scopes]);
     };
     await Promise.race([closed(), late]);
     timeout?.unsubscribe();
     this.#deadline?.unsubscribe();
-    for (const { name } of open.values()) this.#run.warn(`${name}: its sink is still closing`);
+    for (const warning of closing.values()) if (warning !== '') this.#run.warn(warning);
     if (open.size > 0) this.#stopped = 'aborted';
     for (const forget of this.#forget) forget();
     this.#ended.complete();
@@ -229,7 +229,7 @@ export class FlowRun implements PromiseLike<FlowReport> {
     const open = new Map(this.#run.sinks);
     const isWhole = this.#failure === undefined && this.#stopped !== 'aborted';
     const closed = [...open].map(async ([sink, { name }]) => {
-      await whenClosed(this.#run, () => this.#closeSink(sink), name);
+      await whenClosed(this.#run, () => this.#closeSink(sink), name, `${name}: its sink is still closing`);
       open.delete(sink);
     });
     if (isWhole && open.size > 0) {

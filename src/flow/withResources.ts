@@ -221,11 +221,11 @@ class OpenResources implements ResourceScope {
     const run = this.#run;
     if (run && !this.#ofItem) {
       await new Promise<void>((resolve) => after(0, resolve)); // the end of the run has its sinks closed meanwhile
-      await Promise.all([...inside, ...run.closing]);
+      await Promise.all([...inside, ...run.closing.keys()]);
     }
     if (this.opening) await this.opening;
     let close: (() => unknown) | undefined;
-    while ((close = this.#closers.pop())) await whenClosed(run, close, 'withResources');
+    while ((close = this.#closers.pop())) await whenClosed(run, close, 'withResources', '');
     this.#over = true;
   }
 
@@ -236,7 +236,7 @@ class OpenResources implements ResourceScope {
     if (this.#run) this.#run.warn(message);
     else warnOnConsole(message);
     let close: (() => unknown) | undefined;
-    while ((close = this.#closers.pop())) void whenClosed(this.#run, close, 'withResources');
+    while ((close = this.#closers.pop())) void whenClosed(this.#run, close, 'withResources', '');
   }
 }
 

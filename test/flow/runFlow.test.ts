@@ -38,6 +38,7 @@ import {
   fromPush,
   poolMap,
   rateLimit,
+  route,
   runFlow,
   storeTo,
   withRetry,
@@ -449,7 +450,7 @@ describe('the end of a run', () => {
     expect(closed).toBe(true);
   });
 
-  it('waits no longer than one second', async () => {
+  it('waits no longer than one second, and says for what', async () => {
     const source: AsyncIterable<number> = {
       [Symbol.asyncIterator]: () => ({
         next: () => new Promise(() => undefined),
@@ -457,13 +458,41 @@ describe('the end of a run', () => {
       }),
     };
     let ended = false;
-    const run = runFlow(fromPull(source));
+    const onWarning = vi.fn();
+    const run = runFlow(fromPull(source), { onWarning });
     void run.then(() => (ended = true));
     void run.abort();
     await settle(999);
     expect(ended).toBe(false);
     await settle(1);
     expect(ended).toBe(true);
+    expect((await run).warnings).toEqual(['fromPull: it is still closing']);
+    expect(onWarning).toHaveBeenCalledExactlyOnceWith('fromPull: it is still closing');
+  });
+
+  it('says which hooks have given promises that are pending, each once', async () => {
+    const never = (): Promise<never> => new Promise(() => undefined);
+    const run = runFlow(
+      fromPush(from([1, 2, 3, 4, 5])).pipe(
+        boundedQueue({ capacity: 2, overflow: 'dropNewest', onDrop: never, name: 'first' }),
+        poolMap(async (value) => value, { concurrency: 1 }),
+        filterOr((value) => value > 1, { rejected: never, name: 'second' }),
+        filterOr(async (value) => value > 2, { rejected: never, concurrency: 9, name: 'third' }),
+        route(() => undefined, { branches: { none: map((value) => value) }, rejected: never }),
+      ),
+      { onWarning: () => undefined },
+    );
+    let ended = false;
+    void run.then(() => (ended = true));
+    await settle(999);
+    expect(ended).toBe(false);
+    await settle(1);
+    expect((await run).warnings.toSorted()).toEqual([
+      'first: a promise of onDrop is still pending',
+      'route: a promise of rejected is still pending',
+      'second: a promise of rejected is still pending',
+      'third: a promise of rejected is still pending',
+    ]);
   });
 
   /** A flow of one item, whose sink needs that long to close. */

@@ -47,7 +47,7 @@ const sabotages: Record<string, readonly Sabotage[]> = {
     without(BATCH, '      this.leave(value, ticket, error);\n      this.fail(error);\n', ''),
     without(
       'operators/filterOr.ts',
-      'if (reject) under(null, () => toldOf(reject, job.value, this.#refused, this.runBelow));',
+      'if (reject) under(null, () => toldOf(reject, job.value, this.#refused, this.#hook));',
     ),
   ],
   'holds no more than its limit': [
