@@ -130,8 +130,23 @@ export class Run implements DemandOwner, Receiver<unknown> {
     const { name } = meter.identity;
     this.meters.delete(meter.identity);
     this.meters.set(meter.identity, meter);
-    const same = [...this.meters.values()].filter(({ identity }) => identity.name === name);
-    if (same.length > 1) same.reverse().forEach((each, i) => (each.name = `${name}#${i + 1}`));
+    this.#number(name);
+    const numbered = /^(.+)#\d+$/.exec(name);
+    if (numbered?.[1] !== undefined) this.#number(numbered[1]); // whose number that would be
+  }
+
+  /** Numbers the stages of one name; not by a name that the user has given to another. */
+  #number(name: string): void {
+    const all = [...this.meters.values()];
+    const same = all.filter(({ identity }) => identity.name === name);
+    if (same.length < 2) return;
+    const given = new Set(all.map(({ identity }) => identity.name));
+    let number = 0;
+    for (const each of same.reverse()) {
+      do number++;
+      while (given.has(`${name}#${number}`));
+      each.name = `${name}#${number}`;
+    }
   }
 
   /** Sources of one name are counted as one. */

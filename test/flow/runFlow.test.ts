@@ -127,6 +127,20 @@ describe('a run that completes', () => {
     ]);
   });
 
+  it.each([
+    ['a a a#1', 'a#2 a#3 a#1'],
+    ['a#1 a a', 'a#1 a#2 a#3'],
+    ['a a#2 a a', 'a#1 a#2 a#3 a#4'],
+    ['a#1 a#1 a a', 'a#1#1 a#1#2 a#2 a#3'],
+  ])('does not number stages by a name that another has: %s', async (given, told) => {
+    const flow = given
+      .split(' ')
+      .reduce((items, name) => items.pipe(poolMap(work, { concurrency: 1, name })), fromPull([1]));
+    const run = runFlow(flow);
+    await settle(50);
+    expect((await run).stages.map(({ name }) => name).join(' ')).toBe(told);
+  });
+
   it('does not mistake `drain` and `abort` after the end for one', async () => {
     const run = runFlow(fromPull([1]));
     await run;
