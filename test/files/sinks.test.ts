@@ -157,6 +157,27 @@ describe('toNdjson', () => {
     expect(readdirSync(at('elsewhere'))).toEqual(['linked.ndjson']);
   });
 
+  test('a link to nothing in a folder that is a link leads where it would be opened', async () => {
+    mkdirSync(at('real/deep'), { recursive: true });
+    symlinkSync('real/deep', at('short'));
+    symlinkSync('../found.ndjson', at('real/deep/link.ndjson'));
+    await store([1], toNdjson(at('short/link.ndjson')));
+    expect(lines(at('real/found.ndjson'))).toEqual([1]);
+    expect(existsSync(at('found.ndjson'))).toBe(false);
+  });
+
+  test.each(['a'.repeat(255), 'é'.repeat(127), '🐟'.repeat(63)])(
+    'a name may be as long as the file system allows, whatever its letters: %#',
+    async (name) => {
+      for (const items of [[1], [2]]) {
+        await store(items, toNdjson(at(name)));
+        expect(lines(at(name))).toEqual(items);
+      }
+      await store([{ a: 1 }], toCsv(at(name), { columns: ['a'] }));
+      expect(readFileSync(at(name), 'utf8')).toContain('a');
+    },
+  );
+
   test('drained, it has what was taken in', async () => {
     const path = at('drained.ndjson');
     function* endless() {

@@ -14,7 +14,7 @@ export class Replacement {
 
   private constructor(target: string, mode: number | undefined) {
     this.#target = target;
-    this.#path = join(dirname(target), `.${basename(target)}.${randomUUID()}.new`);
+    this.#path = join(dirname(target), `.${shortened(basename(target))}.${randomUUID()}.new`);
     this.#mode = mode;
   }
 
@@ -47,6 +47,11 @@ export class Replacement {
   async remove(): Promise<void> {
     await rm(this.#path, { force: true });
   }
+}
+
+/** A name of which as much is left as can stand beside what makes it another one: file systems allow 255 bytes. */
+function shortened(name: string): string {
+  return new TextDecoder().decode(Buffer.from(name).subarray(0, 200), { stream: true }); // but for half a character
 }
 
 /** What a path leads to, be it there or not. */
