@@ -112,6 +112,17 @@ export const chainLaws: readonly Law[] = [
       assert.equal(plain.length, 1);
       assert.match(plain[0] ?? '', /^workers: fromPull is cut off by a plain observer/);
       assert.deepEqual(await warnings(sluice, pull().pipe(map(String), pool())), []);
+      // What the input starts by itself, while it is opened or read, is no part of the chain.
+      const own = () => void handmade(pull()).subscribe();
+      const opened = sluice.fromPull(() => {
+        own();
+        return [1, 2];
+      });
+      const read = sluice.fromPull(function* () {
+        own();
+        yield 1;
+      });
+      for (const source of [opened, read]) assert.deepEqual(await warnings(sluice, source.pipe(pool())), []);
       // It is a guess from a note, so a warning even under `strict`.
       const { end, warnings: told } = await within(
         sluice.runFlow(pull().pipe(share(), pool()), { strict: true, onWarning: () => undefined }),
@@ -130,6 +141,13 @@ export const chainLaws: readonly Law[] = [
     },
     sabotage: [
       without(PULL, 'complainOfCut(this.#name, cutBy);'),
+      without(PULL, 'aside(() => openPull(this.#input, this.#name))', 'openPull(this.#input, this.#name)'),
+      without(PULL, '    aside(() => {\n      this.#step();\n    });', '    this.#step();'),
+      without(
+        DEMAND,
+        '  const noted = subscribing;\n  subscribing = undefined;',
+        '  const noted = subscribing;',
+      ),
       without(DEMAND, '    if (this.#complained.has(kind)) return;\n'),
       without(DEMAND, "kind !== 'cut'", 'true'),
       without(CHAIN, "observer && 'observers' in observer ?", '!observer ?'),
