@@ -6,7 +6,7 @@ import { callable, nonEmpty } from '../src/options.ts';
 import { link } from '../src/rx/link.ts';
 import { current, under } from '../src/tickets/current.ts';
 import { PoolStage, type Job } from '../src/work/PoolStage.ts';
-import { concurrencyOf, type Concurrency } from '../src/work/Concurrency.ts';
+import { concurrencyOf, following, type Concurrency } from '../src/work/Concurrency.ts';
 import { hookFailure } from '../src/work/hookFailure.ts';
 import { isLateAnswer } from '../src/work/isPromiseLike.ts';
 import { toldOf, type ItemHook } from '../src/work/toldOf.ts';
@@ -82,7 +82,7 @@ export function filterOr<T>(
         );
       } else {
         const stage = new FilterStage(identity, subscriber, predicate, workers, reject);
-        subscriber.add(workers.follow(stage));
+        subscriber.add(following(workers, stage));
         stage.connect(source, subscriber);
       }
     });

@@ -1,7 +1,7 @@
 import { Observable, type ObservableInput, type ObservedValueOf, type OperatorFunction } from 'rxjs';
 import { connectionsOf } from '../src/metrics/connections.ts';
 import { callable, nonEmpty, wholeNumber, given } from '../src/options.ts';
-import { concurrencyOf, type Concurrency } from '../src/work/Concurrency.ts';
+import { concurrencyOf, following, type Concurrency } from '../src/work/Concurrency.ts';
 import { PoolStage } from '../src/work/PoolStage.ts';
 import { failurePolicy, type OnFailure } from '../src/work/DeadLetter.ts';
 import type { Work } from '../src/work/Work.ts';
@@ -86,7 +86,7 @@ export function poolMap<T, O extends ObservableInput<unknown>>(
         ...settings,
         concurrency: workers.limit,
       });
-      subscriber.add(workers.follow(pool));
+      subscriber.add(following(workers, pool));
       pool.connect(source, subscriber);
     });
 }

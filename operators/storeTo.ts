@@ -2,7 +2,7 @@ import { Observable, type MonoTypeOperatorFunction } from 'rxjs';
 import { connectionsOf } from '../src/metrics/connections.ts';
 import { atLeast, callable, nonEmpty, wholeNumber } from '../src/options.ts';
 import { checkPolicy, type RetryPolicy } from '../src/retry/RetryPolicy.ts';
-import { concurrencyOf, type Concurrency } from '../src/work/Concurrency.ts';
+import { concurrencyOf, following, type Concurrency } from '../src/work/Concurrency.ts';
 import { failurePolicy, type OnFailure } from '../src/work/DeadLetter.ts';
 import { StoreStage } from '../src/work/StoreStage.ts';
 import type { Sink } from '../src/work/Sink.ts';
@@ -84,7 +84,7 @@ export function storeTo<T>(
   return (source) =>
     new Observable((subscriber) => {
       const stage = new StoreStage(identity, subscriber, target, settings);
-      subscriber.add(workers.follow(stage));
+      subscriber.add(following(workers, stage));
       stage.connect(source, subscriber);
     });
 }

@@ -12,7 +12,8 @@ export function now(): number {
   return isReplaced() ? asyncScheduler.now() : performance.now();
 }
 
-function isReplaced(): boolean {
+/** Whether RxJS's clock has been replaced: then time is virtual, and no promise settles while it passes. */
+export function isReplaced(): boolean {
   return Math.abs(Date.now() - asyncScheduler.now()) > REPLACED_CLOCK_MS;
 }
 

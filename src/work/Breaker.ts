@@ -1,11 +1,22 @@
 import type { Subscription } from 'rxjs';
 import { after, now } from '../clock.ts';
+import { inThisContext } from './asyncContext.ts';
+
+/** One in the line. */
+interface Waiting {
+  readonly go: (pass: number) => void;
+  /** Says that it may be its turn. */
+  call: () => void;
+}
 
 /** The state of a circuit breaker, and the line of those that wait for it to close. */
 export class Breaker {
   readonly #maxFailures: number;
   readonly #openMs: number;
-  readonly #waiting = new Set<(pass: number) => void>();
+  readonly #waiting = new Set<Waiting>();
+  /** The first of them, where it was called: it comes in an async context of its own, and then the line goes on. */
+  #called: Waiting | undefined;
+  #admitting = false;
   #state: 'closed' | 'open' | 'trying' = 'closed';
   /** How often it has opened: what was let in before says nothing of now. */
   #opened = 0;
@@ -28,20 +39,48 @@ export class Breaker {
     return this.#waiting.size > 0 ? undefined : this.#pass();
   }
 
+  get #isCalled(): boolean {
+    return this.#called !== undefined;
+  }
+
+  get #lets(): boolean {
+    return this.#state === 'closed' || (this.#state === 'open' && now() >= this.#triesAt);
+  }
+
   #pass(): number | undefined {
-    if (this.#state === 'open' && now() >= this.#triesAt) this.#state = 'trying';
-    else if (this.#state !== 'closed') return undefined;
+    if (!this.#lets) return undefined;
+    if (this.#state === 'open') this.#state = 'trying';
     return this.#opened;
   }
 
-  /** Calls `go` with a pass when there is one, first come, first served; the result leaves the line. */
+  /** Calls `go` with a pass when there is one, first come, first served, in the async context of now; the result leaves the line. */
   wait(go: (pass: number) => void): () => void {
-    this.#waiting.add(go);
+    const waiting: Waiting = { go, call: () => undefined };
+    this.#listen(waiting);
+    this.#waiting.add(waiting);
     if (this.#state === 'open') this.#await();
     return () => {
-      this.#waiting.delete(go);
+      this.#waiting.delete(waiting);
       if (this.#waiting.size === 0) this.#stopTimer(); // nobody waits, and nothing keeps the process
+      if (this.#called !== waiting) return;
+      this.#called = undefined;
+      this.#admit();
     };
+  }
+
+  #listen(waiting: Waiting): void {
+    waiting.call = inThisContext(() => {
+      if (this.#called !== waiting) return; // it has left
+      this.#called = undefined;
+      const pass = this.#pass();
+      if (pass === undefined)
+        this.#listen(waiting); // somebody has failed since it was called
+      else {
+        this.#waiting.delete(waiting);
+        waiting.go(pass);
+      }
+      this.#admit();
+    });
   }
 
   succeeded(pass: number): void {
@@ -87,16 +126,20 @@ export class Breaker {
     this.#admit();
   }
 
+  /** Calls those who wait, one after the other: each starts before it is known whether the next one may. */
   #admit(): void {
+    if (this.#admitting || this.#isCalled) return;
     this.#stopTimer();
+    this.#admitting = true;
     // Those who come meanwhile are the last of them.
-    for (const go of this.#waiting) {
-      const pass = this.#pass();
-      if (pass === undefined) break;
-      this.#waiting.delete(go);
-      go(pass);
+    for (const waiting of this.#waiting) {
+      if (!this.#lets) break;
+      this.#called = waiting;
+      waiting.call();
+      if (this.#isCalled) break;
     }
-    if (this.#state === 'open') this.#await();
+    this.#admitting = false;
+    if (this.#state === 'open' && !this.#isCalled) this.#await();
   }
 
   #await(): void {

@@ -1,5 +1,6 @@
 import type { ObservableInput } from 'rxjs';
 import { callable, wholeNumber } from '../options.ts';
+import { eachInThisContext } from './asyncContext.ts';
 import type { Work } from './Work.ts';
 
 /** What can be given another size while it works. */
@@ -9,8 +10,9 @@ export interface Resizable {
 
 /**
  * How many items a pool works on at once, to be changed while it runs: `workers.set(10)`. Each pool that it is given to
- * has that many workers for itself. A raised limit starts what waits at once; a lowered one lets running work finish,
- * and nothing new starts until there are fewer. Nothing is lost, aborted or reordered by either.
+ * has that many workers for itself. A raised limit starts what waits, at once, but in the async context of its flow
+ * (`AsyncLocalStorage`), whoever raises it; a lowered one lets running work finish, and nothing new starts until there are
+ * fewer. Nothing is lost, aborted or reordered by either.
  *
  *     source   abc|
  *     a        -----A|
@@ -59,11 +61,41 @@ export class Concurrency {
   }
 }
 
+/** A number, which nobody can set. */
+class Fixed extends Concurrency {}
+
+/**
+ * Has a pool told of each new limit; the result ends it. Whoever raises it may belong to another flow, as does work under
+ * one `adaptive`: what that starts is started in the async context of now.
+ */
+export function following(workers: Concurrency, pool: Resizable): () => void {
+  if (workers instanceof Fixed) return () => undefined;
+  let has = workers.limit;
+  let asked = has;
+  let left = false;
+  const resize = (): void => {
+    has = asked;
+    if (!left) pool.resize(asked);
+  };
+  const raise = eachInThisContext(resize);
+  const leave = workers.follow({
+    resize(limit) {
+      asked = limit;
+      if (limit > has) raise();
+      else resize(); // starts nothing
+    },
+  });
+  return () => {
+    left = true;
+    leave();
+  };
+}
+
 /** Checks a `concurrency` option. A number is a limit that nobody changes. */
 export function concurrencyOf(key: string, concurrency: number | Concurrency): Concurrency {
   if (typeof concurrency !== 'object') {
     wholeNumber(key, concurrency, 1);
-    return new Concurrency(concurrency);
+    return new Fixed(concurrency);
   }
   // By shape: it may come from another copy of this library.
   callable(`${key}.follow`, (concurrency as Partial<Concurrency> | null)?.follow);

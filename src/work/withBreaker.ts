@@ -45,8 +45,8 @@ export interface BreakerOptions {
  *
  * **The order of wrapping**: breaker outside, retry and timeout inside: `withBreaker(withRetry(withTimeout(work, …), …), …)`.
  * Then one item with all its attempts counts once, and nobody waits between attempts on a breaker that is open. All
- * that call the same wrapped work share the breaker: wrap once for each service. Let the work give promises each time, or
- * Observables.
+ * that call the same wrapped work share the breaker: wrap once for each service. What waited goes on in the async context of
+ * its own flow (`AsyncLocalStorage`). Let the work give promises each time, or Observables.
  *
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
  * @see M. Nygard, "Release It!", 2007, for the circuit breaker.

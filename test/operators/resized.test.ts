@@ -101,6 +101,7 @@ describe('storeTo with a Concurrency', () => {
     await vi.advanceTimersByTimeAsync(5);
     expect([atWork.now, pulls.frames.length]).toEqual([1, 4]); // one batch is stored, the next is gathered
     workers.set(3);
+    await vi.advanceTimersByTimeAsync(0);
     expect([atWork.now, pulls.frames.length]).toEqual([3, 8]);
     workers.set(1);
     await vi.advanceTimersByTimeAsync(10);

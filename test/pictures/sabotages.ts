@@ -493,8 +493,8 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
     {
       says: 'all are tried at once',
       file: 'src/work/Breaker.ts',
-      find: "this.#state = 'trying';\n    else",
-      replace: "this.#state = 'closed';\n    else",
+      find: "this.#state = 'trying';",
+      replace: "this.#state = 'closed';",
     },
     {
       says: 'never closes',
