@@ -88,7 +88,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   closeAtEnd(sink: Closable): void {
     if (!sink.close) return;
     if (this.run) this.run.sinks.set(sink, this.meter);
-    else if (!startsAnew(sink) || !this.runBelow?.closedInside.has(sink)) this.#closables.push(sink);
+    else if (!startsAnew(sink) || !this.runBelow?.closedInside?.has(sink)) this.#closables.push(sink);
     else {
       throw new InvalidOptionError(
         `${this.name}: its sink was closed with another item, and would begin anew; make one for each item, inside the work, or store below it`,
@@ -306,7 +306,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     this.#closing = true;
     const close = async (): Promise<void> => {
       try {
-        for (const sink of this.#closables) if (startsAnew(sink)) this.runBelow?.closedInside.add(sink);
+        for (const sink of this.#closables) if (startsAnew(sink)) this.runBelow?.closedInside?.add(sink);
         await this.#close('completed');
       } catch (error) {
         if (this.dead) throw error;

@@ -1,8 +1,9 @@
 import type { Observable } from 'rxjs';
 import { HandedBackError, TicketLostError, reasonOf } from '../errors.ts';
-import type { Run } from '../flow/Run.ts';
+import { Run, whenClosed } from '../flow/Run.ts';
 import { given, wholeNumber } from '../options.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
+import { setRun } from '../rx/chain.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
 import { current, under } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
@@ -18,6 +19,10 @@ export interface ToAsyncIterableOptions {
  * Reads a flow with `for await`, which slows the flow down to the pace of the loop. Each loop is a subscription;
  * leaving it early unsubscribes. An item counts as delivered when the loop takes it. Over a source that cannot wait,
  * what is ahead of the loop grows without a bound: put a `boundedQueue` in between.
+ *
+ * As that of an async generator, the end of the loop waits for what is still being closed: by `break`, by the end of the
+ * flow, and by its error, which comes after that. As that of a run, it does so for 1 s, or as long as `withResources` may
+ * take; that closing fails is a warning on the console.
  *
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
  */
@@ -35,14 +40,25 @@ interface Waiting<T> {
 /** One loop over a flow: the end of its chain. */
 class Loop<T> implements AsyncIterator<T, undefined>, DemandOwner, Receiver<T> {
   readonly name = 'toAsyncIterable';
+  /** None: nothing is counted. */
   readonly run: Run | undefined = undefined;
   readonly demand: Demand;
+  /** Knows what is closing. */
+  readonly #run = new Run({
+    strict: false,
+    abortsOnError: false,
+    onWarning: warnOnConsole,
+    debug: undefined,
+    ofLoop: true,
+  });
   readonly #values = new RingQueue<T>();
   readonly #tickets = new RingQueue<Ticket | null>();
   readonly #loops: Waiting<T>[] = [];
   readonly #flow: Observable<T>;
   #inlet: Inlet<T> | undefined;
   #end: { readonly error?: unknown } | undefined;
+  #closing: Promise<void> | undefined;
+  #isClosed = false;
 
   constructor(flow: Observable<T>, capacity: number) {
     this.#flow = flow;
@@ -65,10 +81,9 @@ class Loop<T> implements AsyncIterator<T, undefined>, DemandOwner, Receiver<T> {
       const ticket = this.#tickets.take();
       if (ticket !== null) ticket.release(reason);
     }
-    this.#inlet?.unsubscribe();
+    void whenClosed(this.#run, () => this.#inlet?.unsubscribe(), this.name);
     this.demand.end(reason);
-    this.#settle();
-    return Promise.resolve({ done: true, value: undefined });
+    return this.#closed().then(() => ({ done: true, value: undefined }));
   }
 
   receive(value: T): void {
@@ -108,6 +123,7 @@ class Loop<T> implements AsyncIterator<T, undefined>, DemandOwner, Receiver<T> {
   #subscribe(): void {
     if (this.#inlet || this.#end) return;
     const inlet = new Inlet<T>(undefined, this);
+    setRun(inlet, this.#run);
     this.#inlet = inlet;
     this.demand.subscribe(() => under(null, () => this.#flow.subscribe(inlet)));
   }
@@ -123,10 +139,27 @@ class Loop<T> implements AsyncIterator<T, undefined>, DemandOwner, Receiver<T> {
         continue;
       }
       if (!this.#end) return;
+      if (!this.#isClosed) {
+        void this.#closed();
+        return;
+      }
       const loop = this.#loops.shift();
       if ('error' in this.#end) loop?.reject(this.#end.error);
       else loop?.resolve({ done: true, value: undefined });
       this.#end = {};
     }
+  }
+
+  /** Resolves when what is above is closed, or that has taken too long: then those that wait for the end are answered. */
+  #closed(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await Promise.resolve(); // a turn after the end: who is above leaves then
+    await this.#run.closed();
+    this.#isClosed = true;
+    this.#settle();
   }
 }

@@ -1,5 +1,5 @@
-import type { Observable } from 'rxjs';
-import { subscriptionClock } from '../clock.ts';
+import type { Observable, Subscription } from 'rxjs';
+import { after, subscriptionClock } from '../clock.ts';
 import { Demand, UNLIMITED, type DemandOwner } from '../demand/Demand.ts';
 import { HandedBackError, reasonOf, TicketLostError } from '../errors.ts';
 import { ConnectionUse, type CountedConnections } from '../metrics/connections.ts';
@@ -52,6 +52,8 @@ export interface RunSettings {
   readonly abortsOnError: boolean;
   readonly onWarning: (message: string) => unknown;
   readonly debug: ((event: ItemEvent) => unknown) | undefined;
+  /** It waits for what is closing above a loop, and counts nothing. */
+  readonly ofLoop?: boolean;
 }
 
 /**
@@ -87,8 +89,8 @@ export class Run implements DemandOwner, Receiver<unknown> {
   readonly left: LeftItem[] = [];
   /** Sinks to close at the end, each once, however often its stage was subscribed to. */
   readonly sinks = new Map<Closable, StageMeter>();
-  /** Sinks that begin anew, and were closed with an item in whose work they stood. */
-  readonly closedInside = new WeakSet<Closable>();
+  /** Sinks that begin anew, and were closed with an item in whose work they stood. Absent: they may. */
+  readonly closedInside: WeakSet<Closable> | undefined;
   /** Stopped by abort: what is inside is handed back. */
   aborted = false;
   /** Items that were on their way to a stage when the run was aborted. */
@@ -106,8 +108,9 @@ export class Run implements DemandOwner, Receiver<unknown> {
   #inlet: Inlet<unknown> | undefined;
   #over = false;
 
-  constructor({ strict, abortsOnError, onWarning, debug }: RunSettings) {
+  constructor({ strict, abortsOnError, onWarning, debug, ofLoop = false }: RunSettings) {
     this.strict = strict;
+    this.closedInside = ofLoop ? undefined : new WeakSet();
     this.abortsOnError = abortsOnError;
     this.#onWarning = onWarning;
     this.trace = debug && this.#harmless(debug);
@@ -184,6 +187,22 @@ export class Run implements DemandOwner, Receiver<unknown> {
     const awaited: Promise<unknown> = promise.finally(() => this.closing.delete(awaited));
     this.closing.set(awaited, late);
     return awaited;
+  }
+
+  /** Resolves when nothing is closing any more, or that has taken too long. To be asked a turn after the end: who is above leaves then. */
+  async closed(): Promise<void> {
+    const { closing, scopes } = this;
+    if (closing.size + scopes.size === 0) return;
+    let timeout: Subscription | undefined;
+    const late = new Promise<void>((resolve) => {
+      timeout = after(this.closeWithinMs, resolve);
+    });
+    const allClosed = async (): Promise<void> => {
+      while (closing.size + scopes.size > 0) await Promise.all([...closing.keys(), ...scopes]);
+    };
+    await Promise.race([allClosed(), late]);
+    timeout?.unsubscribe();
+    for (const warning of closing.values()) if (warning !== '') this.warn(warning);
   }
 
   /** Puts a line into the report, without a warning. */

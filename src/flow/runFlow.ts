@@ -201,19 +201,9 @@ export class FlowRun implements PromiseLike<FlowReport> {
   /** Waits for the sinks, and then for what else closes, and for the last settlements, for a bounded time. */
   async #close(): Promise<FlowReport> {
     // A turn after the end: `take` completes first, and unsubscribes from what is above after that.
-    const { closing, scopes, closeWithinMs } = this.#run;
     const open = await this.#closeSinks();
-    let timeout: Subscription | undefined;
-    const late = new Promise<void>((resolve) => {
-      timeout = after(closeWithinMs, resolve);
-    });
-    const closed = async (): Promise<void> => {
-      while (closing.size + scopes.size > 0) await Promise.all([...closing.keys(), ...scopes]);
-    };
-    await Promise.race([closed(), late]);
-    timeout?.unsubscribe();
+    await this.#run.closed();
     this.#deadline?.unsubscribe();
-    for (const warning of closing.values()) if (warning !== '') this.#run.warn(warning);
     if (open.size > 0) this.#stopped = 'aborted';
     for (const forget of this.#forget) forget();
     this.#ended.complete();

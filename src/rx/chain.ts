@@ -6,7 +6,7 @@ import type { Run } from '../flow/Run.ts';
 /** Where a subscriber carries its Demand. An incompatible protocol changes the number. */
 export const DEMAND = Symbol.for('sluice.demand/1');
 
-/** Where the end of a chain inside an item carries the run that the item belongs to. */
+/** Where the end of a chain carries a run that does not count it: inside an item that of the item, of a loop its own. */
 export const RUN = Symbol.for('sluice.run/1');
 
 /** Where the last subscriber of an inner stream carries the item of the outer one. */
@@ -94,6 +94,11 @@ function asSubscriber(link: ChainLink): Subscriber<never> {
 function leadsTo(subscriber: Subscriber<never>, sought: ChainLink): boolean {
   for (const link of chainOf(subscriber)) if (link === sought) return true;
   return false;
+}
+
+/** Notes the run that waits for what is closing above the end of a chain, and counts nothing of it. */
+export function setRun(end: Subscriber<never>, run: Run): void {
+  (end as Subscriber<never> & { [RUN]?: Run })[RUN] = run;
 }
 
 /** The run that a subscriber belongs to, be it inside the work of an item, where no Demand leads to it. */
