@@ -3,6 +3,7 @@ import type { Dispatcher } from 'undici';
 import { ConnectionsClosedError, type HttpStatusError } from '../../errors.ts';
 import { connectionsOf, counting } from '../../metrics/connections.ts';
 import { atLeast, callable, wholeNumber, timerMs } from '../../options.ts';
+import { within } from '../within.ts';
 import {
   acceptedEncodings,
   bodyOf,
@@ -355,12 +356,7 @@ export class HttpConnections {
 
   async #close(): Promise<void> {
     if (this.#running.size > 0) {
-      let timer: NodeJS.Timeout | undefined;
-      await new Promise<void>((resolve) => {
-        this.#onIdle = resolve;
-        timer = setTimeout(resolve, this.#closeTimeoutMs);
-      });
-      clearTimeout(timer);
+      await within(this.#closeTimeoutMs, new Promise<void>((resolve) => (this.#onIdle = resolve)));
     }
     const reason = new ConnectionsClosedError(owner);
     for (const exchange of this.#running) exchange.stop(reason);
