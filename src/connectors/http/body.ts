@@ -1,7 +1,7 @@
 import { pipeline, type Readable, type Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import type { Dispatcher } from 'undici';
-import { HttpBodyError, type HttpStatusError } from '../../errors.ts';
+import { HttpBodyError } from '../../errors.ts';
 import type { PreparedRequest } from './target.ts';
 
 /** What we can undo, in the words of `accept-encoding`. */
@@ -82,15 +82,6 @@ export async function drain(
     clearTimeout(timer);
   }
   return new TextDecoder().decode(beginning).slice(0, maxDetailCharacters);
-}
-
-/** Where the answer is no success, throws what `refused` makes of the beginning of its body. */
-export async function requireSuccess(
-  request: PreparedRequest,
-  { statusCode, headers, body }: Dispatcher.ResponseData,
-  refused: (detail: string) => HttpStatusError,
-): Promise<void> {
-  if (statusCode < 200 || statusCode > 299) throw refused(await drain(request, body, headers));
 }
 
 /** The body of an answer as it was before it was compressed. Where there is none, its headers may speak of one. */

@@ -1,19 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
-import { ConnectionsClosedError, type HttpStatusError } from '../../errors.ts';
+import { ConnectionsClosedError } from '../../errors.ts';
 import { connectionsOf, counting } from '../../metrics/connections.ts';
 import { atLeast, callable, wholeNumber, timerMs } from '../../options.ts';
 import { within } from '../within.ts';
-import {
-  acceptedEncodings,
-  bodyOf,
-  charsetOf,
-  drain,
-  parseJson,
-  readBytes,
-  requireSuccess,
-  textOf,
-} from './body.ts';
+import { acceptedEncodings, bodyOf, charsetOf, drain, parseJson, readBytes, textOf } from './body.ts';
 import { Exchange } from './exchange.ts';
 import { LineCutter } from './LineCutter.ts';
 import { HttpSockets, type HttpPause } from './sockets.ts';
@@ -320,10 +311,7 @@ export class HttpConnections {
   ): Promise<R> {
     const exchange = this.#begin(request, signal);
     try {
-      const response = await exchange.open();
-      const refused = (detail: string): HttpStatusError => exchange.refusal(response.statusCode, detail);
-      await requireSuccess(request, response, refused);
-      return await read(response);
+      return await read(await exchange.open());
     } catch (error) {
       throw exchange.failure(error);
     } finally {

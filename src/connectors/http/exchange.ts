@@ -1,6 +1,7 @@
 import type { Dispatcher } from 'undici';
 import { HttpPausedError, HttpStatusError, HttpTimeoutError, type HttpPhase } from '../../errors.ts';
 import { LONGEST_TIMER_MS } from '../../options.ts';
+import { drain } from './body.ts';
 import { isClosed, isWorthRepeating, mayRepeat, translate } from './failures.ts';
 import { adviceOf, type Advice } from './rateHeaders.ts';
 import { heldBack, type HttpSocket } from './socket.ts';
@@ -54,7 +55,7 @@ export class Exchange {
     return this.#socket?.phase ?? 'acquire';
   }
 
-  /** Waits for a socket, sends the request, and waits for the headers. */
+  /** Waits for a socket, sends the request, and waits for the headers. An answer that is no success is an error. */
   async open(): Promise<Dispatcher.ResponseData> {
     if (this.#signal?.aborted === true) this.stop(this.#signal.reason);
     this.#throwIfStopped();
@@ -66,6 +67,10 @@ export class Exchange {
     // Who reads the body hears of its failure; without a reader it must not become an uncaught error.
     response.body.on('error', () => undefined);
     this.#throwIfStopped();
+    const { statusCode, headers, body } = response;
+    if (statusCode < 200 || statusCode > 299) {
+      throw this.#refusal(statusCode, await drain(this.#request, body, headers));
+    }
     return response;
   }
 
@@ -98,8 +103,7 @@ export class Exchange {
     return this.#stopped === undefined ? translate(this.#request, this.phase, caught) : this.#stopped.reason;
   }
 
-  /** The error for an answer that is no success. */
-  refusal(status: number, detail: string): HttpStatusError {
+  #refusal(status: number, detail: string): HttpStatusError {
     const { retryAfterMs = status === 429 ? resetMs(this.#advice) : undefined } = this.#advice;
     const retryable = isWorthRepeating(this.#request, status) && (retryAfterMs ?? 0) <= this.#maxPauseMs;
     return new HttpStatusError(this.#request, status, { retryable, retryAfterMs, detail });

@@ -1,6 +1,6 @@
 import type { Dispatcher } from 'undici';
-import { ConnectionsClosedError, type HttpStatusError } from '../../errors.ts';
-import { bodyOf, requireSuccess } from './body.ts';
+import { ConnectionsClosedError } from '../../errors.ts';
+import { bodyOf } from './body.ts';
 import type { Exchange } from './exchange.ts';
 import type { PreparedRequest } from './target.ts';
 
@@ -69,8 +69,6 @@ async function* valuesOf<R>({
   try {
     const cut = cutter();
     const response = await exchange.open();
-    const refused = (detail: string): HttpStatusError => exchange.refusal(response.statusCode, detail);
-    await requireSuccess(request, response, refused);
     const body = bodyOf(request, response);
     onAnswer?.(request, response);
     for await (const chunk of body as AsyncIterable<Buffer>) {
