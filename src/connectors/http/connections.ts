@@ -8,14 +8,7 @@ import { acceptedEncodings, bodyOf, charsetOf, drain, parseJson, readBytes, text
 import { Exchange } from './exchange.ts';
 import { LineCutter } from './LineCutter.ts';
 import { HttpSockets, type HttpPause } from './sockets.ts';
-import {
-  openStream,
-  streamBody,
-  uncut,
-  type BodyReading,
-  type Cutter,
-  type StreamOptions,
-} from './streamBody.ts';
+import { openStream, streamBody, uncut, type StreamOptions } from './streamBody.ts';
 import { prepare, type HttpTarget, type PreparedRequest } from './target.ts';
 
 export interface HttpConnectionsOptions {
@@ -103,8 +96,6 @@ export interface HttpStats {
   /** Requests that wait for a socket. */
   readonly waiting: number;
 }
-
-type Streaming<R> = Omit<BodyReading<R>, 'begin' | 'end'> & Pick<StreamOptions<R>, 'signal' | 'timeoutMs'>;
 
 const owner = 'HttpConnections';
 
@@ -257,9 +248,9 @@ export class HttpConnections {
    * loop destroys the connection at once.
    */
   lines(target: HttpTarget, { signal }: HttpContext = {}): AsyncIterableIterator<string> {
-    const request = prepare(target, this.#headers);
-    const cutter = () => new LineCutter(request, this.#maxBodyBytes, (line) => line);
-    return this.#stream({ request, signal, cutter });
+    const cutter = (request: PreparedRequest, maxBytes: number) =>
+      new LineCutter(request, maxBytes, (line) => line);
+    return this.#stream(prepare(target, this.#headers), { signal, cutter });
   }
 
   /**
@@ -270,19 +261,20 @@ export class HttpConnections {
     const request = prepare(target, { accept: 'application/x-ndjson' }, this.#headers);
     const read = (line: string, number: number): R | undefined =>
       line.trim() === '' ? undefined : (parseJson(request, line, number) as R);
-    return this.#stream({ request, signal, cutter: () => new LineCutter(request, this.#maxBodyBytes, read) });
+    return this.#stream(request, {
+      signal,
+      cutter: (_, maxBytes) => new LineCutter(request, maxBytes, read),
+    });
   }
 
   /** Reads a body chunk by chunk, as `lines` does; for what is not text, or not UTF-8. */
   bytes(target: HttpTarget, { signal }: HttpContext = {}): AsyncIterableIterator<Uint8Array> {
-    return this.#stream({ request: prepare(target, this.#headers), signal, cutter: () => uncut });
+    return this.#stream(prepare(target, this.#headers), { signal, cutter: () => uncut });
   }
 
   /** @internal Reads a body by a cutter of another file. */
   [openStream]<R>(target: HttpTarget, headers: Record<string, string>, options: StreamOptions<R>) {
-    const request = prepare(target, this.#headers, headers);
-    const cutter = (): Cutter<R> => options.cutter(request, this.#maxBodyBytes);
-    return this.#stream({ ...options, request, cutter });
+    return this.#stream(prepare(target, this.#headers, headers), options);
   }
 
   /**
@@ -319,10 +311,13 @@ export class HttpConnections {
     }
   }
 
-  #stream<R>({ signal, timeoutMs, ...reading }: Streaming<R>): AsyncIterableIterator<R> {
-    const begin = (): Exchange => this.#begin(reading.request, signal, timeoutMs);
-    const end = (exchange: Exchange): Promise<void> => this.#end(exchange);
-    return streamBody({ ...reading, begin, end });
+  #stream<R>(request: PreparedRequest, options: StreamOptions<R>): AsyncIterableIterator<R> {
+    return streamBody(request, {
+      begin: () => this.#begin(request, options.signal, options.timeoutMs),
+      end: (exchange) => this.#end(exchange),
+      cutter: () => options.cutter(request, this.#maxBodyBytes),
+      onAnswer: options.onAnswer,
+    });
   }
 
   #begin(request: PreparedRequest, signal: AbortSignal | undefined, timeoutMs = this.#timeoutMs): Exchange {

@@ -21,28 +21,27 @@ export interface StreamOptions<R> {
   readonly timeoutMs?: number;
   /** `maxBytes`: how much of a body may be held. */
   readonly cutter: (request: PreparedRequest, maxBytes: number) => Cutter<R>;
-  readonly onAnswer?: (request: PreparedRequest, response: Dispatcher.ResponseData) => void;
+  /** Called with an answer that is a success, before its body is read. May throw: then it is not. */
+  readonly onAnswer?: ((request: PreparedRequest, response: Dispatcher.ResponseData) => void) | undefined;
 }
 
 /** How a body is to be read piece by piece. */
 export interface BodyReading<R> {
-  readonly request: PreparedRequest;
   /** Called at the first `next`, so that what is never read costs nothing. */
   readonly begin: () => Exchange;
   readonly end: (exchange: Exchange) => Promise<void>;
   readonly cutter: () => Cutter<R>;
-  /** Called with an answer that is a success, before its body is read. May throw: then it is not. */
-  readonly onAnswer?: (request: PreparedRequest, response: Dispatcher.ResponseData) => void;
+  readonly onAnswer: StreamOptions<R>['onAnswer'];
 }
 
 /**
  * The values of a body, pulled: while nobody asks, nothing is read beyond one chunk and what the socket's buffers hold. The
  * deadline of the exchange counts only while more is waited for.
  */
-export function streamBody<R>(reading: BodyReading<R>): AsyncIterableIterator<R> {
+export function streamBody<R>(request: PreparedRequest, reading: BodyReading<R>): AsyncIterableIterator<R> {
   let exchange: Exchange | undefined;
   let left = false;
-  const values = valuesOf({ ...reading, begin: () => (exchange = reading.begin()) });
+  const values = valuesOf(request, { ...reading, begin: () => (exchange = reading.begin()) });
   const next = (): Promise<IteratorResult<R>> =>
     values.next().catch((error: unknown) => {
       if (left) return { done: true, value: undefined };
@@ -58,13 +57,10 @@ export function streamBody<R>(reading: BodyReading<R>): AsyncIterableIterator<R>
   return iterator;
 }
 
-async function* valuesOf<R>({
-  request,
-  begin,
-  end,
-  cutter,
-  onAnswer,
-}: BodyReading<R>): AsyncGenerator<R, undefined> {
+async function* valuesOf<R>(
+  request: PreparedRequest,
+  { begin, end, cutter, onAnswer }: BodyReading<R>,
+): AsyncGenerator<R, undefined> {
   const exchange = begin();
   try {
     const cut = cutter();
