@@ -4,7 +4,7 @@ import type { HttpConnections } from './connections.ts';
 import type { PagePlan } from './fromPages.ts';
 import { linksOf } from './links.ts';
 import type { PageKey } from './PagePosition.ts';
-import type { HttpTarget } from './target.ts';
+import { requestOf, type HttpTarget } from './target.ts';
 
 interface KeyOptions<T> {
   /** What tells an item from all others, so that reading goes on after that very item. @defaultValue items are counted */
@@ -35,7 +35,7 @@ export function linkPages<T, B = readonly T[]>(
 ): PagePlan<T, string> {
   callable('linkPages: items', items);
   const keys = keysBy('linkPages', keyOf);
-  const request = typeof target === 'string' || target instanceof URL ? { url: target } : target;
+  const request = requestOf(target);
   const ask = http.answer<B, string>((url) => ({ ...request, url }));
   return {
     ...keys,

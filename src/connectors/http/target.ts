@@ -22,6 +22,11 @@ export interface PreparedRequest extends HttpRequestFacts {
   readonly repeatable: boolean;
 }
 
+/** A target as a request. */
+export function requestOf(target: HttpTarget): HttpRequest {
+  return typeof target === 'string' || target instanceof URL ? { url: target } : target;
+}
+
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE', 'QUERY']);
 
 /**
@@ -33,7 +38,7 @@ export function prepare(
   target: HttpTarget,
   ...defaults: Readonly<Record<string, string>>[]
 ): PreparedRequest {
-  const request = typeof target === 'string' || target instanceof URL ? { url: target } : target;
+  const request = requestOf(target);
   // What a function of the user's has returned may be anything.
   const url = URL.parse(String((request as Partial<HttpRequest> | null | undefined)?.url));
   if (url === null || !/^https?:$/.test(url.protocol)) {

@@ -5,7 +5,7 @@ import { oneOf } from '../../options.ts';
 import type { Sink, SinkContext } from '../../work/Sink.ts';
 import { classifyHttpError } from './classify.ts';
 import type { HttpConnections } from './connections.ts';
-import type { HttpRequest, HttpTarget } from './target.ts';
+import { requestOf, type HttpRequest, type HttpTarget } from './target.ts';
 
 export interface ToHttpOptions<T> {
   /** How a batch is written: one JSON text a line, or one array. @defaultValue 'ndjson' */
@@ -56,8 +56,7 @@ export function toHttp<T>(
     return key;
   };
   const send = http.send((items: readonly T[]): HttpTarget => {
-    const where = typeof target === 'function' ? target(items) : target;
-    const given = typeof where === 'string' || where instanceof URL ? { url: where } : where;
+    const given = requestOf(typeof target === 'function' ? target(items) : target);
     const request = { method: 'POST', ...given, body: textOf(items, format) };
     const type = format === 'json' ? 'application/json' : 'application/x-ndjson';
     const headers = { 'content-type': type, 'idempotency-key': keyOf(items, request), ...given.headers };
