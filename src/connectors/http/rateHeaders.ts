@@ -60,18 +60,15 @@ function retryAfterMs(header: string | string[] | undefined, nowMs: number): num
 function quotasOf(headers: Headers, nowMs: number): Quota[] {
   const list = textOf(headers['ratelimit']);
   if (list !== undefined) {
-    const inWords = quota(
-      'ratelimit',
-      /\bremaining=(\d+)/.exec(list)?.[1],
-      /\breset=(\d+)/.exec(list)?.[1],
-      nowMs,
-    );
-    return inWords.length > 0 ? inWords : listedQuotas(list, textOf(headers['ratelimit-policy']));
+    const [, remaining] = /\bremaining=(\d+)/.exec(list) ?? [];
+    const [, reset] = /\breset=(\d+)/.exec(list) ?? [];
+    const inWords = quota('ratelimit', remaining, reset, nowMs);
+    return inWords ? [inWords] : listedQuotas(list, textOf(headers['ratelimit-policy']));
   }
   for (const prefix of ['ratelimit', 'x-ratelimit', 'x-rate-limit']) {
     const said = (name: string): string | undefined => textOf(headers[`${prefix}-${name}`]);
     const found = quota(prefix, said('remaining'), said('reset-after') ?? said('reset'), nowMs);
-    if (found.length > 0) return found;
+    if (found) return [found];
   }
   return [];
 }
@@ -109,12 +106,15 @@ function quota(
   remaining: string | undefined,
   reset: string | undefined,
   nowMs: number,
-): Quota[] {
-  const [left, when] = [remaining, reset].map((text) =>
-    /^\d{1,15}(\.\d+)?$/.test(text ?? '') ? Number(text) : NaN,
-  );
-  if (Number.isNaN(left! + when!)) return [];
-  let resetMs = when! * 1_000;
-  if (when! >= leastEpochS) resetMs = Math.max(0, (when! >= leastEpochMs ? when! : resetMs) - nowMs);
-  return [{ name, remaining: left!, resetMs }];
+): Quota | undefined {
+  const left = numberIn(remaining);
+  const when = numberIn(reset);
+  if (Number.isNaN(left + when)) return undefined;
+  let resetMs = when * 1_000;
+  if (when >= leastEpochS) resetMs = Math.max(0, (when >= leastEpochMs ? when : resetMs) - nowMs);
+  return { name, remaining: left, resetMs };
+}
+
+function numberIn(text = ''): number {
+  return /^\d{1,15}(\.\d+)?$/.test(text) ? Number(text) : NaN;
 }
