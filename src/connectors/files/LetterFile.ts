@@ -1,6 +1,6 @@
 import { open, type FileHandle } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { DeadLetterError } from '../../errors.ts';
+import { syncFolder } from './replaceFile.ts';
 
 const NEWLINE = 10;
 /** Ends a line that is void: "cancel" in ASCII, which JSON never has as it is. */
@@ -83,25 +83,15 @@ async function isTorn(file: FileHandle): Promise<boolean> {
   return bytesRead === 1 && buffer[0] !== NEWLINE;
 }
 
-/** A new file is still there after a power cut. */
+/** A new file is still there after a power cut. Not every system opens folders: those look after it themselves. */
 async function openToAppend(path: string): Promise<FileHandle> {
   const file = await open(path, 'a+');
   try {
     const { size } = await file.stat();
-    if (size === 0) await syncFolder(dirname(path));
+    if (size === 0) await syncFolder(path).catch(() => undefined);
     return file;
   } catch (error) {
     await file.close();
     throw error;
-  }
-}
-
-/** So that a new file is still there after a power cut. Not every system opens folders: those look after it themselves. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r').catch(() => undefined);
-  try {
-    await folder?.sync().catch(() => undefined);
-  } finally {
-    await folder?.close();
   }
 }

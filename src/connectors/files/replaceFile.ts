@@ -1,7 +1,7 @@
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** Makes what is in a folder outlast a loss of power: which names there are is the folder's own data. */
+/** Makes that there is a file at this path outlast a loss of power: which names there are is its folder's own data. */
 export async function syncFolder(path: string): Promise<void> {
   if (process.platform === 'win32') return; // it cannot open a folder
   const folder = await open(dirname(path));
