@@ -159,4 +159,7 @@ test('wrong options are found at the call', () => {
   expect(() => fromTail('')).toThrow('fromTail: path');
   expect(() => fromTail('a', { pollMs: 0 })).toThrow('fromTail: pollMs');
   expect(() => fromTail('a', { from: 'middle' as 'end' })).toThrow('fromTail: from');
+  expect(() => fromTail('a', { maxLineBytes: 0 })).toThrow('fromTail: maxLineBytes');
+  expect(() => fromTail('a', { onBadRecord: 'skip' as 'drop' })).toThrow('fromTail: onBadRecord');
+  expect(() => fromTail('a', { name: '' })).toThrow('fromTail: name');
 });

@@ -42,6 +42,8 @@ export interface FileSourceOptions {
   readonly name?: string;
 }
 
+export type ReadingOptions = Pick<FileSourceOptions, 'maxLineBytes' | 'onBadRecord' | 'name'>;
+
 /** What reads records: those that are there, or more. */
 export interface RecordReader<R> {
   take(): R | undefined;
@@ -179,20 +181,11 @@ export function fromRecords<R extends Placed, T>(
   options: FileSourceOptions,
 ): Observable<T> {
   const { operator } = format;
-  const {
-    compression,
-    maxLineBytes = 16_777_216,
-    onBadRecord = 'fail',
-    checkpoint,
-    maxPending = 10_000,
-    name = operator,
-  } = options;
+  const { compression, checkpoint, maxPending = 10_000 } = options;
   checkInput(operator, input);
   if (compression !== undefined) oneOf(`${operator}: compression`, compression, ['gzip', 'zstd', 'none']);
-  wholeNumber(`${operator}: maxLineBytes`, maxLineBytes, 1);
-  if (typeof onBadRecord !== 'function') oneOf(`${operator}: onBadRecord`, onBadRecord, ['fail', 'drop']);
   wholeNumber(`${operator}: maxPending`, maxPending, 1);
-  nonEmpty(`${operator}: name`, name);
+  const { maxLineBytes, onBadRecord, name } = readingOptions(operator, options);
   const settings: BytesSettings = { compression, name: nameOf(operator, input) };
 
   const read = <G>(gives: Gives<R, T, G>, run: Run | undefined, after?: FilePosition): Records<R, T, G> => {
@@ -202,6 +195,17 @@ export function fromRecords<R extends Placed, T>(
   if (checkpoint === undefined) return recordSource(name, (run) => read({ give: (value: T) => value }, run));
   const resume = (passage: Passage<R, T>, run: Run | undefined) => read(passage, run, passage.after);
   return resumed(settings.name, checkpoint, resume, { name, maxPending });
+}
+
+/** The options that every source of records has, checked. */
+export function readingOptions(
+  operator: string,
+  { maxLineBytes = 16_777_216, onBadRecord = 'fail', name = operator }: ReadingOptions,
+): Required<ReadingOptions> {
+  wholeNumber(`${operator}: maxLineBytes`, maxLineBytes, 1);
+  if (typeof onBadRecord !== 'function') oneOf(`${operator}: onBadRecord`, onBadRecord, ['fail', 'drop']);
+  nonEmpty(`${operator}: name`, name);
+  return { maxLineBytes, onBadRecord, name };
 }
 
 /** `fromPull` of what is opened for each subscription, which knows its run. */

@@ -1,12 +1,12 @@
 import type { Observable } from 'rxjs';
-import { nonEmpty, oneOf, timerMs, wholeNumber } from '../../options.ts';
+import { nonEmpty, oneOf, timerMs } from '../../options.ts';
 import { pathOf } from './Bytes.ts';
 import { LineReader } from './LineReader.ts';
 import { lineFormat } from './lines.ts';
-import { Records, recordSource, type FileSourceOptions } from './records.ts';
+import { readingOptions, Records, recordSource, type ReadingOptions } from './records.ts';
 import { TailBytes } from './TailBytes.ts';
 
-export interface FromTailOptions extends Pick<FileSourceOptions, 'maxLineBytes' | 'onBadRecord' | 'name'> {
+export interface FromTailOptions extends ReadingOptions {
   /** Where to begin in a file that is there already. @defaultValue 'end' */
   readonly from?: 'start' | 'end';
   /** Milliseconds between two looks at a file that has nothing new; above 0. @defaultValue 250 */
@@ -33,19 +33,12 @@ export interface FromTailOptions extends Pick<FileSourceOptions, 'maxLineBytes' 
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
  */
 export function fromTail(path: string | URL, options: FromTailOptions = {}): Observable<string> {
-  const {
-    from = 'end',
-    pollMs = 250,
-    maxLineBytes = 16_777_216,
-    onBadRecord = 'fail',
-    name = 'fromTail',
-  } = options;
+  const { from = 'end', pollMs = 250 } = options;
   const file = pathOf('fromTail', path);
   nonEmpty('fromTail: path', file);
   oneOf('fromTail: from', from, ['start', 'end']);
   timerMs('fromTail: pollMs', pollMs, 1);
-  wholeNumber('fromTail: maxLineBytes', maxLineBytes, 1);
-  if (typeof onBadRecord !== 'function') oneOf('fromTail: onBadRecord', onBadRecord, ['fail', 'drop']);
+  const { maxLineBytes, onBadRecord, name } = readingOptions('fromTail', options);
   return recordSource(name, (run) => {
     const reader = new LineReader(new TailBytes({ path: file, from, pollMs }), { name: file, maxLineBytes });
     return new Records(file, reader, lineFormat, onBadRecord, { give: (line: string) => line }, run);
