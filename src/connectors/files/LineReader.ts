@@ -44,8 +44,6 @@ export class LineReader {
   #parts: Buffer[] = [];
   #partBytes = 0;
   #begun = false;
-  /** A chunk that was read to see whether there is one. */
-  #ahead: Buffer | undefined;
   #failure: FileBrokenError | undefined;
 
   constructor(bytes: ByteSource, { name, maxLineBytes, after }: LineReaderSettings) {
@@ -81,19 +79,24 @@ export class LineReader {
   /** Goes to where it is to go on; leaves out a byte order mark. */
   async #begin(): Promise<void> {
     this.#begun = true;
-    const { line, bytes } = this.#seek ?? { line: 0 };
-    // The byte before is read too: that it is a newline is all that can be seen of whether the file is still the same.
-    const seekable = bytes !== undefined && bytes > 0 && this.#bytes.seekable;
-    if (!seekable) {
-      const start = (await this.#enough()) ?? Buffer.alloc(0);
-      const rest = withoutMark(start);
-      this.#end = start.length - rest.length;
-      this.#push(rest);
-      if (line > 0) await this.#skip(line);
+    const { line, bytes = 0 } = this.#seek ?? { line: 0 };
+    if (bytes > 0 && this.#bytes.seekable) {
+      await this.#goTo(line, bytes);
       return;
     }
+    const start = (await this.#enough()) ?? Buffer.alloc(0);
+    const rest = withoutMark(start);
+    this.#end = start.length - rest.length;
+    this.#push(rest);
+    if (line > 0) await this.#skip(line);
+  }
+
+  /** Goes to the end of a line that was read before. */
+  async #goTo(line: number, bytes: number): Promise<void> {
+    // The byte before is read too: that it is a newline is all that can be seen of whether the file is still the same.
     const first = await this.#bytes.read(bytes - 1);
-    const atEnd = first?.length === 1 && (await this.#more()) === undefined;
+    const further = first?.length === 1 ? await this.#bytes.read() : undefined;
+    const atEnd = first?.length === 1 && further === undefined; // a last line may have no newline
     if (first?.[0] !== newline && !atEnd) {
       throw new FileBrokenError(
         this.#name,
@@ -103,12 +106,7 @@ export class LineReader {
     this.#number = line;
     this.#end = bytes;
     if (first) this.#push(first.subarray(1));
-    if (this.#ahead) this.#push(this.#ahead);
-  }
-
-  async #more(): Promise<Buffer | undefined> {
-    this.#ahead = await this.#bytes.read();
-    return this.#ahead;
+    if (further) this.#push(further);
   }
 
   /** The beginning, as much of it as tells whether it is a byte order mark. */
@@ -136,9 +134,7 @@ export class LineReader {
         );
       }
     }
-    this.#next = Math.max(0, this.#lines.length - (this.#number - line));
-    this.#lines = this.#lines.slice(this.#next);
-    this.#next = 0;
+    this.#lines = this.#lines.filter(({ number }) => number > line);
   }
 
   #push(chunk: Buffer): void {
