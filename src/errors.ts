@@ -1,5 +1,11 @@
 import { counted } from './counted.ts';
 
+/** The code of an error of Node, of a driver or of ours. Anything may be thrown. */
+export function codeOf(error: unknown): string | undefined {
+  const code = (error as { readonly code?: unknown } | null | undefined)?.code;
+  return typeof code === 'string' ? code : undefined;
+}
+
 /** Base of every error that sluice makes itself. Match on `code`, which is stable; messages may change. */
 export abstract class SluiceError extends Error {
   abstract readonly code: string;
@@ -276,8 +282,8 @@ export class HttpConnectionError extends SluiceError implements HttpRequestFacts
   readonly origin: string;
   readonly url: string;
   constructor(request: HttpRequestFacts, phase: HttpPhase, retryable: boolean, cause: unknown) {
-    const code = (cause as { code?: unknown } | undefined)?.code;
-    const reason = typeof code === 'string' ? `${phase}, ${code}` : phase;
+    const code = codeOf(cause);
+    const reason = code === undefined ? phase : `${phase}, ${code}`;
     super(`${request.method} ${request.url}: connection failed (${reason})`, { cause });
     this.phase = phase;
     this.retryable = retryable;

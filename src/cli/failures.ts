@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { PackageMissingError } from '../errors.ts';
+import { codeOf, PackageMissingError } from '../errors.ts';
 
 /** The user asked for what cannot be, or gave an input that cannot be read: exit code 2. */
 export class UsageError extends Error {
@@ -25,12 +25,6 @@ export class BadRecordError extends Error {
     super(field === undefined ? what : `field '${field}' ${what}`);
     this.field = field;
   }
-}
-
-/** The code of an error of Node, of PostgreSQL or of ours. Anything may be thrown. */
-export function codeOf(error: unknown): string | undefined {
-  const code = (error as { code?: unknown } | null | undefined)?.code;
-  return typeof code === 'string' ? code : undefined;
 }
 
 /** What went wrong, in one line, for people. Errors of connections may come without a message, but with a code. */

@@ -1,8 +1,8 @@
 import { glob, stat } from 'node:fs/promises';
 import type { HttpConnections } from '../connectors/http.ts';
-import { FileBrokenError, FileRecordError } from '../errors.ts';
+import { codeOf, FileBrokenError, FileRecordError } from '../errors.ts';
 import type { FieldType } from './arguments.ts';
-import { codeOf, reason, RunError, UsageError, withoutPackage, withoutPassword } from './failures.ts';
+import { reason, RunError, UsageError, withoutPackage, withoutPassword } from './failures.ts';
 import { Lines, type Line, type LineSource } from './lines.ts';
 
 /** Where the records come from: read once, one by one, no faster than they are taken. */

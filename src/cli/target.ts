@@ -9,9 +9,9 @@ import {
 import { columnValues, rowColumn } from '../connectors/postgres/rows.ts';
 import type { PostgresConnections, PostgresSink } from '../connectors/postgres.ts';
 import { classifyPostgresError, postgresTable } from '../connectors/postgres.ts';
-import { InvalidOptionError, PostgresRowError } from '../errors.ts';
+import { codeOf, InvalidOptionError, PostgresRowError } from '../errors.ts';
 import type { CollectSettings } from './arguments.ts';
-import { BadRecordError, codeOf, reason, RunError, UsageError } from './failures.ts';
+import { BadRecordError, reason, RunError, UsageError } from './failures.ts';
 import { newTable } from './newTable.ts';
 import type { JsonRecord } from './record.ts';
 

@@ -6,7 +6,7 @@ import { isatty, ReadStream } from 'node:tty';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { createGunzip } from 'node:zlib';
-import { FileBrokenError, InvalidOptionError } from '../../errors.ts';
+import { codeOf, FileBrokenError, InvalidOptionError } from '../../errors.ts';
 import { zstdFrames } from './zstdFrames.ts';
 
 /**
@@ -125,8 +125,8 @@ export class Bytes implements ByteSource {
   }
 
   #explained(error: unknown): unknown {
-    const code = (error as { code?: unknown } | null)?.code;
-    if (typeof code !== 'string' || !/^(Z_|ZSTD_)/.test(code)) return error;
+    const code = codeOf(error) ?? '';
+    if (!/^(Z_|ZSTD_)/.test(code)) return error;
     const what = code === 'Z_BUF_ERROR' ? 'ends in the middle' : 'is damaged';
     return new FileBrokenError(this.#name, `the ${this.compression} data ${what}`, error);
   }

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { Parser } from 'csv-parse';
-import { FileBrokenError, FileRecordError } from '../../errors.ts';
+import { codeOf, FileBrokenError, FileRecordError } from '../../errors.ts';
 import { needed } from '../../needed.ts';
 import { RingQueue } from '../../queue/RingQueue.ts';
 import type { Bytes } from './Bytes.ts';
@@ -173,8 +173,8 @@ export class CsvReader {
   }
 
   #explained(error: unknown): unknown {
-    const { code } = error as { code?: unknown };
-    if (typeof code !== 'string' || !code.startsWith('CSV_')) return error;
+    const code = codeOf(error);
+    if (!code?.startsWith('CSV_')) return error;
     const line = this.#lines + 1;
     if (code === 'CSV_MAX_RECORD_SIZE') {
       return new FileBrokenError(

@@ -2,7 +2,13 @@ import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { constants as zlib, gzip, zstdCompress } from 'node:zlib';
-import { CheckpointError, FileBrokenError, FileValueError, InvalidOptionError } from '../../errors.ts';
+import {
+  CheckpointError,
+  codeOf,
+  FileBrokenError,
+  FileValueError,
+  InvalidOptionError,
+} from '../../errors.ts';
 import { oneOf } from '../../options.ts';
 import type { FailureClass, Sink, SinkContext, SinkEnding } from '../../work/Sink.ts';
 import { Bytes, compressionOf, pathOf, type Compression } from './Bytes.ts';
@@ -97,8 +103,7 @@ export class FileSink<T> implements Required<Sink<T>> {
 
   readonly classify = (error: unknown): FailureClass => {
     if (error instanceof FileValueError) return 'data';
-    const { code } = (error ?? {}) as { code?: unknown };
-    return typeof code === 'string' && retried.has(code) ? 'retry' : 'fatal';
+    return retried.has(codeOf(error) ?? '') ? 'retry' : 'fatal';
   };
 
   async close(ending: SinkEnding = 'aborted'): Promise<void> {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open, readlink, realpath, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { FileBrokenError } from '../../errors.ts';
+import { codeOf, FileBrokenError } from '../../errors.ts';
 import { syncFolder } from './replaceFile.ts';
 
 /** A new file beside another one, whose place it takes, and whose permissions it has. */
@@ -66,7 +66,7 @@ async function orAbsent<T>(promise: Promise<T>): Promise<T | undefined> {
   try {
     return await promise;
   } catch (error) {
-    if ((error as { code?: unknown }).code === 'ENOENT') return undefined;
+    if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 import { open, stat, type FileHandle } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { codeOf } from '../../errors.ts';
 import type { ByteSource } from './Bytes.ts';
 import { withoutMark } from './LineReader.ts';
 
@@ -99,7 +100,7 @@ export class TailBytes implements ByteSource {
     try {
       file = await open(this.#settings.path);
     } catch (error) {
-      if ((error as { code?: unknown }).code === 'ENOENT') return undefined;
+      if (codeOf(error) === 'ENOENT') return undefined;
       throw error;
     }
     this.#position = from === 'end' ? (await file.stat()).size : 0;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile, rename } from 'node:fs/promises';
 import type { ProgressState } from '../../checkpoint/Progress.ts';
-import { CheckpointError } from '../../errors.ts';
+import { CheckpointError, codeOf } from '../../errors.ts';
 import type { FilePosition } from './LineReader.ts';
 import { replaceFile } from './replaceFile.ts';
 
@@ -21,14 +21,14 @@ export interface OutputLength {
 const format = 'sluice-checkpoint/1';
 
 /** The copy that the current one replaced. */
-export const previousOf = (path: string): string => `${path}.previous`;
+const previousOf = (path: string): string => `${path}.previous`;
 
 /** Writes it, safe from crashes; the one before stays as a second copy. */
 export async function writeCheckpoint(path: string, state: CheckpointState): Promise<void> {
   const content = JSON.stringify(state);
   await replaceFile(path, `${format} ${digest(content)}\n${content}\n`, () =>
     rename(path, previousOf(path)).catch((error: unknown) => {
-      if (!isMissing(error)) throw error;
+      if (codeOf(error) !== 'ENOENT') throw error;
     }),
   );
 }
@@ -63,7 +63,7 @@ async function readCopy(path: string): Promise<Copy> {
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    if (isMissing(error)) return 'missing';
+    if (codeOf(error) === 'ENOENT') return 'missing';
     throw error;
   }
   const [, kind, sum, content] = /^(\S+) (\S+)\n(.*)\n$/.exec(text) ?? [];
@@ -74,8 +74,4 @@ async function readCopy(path: string): Promise<Copy> {
 
 function digest(content: string): string {
   return createHash('sha256').update(content).digest('hex');
-}
-
-function isMissing(error: unknown): boolean {
-  return (error as { code?: unknown }).code === 'ENOENT';
 }

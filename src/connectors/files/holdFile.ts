@@ -1,7 +1,7 @@
 import { readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
-import { CheckpointError } from '../../errors.ts';
+import { CheckpointError, codeOf } from '../../errors.ts';
 
 /** What is held by this process, until it ends. */
 const held = new Set<string>();
@@ -84,8 +84,4 @@ function inProc(pid: number): { readonly isZombie: boolean; readonly born: strin
   } catch {
     return undefined;
   }
-}
-
-function codeOf(error: unknown): unknown {
-  return (error as { code?: unknown }).code;
 }

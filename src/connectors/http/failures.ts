@@ -1,4 +1,10 @@
-import { HttpBodyError, HttpConnectionError, InvalidOptionError, type HttpPhase } from '../../errors.ts';
+import {
+  codeOf,
+  HttpBodyError,
+  HttpConnectionError,
+  InvalidOptionError,
+  type HttpPhase,
+} from '../../errors.ts';
 import type { PreparedRequest } from './target.ts';
 
 /** undici and its parser, where the answer stopped before its end. */
@@ -20,7 +26,7 @@ const beforeSending = new Set<HttpPhase>(['acquire', 'dns', 'connect', 'tls']);
 
 /** Whether the other side has closed the connection. */
 export function isClosed(error: unknown): boolean {
-  const code = (error as { code?: unknown } | undefined)?.code;
+  const code = codeOf(error);
   return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE';
 }
 
@@ -32,7 +38,7 @@ export function mayRepeat(request: PreparedRequest, phase: HttpPhase): boolean {
 /** The error of ours for one of undici's, Node's or zlib's. One that is ours already stays as it is. */
 export function translate(request: PreparedRequest, phase: HttpPhase, cause: unknown): Error {
   if (cause instanceof HttpBodyError) return cause;
-  const code = String((cause as { code?: unknown } | undefined)?.code);
+  const code = codeOf(cause) ?? '';
   if (code === 'UND_ERR_INVALID_ARG') {
     const message = 'HttpConnections: the request is not valid (its method, headers or body)';
     return new InvalidOptionError(message, { cause });
