@@ -63,14 +63,22 @@ export class Checkout {
     this.#onFree = onFree;
   }
 
-  async run<R>(work: (client: PoolClient) => Promise<R>): Promise<R> {
+  /** @param signal Stops it. */
+  async run<R>(work: (client: PoolClient) => Promise<R>, signal: AbortSignal | undefined): Promise<R> {
     const stopped = new Promise<never>((_resolve, reject) => {
       this.#onStop = reject;
     });
     stopped.catch(ignore);
+    const onAbort = (): void => this.stop(signal?.reason);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    if (signal?.aborted === true) onAbort();
     const result = this.#work(work);
     result.catch(ignore);
-    return Promise.race([result, stopped]);
+    try {
+      return await Promise.race([result, stopped]);
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+    }
   }
 
   /** Ends it, whatever it waits for: `run` rejects with the reason at once. The first reason counts. */

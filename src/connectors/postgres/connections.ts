@@ -162,16 +162,11 @@ export class PostgresConnections {
       this.#running.delete(checkout);
       this.#slots.leave();
     });
-    const stop = (): void => checkout.stop(signal?.reason);
     this.#running.add(checkout);
-    signal?.addEventListener('abort', stop, { once: true });
-    if (signal?.aborted === true) stop();
     try {
-      return await checkout.run(work);
+      return await checkout.run(work, signal);
     } catch (error) {
       throw translateTimeout(error, `${owner}: statement`, this.#statementTimeoutMs + graceMs);
-    } finally {
-      signal?.removeEventListener('abort', stop);
     }
   }
 

@@ -30,16 +30,10 @@ export function lender(connections: PostgresConnections | Pool, what: string): L
   return {
     async withClient(work, { signal } = {}) {
       unguard ??= guard(pool); // used again after its release, as by the next run of a flow
-      const checkout = new Checkout(pool);
-      const stop = (): void => checkout.stop(signal?.reason);
-      if (signal?.aborted === true) stop();
-      signal?.addEventListener('abort', stop, { once: true });
       try {
-        return await checkout.run(work);
+        return await new Checkout(pool).run(work, signal);
       } catch (error) {
         throw translateTimeout(error, what, timeoutMs);
-      } finally {
-        signal?.removeEventListener('abort', stop);
       }
     },
     queryTimeoutMs: timeoutMs,
