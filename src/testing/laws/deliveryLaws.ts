@@ -2,6 +2,7 @@ import { callable, nonEmpty } from '../../options.ts';
 import { cutChecks, deliveryChecks } from './delivery/checks.ts';
 import type { DeliveryTrial, ObservedSink } from './delivery/DeliveryTrial.ts';
 import { lawsOf, type Law } from './Law.ts';
+import { itself } from './numbers.ts';
 import type { Time } from './time.ts';
 
 export interface DeliveryLawOptions<T> {
@@ -41,8 +42,4 @@ export function deliveryLaws<T = number>(
   const trial = { make: async () => make(), input, key, keyed, cut } as unknown as DeliveryTrial;
   const checks = { ...deliveryChecks, ...(cut ? cutChecks : {}) };
   return lawsOf(name, checks, trial, time);
-}
-
-function itself(value: unknown): never {
-  return value as never;
 }

@@ -1,6 +1,7 @@
 import type { OperatorFunction } from 'rxjs';
 import { callable, nonEmpty, wholeNumber } from '../../options.ts';
 import { lawsOf, type Law } from './Law.ts';
+import { itself } from './numbers.ts';
 import { demandChecks } from './operator/demand.ts';
 import { manyChecks } from './operator/many.ts';
 import type { OperatorTrial } from './operator/OperatorTrial.ts';
@@ -27,11 +28,6 @@ export interface OperatorLawOptions<T> {
   readonly time?: Time;
 }
 
-/** What `input` is by default. */
-function numberItself(number: number): unknown {
-  return number;
-}
-
 /**
  * The rules for an operator, each a test: of RxJS, of demand, of tickets and the ledger.
  *
@@ -48,7 +44,7 @@ export function operatorLaws<T = number>(
   make: () => OperatorFunction<T, unknown>,
   options: OperatorLawOptions<T> = {},
 ): Law[] {
-  const { limit = 0, input, outputs, throwing, stores = false, time = 'virtual' } = options;
+  const { limit = 0, input = itself, outputs, throwing, stores = false, time = 'virtual' } = options;
   nonEmpty('operatorLaws: name', name);
   callable('operatorLaws: make', make);
   wholeNumber('operatorLaws: limit', limit, 0);
@@ -57,7 +53,7 @@ export function operatorLaws<T = number>(
     throwing,
     limit,
     stores,
-    input: input ?? numberItself,
+    input,
     said: outputs,
     outputs: (items) => {
       const said = outputs?.(items as readonly T[]) ?? items.length;

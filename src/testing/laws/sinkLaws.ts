@@ -1,6 +1,7 @@
 import { callable, nonEmpty } from '../../options.ts';
 import type { Sink } from '../../work/Sink.ts';
 import { lawsOf, type Law } from './Law.ts';
+import { itself } from './numbers.ts';
 import { badChecks, keyedChecks, sinkChecks, storedChecks } from './sink/checks.ts';
 import type { SinkTrial, Stored } from './sink/SinkTrial.ts';
 import type { Time } from './time.ts';
@@ -62,11 +63,6 @@ export function sinkLaws<T = number>(
 }
 
 export type SinkOrStore<T> = Sink<T> | Sink<T>['store'];
-
-/** What `input` and `key` are by default. */
-function itself(value: unknown): never {
-  return value as never;
-}
 
 /** In the place of what was not given; the laws that ask it are left out. */
 function unknown(): undefined {
