@@ -1,5 +1,6 @@
 import { install, type Clock } from '@sinonjs/fake-timers';
 import { MarblesError } from '../errors.ts';
+import { LONGEST_TIMER_MS } from '../options.ts';
 import { caller } from './frames.ts';
 import { syncExports } from './platform.ts';
 import { RealTimers, realTurn } from './RealTimers.ts';
@@ -27,7 +28,6 @@ const FAKED = [
 ];
 /** So many jobs in one millisecond are a loop that never waits. */
 const JOBS_PER_MS = 10_000;
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * The time of a picture: that of `@sinonjs/fake-timers`, with what is due in a millisecond run one by one, each followed
@@ -142,6 +142,7 @@ export class VirtualClock {
   #routeTimers(): void {
     const clock = this.#clock;
     const { setTimeout, setInterval, setImmediate, clearTimeout, clearInterval, clearImmediate } = clock;
+    const originals = { setTimeout, setInterval, setImmediate, clearTimeout, clearInterval, clearImmediate };
     Object.assign(clock, {
       setTimeout: (run: Callback, delay: unknown, ...args: readonly unknown[]) =>
         this.#timer('setTimeout', delay, () => run(...args)),
@@ -156,9 +157,7 @@ export class VirtualClock {
       };
     }
     this.#restore.push(() => {
-      Object.assign(clock, {
-        ...{ setTimeout, setInterval, setImmediate, clearTimeout, clearInterval, clearImmediate },
-      });
+      Object.assign(clock, originals);
     });
   }
 

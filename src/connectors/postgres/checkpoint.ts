@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { PoolClient } from 'pg';
 import type { Observable } from 'rxjs';
 import {
@@ -112,7 +113,7 @@ export async function postgresCheckpoint(
     const other = await row.holder();
     const restMs = limit - performance.now();
     if (restMs <= 0) throw new CheckpointHeldError(name, other.holder);
-    await new Promise((resolve) => setTimeout(resolve, Math.min(other.leaseMs + 1, restMs, 250)));
+    await sleep(Math.min(other.leaseMs + 1, restMs, 250));
   }
 }
 

@@ -3,6 +3,7 @@ import type { Notification, PoolClient } from 'pg';
 import { Subscription } from 'rxjs';
 import { after } from '../../clock.ts';
 import { warnOf } from '../../flow/Run.ts';
+import { LONGEST_TIMER_MS } from '../../options.ts';
 import { RetryClock, type RetryPolicy } from '../../retry/RetryPolicy.ts';
 import { toldOnly } from '../../work/toldOf.ts';
 import { quote } from './catalogue.ts';
@@ -27,9 +28,6 @@ export interface ListenSettings {
   /** A connection listens from now on. */
   readonly onListening: () => void;
 }
-
-/** The longest that pg can wait for an answer. */
-const longestMs = 2 ** 31 - 1;
 
 /** As pg begins what it says of lost connections. */
 const gone = 'Connection terminated';
@@ -84,7 +82,7 @@ async function listen(
   onSign: () => void,
 ): Promise<never> {
   const ask = (text: string, values: unknown[]): Promise<{ rows: unknown[] }> => {
-    const deadline = { query_timeout: Math.min(keepAliveMs, longestMs) };
+    const deadline = { query_timeout: Math.min(keepAliveMs, LONGEST_TIMER_MS) };
     return client.query<object>({ text, values, ...deadline }).catch((error: unknown) => {
       throw translateTimeout(error, `${name}: the connection`, keepAliveMs);
     });
