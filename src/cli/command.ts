@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { collectSettings, runSettings, usage } from './arguments.ts';
 import { account, Interrupted, UsageError, withoutPackage } from './failures.ts';
 import { Interrupts } from './interrupts.ts';
+import { say } from './say.ts';
 
 /** Runs the command, and gives its exit code. */
 export async function command(args: readonly string[]): Promise<number> {
@@ -15,7 +16,6 @@ export async function command(args: readonly string[]): Promise<number> {
     process.stdout.write(`${version()}\n`);
     return 0;
   }
-  const say = (text: string): void => void process.stderr.write(`sluice: ${text}\n`);
   using interrupts = new Interrupts();
   try {
     if (args[0] === 'run') {

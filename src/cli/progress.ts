@@ -1,4 +1,5 @@
 import type { FlowReport, FlowStats } from '../flow/report.ts';
+import { say } from './say.ts';
 
 /** What the user sees while it runs, on standard error: standard output is for the result. */
 export interface Progress {
@@ -27,7 +28,7 @@ async function onTerminal(): Promise<Progress> {
     },
     note(text) {
       spinner.stop();
-      process.stderr.write(`sluice: ${text}\n`);
+      say(text);
       spinner.start();
     },
     stop() {
@@ -38,14 +39,13 @@ async function onTerminal(): Promise<Progress> {
 
 function inLines(): Progress {
   let nextMs = lineEveryMs;
-  const note = (text: string): void => void process.stderr.write(`sluice: ${text}\n`);
   return {
     show(stats) {
       if (stats.elapsedMs < nextMs) return;
       nextMs = stats.elapsedMs + lineEveryMs;
-      note(figures(stats));
+      say(figures(stats));
     },
-    note,
+    note: say,
     stop: () => undefined,
   };
 }

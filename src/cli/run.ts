@@ -9,6 +9,7 @@ import type { RunSettings } from './arguments.ts';
 import { account, reason, RunError, UsageError, withoutPackage } from './failures.ts';
 import type { Interrupts } from './interrupts.ts';
 import { runSummary, startProgress } from './progress.ts';
+import { say } from './say.ts';
 import { supervise } from './supervise.ts';
 
 /** What a module that is run may ask for. */
@@ -94,7 +95,6 @@ function verdict(
   failure: { readonly error: unknown } | undefined,
   { interrupted, verbose }: { readonly interrupted: boolean; readonly verbose: boolean },
 ): number {
-  const say = (text: string): void => void process.stderr.write(`sluice: ${text}\n`);
   if (failure) say(account(failure.error, verbose));
   if (report.leftOver > 0) {
     const stages = [...new Set(report.left.map(({ stage }) => stage))].join(', ');

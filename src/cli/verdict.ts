@@ -5,6 +5,7 @@ import type { BadRecords } from './badRecords.ts';
 import { account, UsageError } from './failures.ts';
 import type { Input } from './input.ts';
 import { lineOf } from './pipeline.ts';
+import { say } from './say.ts';
 
 export interface Ending {
   readonly bad: BadRecords;
@@ -19,7 +20,6 @@ export function verdict(
   failure: { readonly error: unknown } | undefined,
   { bad, input, settings, interrupted }: Ending,
 ): number {
-  const say = (text: string): void => void process.stderr.write(`sluice: ${text}\n`);
   const stoppedAt = settings.onBadRecord === 'fail' ? bad.first : undefined;
   if (failure) say(account(failure.error, settings.verbose));
   if (stoppedAt) {
