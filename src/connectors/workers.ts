@@ -2,8 +2,7 @@ import { availableParallelism } from 'node:os';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ResourceLimits, Transferable } from 'node:worker_threads';
-import { atLeast, callable, nonEmpty } from '../options.ts';
-import { checkThreads, ThreadPool } from './workers/ThreadPool.ts';
+import { checkTask, checkThreads, ThreadPool } from './workers/ThreadPool.ts';
 
 export { WorkerCrashedError, WorkerDataError, WorkerModuleError, WorkersClosedError } from '../errors.ts';
 export { transfer } from './workers/transfer.ts';
@@ -120,10 +119,8 @@ export class WorkerThreads<M = WorkerModule> {
     task: K,
     options: TaskOptions<TaskValue<M, K>> = {},
   ): ThreadWork<TaskValue<M, K>, TaskResult<M, K>> {
+    checkTask(`${owner}.run`, task, options);
     const { transfer = () => [], timeoutMs } = options;
-    nonEmpty(`${owner}.run: task`, task);
-    callable(`${owner}.run: transfer`, transfer);
-    if (timeoutMs !== undefined) atLeast(`${owner}.run: timeoutMs`, timeoutMs, Number.MIN_VALUE);
     return async (value, context) => {
       const call = { module: this.#module, task, value };
       const options = { parts: transfer(value), signal: context?.signal, timeoutMs };

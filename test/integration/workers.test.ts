@@ -181,8 +181,12 @@ test('options are checked at call time', () => {
   );
   expect(() => workerMap(tasks, { threads: 0 })).toThrow('workerMap: threads must be');
   expect(() => workerMap('./work.js' as never, { threads: 1 })).toThrow('module must be a URL');
-  expect(() => workerMap(tasks, { threads: 1, timeoutMs: 0 })).toThrow('workerMap: timeoutMs must be');
+  expect(() => workerMap(tasks, { threads: 1, timeoutMs: 0 })).toThrow(
+    'workerMap: timeoutMs must be a finite number above 0',
+  );
   const threads = new WorkerThreads(tasks, { threads: 1 });
-  expect(() => threads.run('default', { timeoutMs: 0 })).toThrow('WorkerThreads.run: timeoutMs must be');
+  expect(() => threads.run('default', { timeoutMs: 0 })).toThrow(
+    'WorkerThreads.run: timeoutMs must be a finite number above 0',
+  );
   void threads.close();
 });

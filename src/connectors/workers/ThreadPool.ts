@@ -7,7 +7,7 @@ import {
   WorkerModuleError,
   WorkersClosedError,
 } from '../../errors.ts';
-import { timerMs, wholeNumber } from '../../options.ts';
+import { callable, nonEmpty, positive, timerMs, wholeNumber } from '../../options.ts';
 import { Slots } from '../Slots.ts';
 import type { ThreadSettings } from '../workers.ts';
 import { CallTimer } from './CallTimer.ts';
@@ -149,6 +149,17 @@ export function checkThreads(who: string, module: URL, threads: number, closeTim
   }
   wholeNumber(`${who}: threads`, threads, 1);
   timerMs(`${who}: closeTimeoutMs`, closeTimeoutMs, 0);
+}
+
+/** What each gives a call. */
+export function checkTask(
+  who: string,
+  task: string,
+  { transfer, timeoutMs }: { readonly transfer?: unknown; readonly timeoutMs?: number },
+): void {
+  nonEmpty(`${who}: task`, task);
+  if (transfer !== undefined) callable(`${who}: transfer`, transfer);
+  if (timeoutMs !== undefined) positive(`${who}: timeoutMs`, timeoutMs);
 }
 
 /** What piscina rejects with, as ours. Its own errors have no codes, and those of a thread no class: only texts tell. */

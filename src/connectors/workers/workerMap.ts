@@ -1,7 +1,6 @@
 import type { OperatorFunction } from 'rxjs';
 import { poolMap, type PoolMapOptions } from '../../../operators/poolMap.ts';
 import { withResources } from '../../flow/withResources.ts';
-import { atLeast, callable, nonEmpty } from '../../options.ts';
 import type { RetryPolicy } from '../../retry/RetryPolicy.ts';
 import { withRetry } from '../../work/withRetry.ts';
 import type { Work } from '../../work/Work.ts';
@@ -14,7 +13,7 @@ import {
   type WorkerModule,
   type WorkerThreadsOptions,
 } from '../workers.ts';
-import { checkThreads } from './ThreadPool.ts';
+import { checkTask, checkThreads } from './ThreadPool.ts';
 
 /** Which function: it must be said where it is not the default export. */
 type Task<K> = K extends 'default' ? { readonly task?: K } : { readonly task: K };
@@ -58,14 +57,9 @@ export function workerMap<M = WorkerModule, K extends TaskName<M> = 'default' & 
   const { threads, transfer, timeoutMs, retry, worker, closeTimeoutMs = 5_000, ...rest } = pooled;
   const task = (options.task ?? 'default') as K;
   checkThreads('workerMap', module, threads, closeTimeoutMs);
-  nonEmpty('workerMap: task', task);
-  if (transfer !== undefined) callable('workerMap: transfer', transfer);
-  if (timeoutMs !== undefined) atLeast('workerMap: timeoutMs', timeoutMs, Number.MIN_VALUE);
-  const called = {
-    ...(transfer === undefined ? {} : { transfer }),
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
-  };
-  const settings = { threads, closeTimeoutMs, ...(worker === undefined ? {} : { worker }) };
+  checkTask('workerMap', task, pooled);
+  const called = { ...(transfer && { transfer }), ...(timeoutMs && { timeoutMs }) };
+  const settings = { threads, closeTimeoutMs, ...(worker && { worker }) };
   const mapped = (call: Work<T, Promise<R>>): OperatorFunction<T, R> => {
     const work = retry === undefined ? call : withRetry(call, retry);
     return poolMap(work, { name: 'workerMap', ...rest, concurrency: threads });
