@@ -13,7 +13,7 @@ export function newTable(
   );
   const more = record === undefined && columns === undefined ? ', …' : '';
   const primary = `PRIMARY KEY (${key.map(quote).join(', ')})`;
-  return `CREATE TABLE ${quotedTable(table)} (${wanted.join(', ')}${more}, ${primary})`;
+  return `CREATE TABLE ${quotedTable('--table', table)} (${wanted.join(', ')}${more}, ${primary})`;
 }
 
 const date = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?$/;

@@ -1,6 +1,7 @@
 import {
   columnOf,
   noTable,
+  quotedTable,
   readCatalogue,
   requireKey,
   type Catalogue,
@@ -54,12 +55,13 @@ export class Target {
       throw unreachable(error);
     }
     try {
-      const catalogue = await readCatalogue(run, table);
+      const name = quotedTable('postgresTable: table', table);
+      const catalogue = await readCatalogue(run, name);
       const target = new Target(database, settings, catalogue);
       for (const field of columns) target.#named('--columns', field);
       await requireKey(
         run,
-        table,
+        name,
         key.map((field) => target.#named('--key', field)),
       );
       return target;

@@ -336,6 +336,17 @@ describe('input', () => {
     }
   });
 
+  test('the name of a table is taken letter by letter', async () => {
+    await db.query('CREATE TABLE "Sales" (LIKE orders INCLUDING ALL)');
+    try {
+      const ended = await collect(['--input', '-', '--table', 'Sales'], { input: ndjson(orders(3)) });
+      expect(ended).toMatchObject({ code: 0, stderr: '' });
+      expect((await db.query('SELECT FROM "Sales"')).rowCount).toBe(3);
+    } finally {
+      await db.query('DROP TABLE "Sales"');
+    }
+  });
+
   test('numbers that JavaScript would round are stored as they were written', async () => {
     const input =
       '{"id":9007199254740993,"value":0.12345678901234567891,"payload":{"deep":[12345678901234567890]}}\n';
@@ -525,8 +536,13 @@ describe('what is wrong is found before anything is written', () => {
       '--table: there is no table ordres in postgres; create it first, say with CREATE TABLE "ordres" ' +
         '("id" bigint, "timestamp" timestamptz, "value" numeric, "source" text, PRIMARY KEY ("id"))',
     ],
+    [
+      'the name of a table',
+      ['--input', '-', '--table', 'a.b.c'],
+      "--table: table must be 'name' or 'schema.name'",
+    ],
     ['the key', ['--input', '-', '--key', 'oid'], "--key: field 'oid' has no column in orders"],
-    ['a key without index', ['--input', '-', '--key', 'value'], 'orders has no unique index on ("value")'],
+    ['a key without index', ['--input', '-', '--key', 'value'], '"orders" has no unique index on ("value")'],
     [
       'a column',
       ['--input', '-', '--columns', 'id,worth'],

@@ -9,7 +9,14 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { fromPull, poolMap, runFlow, storeTo, withTimeout, type DeadLetter, type WorkContext } from 'sluice';
-import { classifyPostgresError, fromTable, PostgresConnections, postgresTable } from 'sluice/postgres';
+import {
+  classifyPostgresError,
+  fromDeadLetters,
+  fromTable,
+  PostgresConnections,
+  postgresTable,
+  toDeadLetters,
+} from 'sluice/postgres';
 import { deliveryLaws, sinkLaws } from '../../src/testing/laws/index.ts';
 import { startEmbeddedPostgres } from '../../examples/support/embeddedPostgres.ts';
 import { withExplicitTls } from '../../src/connectors/postgres/address.ts';
@@ -693,7 +700,12 @@ describe('errors', () => {
 
   test('options are refused at once', () => {
     expect(() => postgresTable(db, '', { key: ['id'] as never[] })).toThrow(/table/);
-    expect(() => postgresTable(db, 'a.b.c', { key: ['id'] as never[] })).toThrow(/schema\.name/);
+    expect(() => postgresTable(db, 'a.b.c', { key: ['id'] as never[] })).toThrow(
+      /^postgresTable: table must be .*schema\.name/,
+    );
+    expect(() => fromTable(db, 'a.b.c', { key: ['id'] })).toThrow(/^fromTable: table must be/);
+    expect(() => toDeadLetters(db, 'a.b.c')).toThrow(/^toDeadLetters: table must be/);
+    expect(() => fromDeadLetters(db, 'a.b.c')).toThrow(/^fromDeadLetters: table must be/);
     for (const key of [[], 'id', [1]] as never[]) {
       expect(() => postgresTable(db, 't', { key })).toThrow(
         /^postgresTable: key must be an array of one or more names/,

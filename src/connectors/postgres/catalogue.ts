@@ -1,4 +1,5 @@
 import { InvalidOptionError } from '../../errors.ts';
+import { nonEmpty } from '../../options.ts';
 
 /** Runs a statement; what `PostgresConnections` and the wrapper around a plain pool have in common. */
 export type RunQuery = (text: string, values: unknown[]) => Promise<{ rows: unknown[] }>;
@@ -51,12 +52,14 @@ export const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
  * `orders`, `sales.orders`, or with quotes around a part that holds a dot. Each part is taken letter by letter, as if
  * quoted: `Orders` is not `orders`.
  *
+ * @param key Names the option in messages.
  * @throws `InvalidOptionError` for anything else.
  */
-export function quotedTable(table: string): string {
+export function quotedTable(key: string, table: string): string {
+  nonEmpty(key, table);
   const part = '"(?:[^"]|"")+"|[^".]+';
   const match = new RegExp(`^(?:(${part})\\.)?(${part})$`).exec(table);
-  if (match === null) throw new InvalidOptionError("postgresTable: table must be 'name' or 'schema.name'");
+  if (match === null) throw new InvalidOptionError(`${key} must be 'name' or 'schema.name'`);
   const bare = (name: string): string =>
     name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name;
   return match

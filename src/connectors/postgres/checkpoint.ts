@@ -102,9 +102,9 @@ export async function postgresCheckpoint(
   oneOf('postgresCheckpoint: ifHeld', ifHeld, ['wait', 'fail', 'takeOver']);
   atLeast('postgresCheckpoint: acquireTimeoutMs', acquireTimeoutMs, 0, true);
   timerMs('postgresCheckpoint: leaseMs', leaseMs, 100);
-  nonEmpty('postgresCheckpoint: table', table);
+  const quoted = quotedTable('postgresCheckpoint: table', table);
   nonEmpty('postgresCheckpoint: holder', holder);
-  const row = new CheckpointRow(connections, quotedTable(table), name, holder, leaseMs);
+  const row = new CheckpointRow(connections, quoted, name, holder, leaseMs);
   await row.make();
   const limit = performance.now() + (ifHeld === 'wait' ? acquireTimeoutMs : 0);
   for (;;) {

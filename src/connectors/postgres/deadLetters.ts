@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import type { Observable } from 'rxjs';
 import { fromPull, type FromPullOptions } from '../../demand/fromPull.ts';
 import { DeadLetterError } from '../../errors.ts';
-import { nonEmpty } from '../../options.ts';
 import type { DeadLetter } from '../../work/DeadLetter.ts';
 import type { Sink } from '../../work/Sink.ts';
 import {
@@ -48,9 +47,8 @@ export function toDeadLetters<T = unknown>(
   table: string,
   { encode = (value) => value }: ToDeadLettersOptions<T> = {},
 ): Omit<Required<Sink<DeadLetter<T>>>, 'close'> {
-  nonEmpty('toDeadLetters: table', table);
   const text =
-    `INSERT INTO ${quotedTable(table)} (id, at, stage, attempts, elapsed_ms, error, value) ` +
+    `INSERT INTO ${quotedTable('toDeadLetters: table', table)} (id, at, stage, attempts, elapsed_ms, error, value) ` +
     'SELECT id, at, stage, attempts, elapsed_ms, error::json, value::json FROM unnest' +
     '($1::uuid[], $2::timestamptz[], $3::text[], $4::integer[], $5::double precision[], $6::text[], $7::text[]) ' +
     'AS letters (id, at, stage, attempts, elapsed_ms, error, value) ON CONFLICT (id) DO NOTHING';
@@ -104,8 +102,7 @@ export function fromDeadLetters<T = unknown>(
   }: FromDeadLettersOptions<T> &
     Pick<FromPullOptions<DeadLetterRow<T>>, 'onSettled' | 'maxPending' | 'name'> = {},
 ): Observable<DeadLetterRow<T>> {
-  nonEmpty('fromDeadLetters: table', table);
-  const name = quotedTable(table);
+  const name = quotedTable('fromDeadLetters: table', table);
   return fromPull((signal) => readRows(connections, name, decode, signal), {
     name: 'fromDeadLetters',
     ...options,

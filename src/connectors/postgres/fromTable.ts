@@ -39,13 +39,15 @@ type Key = readonly string[];
  * - **Errors when** a statement fails, or a row has a key that is NULL. With a `checkpoint`, subscribed to again, it goes on
  *   where it was.
  * - **Unsubscribing** cancels the statement that reads, at once.
+ *
+ * @throws `InvalidOptionError`, at call time, for an option outside its range.
  */
 export function fromTable<R extends object = Record<string, unknown>>(
   connections: PostgresConnections,
   table: string,
   { key, where, pageSize = 1_000, checkpoint, name = 'fromTable' }: FromTableOptions<R>,
 ): Observable<R> {
-  nonEmpty('fromTable: table', table);
+  const quoted = quotedTable('fromTable: table', table);
   listOfNames('fromTable: key', key, 1);
   if (where !== undefined) nonEmpty('fromTable: where', where);
   wholeNumber('fromTable: pageSize', pageSize, 1);
@@ -60,7 +62,7 @@ export function fromTable<R extends object = Record<string, unknown>>(
       ...(after === undefined ? [] : [`(${columns}) > (${parameters})`]),
     ];
     const filter = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
-    return `SELECT *, ${keyText} FROM ${quotedTable(table)}${filter} ORDER BY ${columns} LIMIT ${pageSize}`;
+    return `SELECT *, ${keyText} FROM ${quoted}${filter} ORDER BY ${columns} LIMIT ${pageSize}`;
   };
   /** The rows after a key, and beside each, its own. */
   async function* read(from: Key | undefined, signal: AbortSignal): AsyncGenerator<R> {

@@ -1,7 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
 import { InvalidOptionError } from '../../errors.ts';
 import { connectionsOf, counting } from '../../metrics/connections.ts';
-import { nonEmpty, oneOf } from '../../options.ts';
+import { oneOf } from '../../options.ts';
 import { listOfNames } from '../names.ts';
 import { quotedTable } from './catalogue.ts';
 import { classifyPostgresError } from './classify.ts';
@@ -73,8 +73,7 @@ export function postgresTable<Row extends object>(
   table: string,
   { key, columns, onConflict = 'update', via, nul = 'fail', types }: PostgresTableOptions<Row> = {},
 ): PostgresSink<Row> {
-  nonEmpty('postgresTable: table', table);
-  const name = quotedTable(table);
+  const name = quotedTable('postgresTable: table', table);
   if (key !== undefined) listOfNames('postgresTable: key', key, 1);
   if (columns !== undefined) listOfNames('postgresTable: columns', columns, 0);
   oneOf('postgresTable: onConflict', onConflict, ['update', 'ignore']);
