@@ -9,6 +9,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import fc from 'fast-check';
@@ -90,6 +91,21 @@ describe('toNdjson', () => {
     const packed = readFileSync(path);
     if (end === 'gz') expect(gunzipSync(packed).toString()).toBe('1\n2\n3\n4\n5\n');
     else expect(zstdDecompressSync(packed).toString()).toMatch(/^1\n2\n/);
+  });
+
+  test('where the new file cannot be brought to the disk the old one is as it was, and the new one is gone', async () => {
+    const path = folder.file('unsynced.ndjson', 'old\n');
+    const handle = await open(path);
+    await handle.close();
+    const full = Object.assign(new Error('ENOSPC: no space left on device, fsync'), { code: 'ENOSPC' });
+    const sync = vi.spyOn(Object.getPrototypeOf(handle) as FileHandle, 'sync').mockRejectedValueOnce(full);
+    const sink = toNdjson(path);
+    await expect(store([1, 2], sink)).rejects.toBe(full);
+    sync.mockRestore();
+    expect(readFileSync(path, 'utf8')).toBe('old\n');
+    expect(leftovers()).toEqual([]);
+    await store([3], sink);
+    expect(lines(path)).toEqual([3]);
   });
 
   test('after an error or an abort the old file is as it was, and the new one is gone', async () => {

@@ -109,10 +109,12 @@ export class FileSink<T> implements Required<Sink<T>> {
   async close(ending: SinkEnding = 'aborted'): Promise<void> {
     await this.#last;
     const whole = ending === 'completed' || ending === 'drained';
+    let ready = false;
     try {
       if (whole) await this.#opened();
       if (this.#file) await this.#commit();
       if (this.#file && !this.#append && whole) await this.#file.sync();
+      ready = whole;
     } finally {
       const file = this.#file;
       this.#file = undefined;
@@ -120,9 +122,9 @@ export class FileSink<T> implements Required<Sink<T>> {
       if (this.#uncommitted) this.#checkpoint?.forget();
       this.#uncommitted = false;
       this.#parts = [];
-      if (!whole) await this.#replacement?.remove();
+      if (!ready) await this.#replacement?.remove();
     }
-    if (whole) await this.#replacement?.publish();
+    if (ready) await this.#replacement?.publish();
     this.#replacement = undefined;
   }
 
