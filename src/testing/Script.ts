@@ -111,6 +111,11 @@ export class Script {
     for (const name of Object.keys(errors)) if (!this.#drawn.has(name)) this.#undrawn('errors name', name);
   }
 
+  /** What comes out of the flow, once it is subscribed to. */
+  get output(): Turn | undefined {
+    return this.turns.find(({ played }) => played.role === 'output');
+  }
+
   rowsOf(name: string): readonly StreamRow[] {
     return this.#drawn.get(name) ?? [];
   }

@@ -180,7 +180,7 @@ class Player {
     if (!report)
       throw new MarblesError('the output was never subscribed to: its row begins after the picture ends');
     const pending = this.#pending(script);
-    const output = script.turns.find(({ played }) => played.role === 'output');
+    const { output } = script;
     const ended = output?.ended ?? false;
     const byRun = this.#stops(script).length > 0 || this.#options.run !== undefined;
     const timers = ended ? [] : clock.leftOver; // those of a flow that goes on: the end of the picture clears them
@@ -189,35 +189,30 @@ class Player {
     const cleared = timers.filter(({ cancelled }) => cancelled);
 
     const { allow = [] } = this.#options;
-    const found: [(typeof allow)[number] | undefined, readonly string[]][] = [
-      [undefined, script.missing],
-      [
-        undefined,
-        this.#picture.rows.flatMap(({ kind, name }) =>
-          kind === 'lane' ? (this.#gauges.unread(name) ?? []) : [],
-        ),
-      ],
-      [undefined, [...this.#gauges.problems]],
-      [undefined, clock.uncaught.map((error) => `nobody caught ${shown(error)}`)],
-      ['pending', pending],
-      [
-        'timers',
-        [
-          ...cleared.map((job) => stillToCome(job, byRun)),
-          ...clock.leftOver.map((job) => leftOver(job, ended)),
-        ],
-      ],
-      [
+    const unless = <T>(kind: (typeof allow)[number], found: readonly T[], words: (one: T) => string) =>
+      allow.includes(kind) ? [] : found.map(words);
+    const faults = [
+      ...script.missing,
+      ...this.#picture.rows.flatMap(({ kind, name }) =>
+        kind === 'lane' ? (this.#gauges.unread(name) ?? []) : [],
+      ),
+      ...this.#gauges.problems,
+      ...clock.uncaught.map((error) => `nobody caught ${shown(error)}`),
+      ...unless('pending', pending, (words) => words),
+      ...unless('timers', cleared, (job) => stillToCome(job, byRun)),
+      ...unless('timers', clock.leftOver, (job) => leftOver(job, ended)),
+      ...unless(
         'realTimers',
-        clock.realTimers.map((what) => `this clock cannot turn it, a real timer was started: ${what}`),
-      ],
-      [
+        clock.realTimers,
+        (what) => `this clock cannot turn it, a real timer was started: ${what}`,
+      ),
+      ...unless(
         'rejections',
-        rejections.map((reason) => `nobody handled the rejection of a promise: ${shown(reason)}`),
-      ],
-      ['warnings', this.#warnings.map((message) => `sluice warned: ${message}`)],
+        rejections,
+        (why) => `nobody handled the rejection of a promise: ${shown(why)}`,
+      ),
+      ...unless('warnings', this.#warnings, (message) => `sluice warned: ${message}`),
     ];
-    const faults = found.flatMap(([kind, words]) => (kind && allow.includes(kind) ? [] : words));
     const failure = verdict(this.#picture, this.#time, {
       rows: script.played,
       gauges: this.#gauges,
@@ -234,7 +229,7 @@ class Player {
 
   /** Work that has not settled, but for rows that are drawn without an end. */
   #pending(script: Script): string[] {
-    const output = script.turns.find(({ played }) => played.role === 'output');
+    const { output } = script;
     const left = output?.played.happened.at(-1)?.kind === 'unsubscribe';
     if (output?.ended) {
       if (left || this.#runEnded) return [];
