@@ -20,8 +20,8 @@ export class WaitingLine<T> {
     return this.#size;
   }
 
-  /** Joins the line at its end. The result leaves it; after `take` it does nothing. */
-  join(value: T): () => void {
+  /** Joins the line at its end. The result leaves it; false: it was not in it any more. */
+  join(value: T): () => boolean {
     const place: Place<T> = { value, before: this.#head.before, after: this.#head };
     place.before.after = place.after.before = place;
     this.#size += 1;
@@ -41,11 +41,12 @@ export class WaitingLine<T> {
     return value;
   }
 
-  #remove(place: Place<T>): void {
-    if (place.value === undefined) return;
+  #remove(place: Place<T>): boolean {
+    if (place.value === undefined) return false;
     place.value = undefined;
     place.before.after = place.after;
     place.after.before = place.before;
     this.#size -= 1;
+    return true;
   }
 }

@@ -101,26 +101,17 @@ export class HttpSockets {
   /** Joins the line of the request's origin; refused at once where the origin is paused for too long. */
   claim(request: HttpRequestFacts): Claim {
     const { origin } = request;
-    let leaveLine = (): void => undefined;
-    let settled = false;
-    const socket = new Promise<HttpSocket>((resolve, reject) => {
-      const serve = (given: HttpSocket): void => {
-        settled = true;
-        resolve(given);
-      };
-      const refuse = (reason: unknown): void => {
-        settled = true;
-        reject(reason);
-      };
+    let leaveLine = (): boolean => false;
+    const socket = new Promise<HttpSocket>((serve, refuse) => {
       leaveLine = this.#origin(origin).line.join({ request, turn: this.#turns++, serve, refuse });
     });
     this.#refuseIfPausedTooLong(this.#origin(origin));
     this.#serve();
     const leave = (): boolean => {
-      leaveLine();
+      const left = leaveLine();
       this.#noteShortage();
       this.#forgetIfEmpty(origin);
-      return !settled;
+      return left;
     };
     return { socket, leave };
   }
