@@ -33,7 +33,8 @@ export class Target {
     this.#database = database;
     this.#settings = settings;
     this.#catalogue = catalogue;
-    this.sink = this.#sinkInto(database);
+    const { table, key, columns } = settings;
+    this.sink = postgresTable<Record<string, unknown>>(database, table, { key, ...(columns && { columns }) });
   }
 
   /**
@@ -106,7 +107,7 @@ export class Target {
         await client.query('BEGIN');
         try {
           const { signal } = new AbortController();
-          await this.#sinkInto(this.#database).write(client, [record], { attempt: 1, signal });
+          await this.sink.write(client, [record], { attempt: 1, signal });
         } finally {
           await client.query('ROLLBACK');
         }
@@ -129,11 +130,6 @@ export class Target {
     if (error instanceof PostgresRowError) return new BadRecordError(what, field);
     if (field === undefined) return new BadRecordError(`the database refuses it: ${what}`);
     return new BadRecordError(`is refused by the database: ${what}`, field);
-  }
-
-  #sinkInto(database: PostgresConnections): PostgresSink<JsonRecord> {
-    const { table, key, columns } = this.#settings;
-    return postgresTable<Record<string, unknown>>(database, table, { key, ...(columns && { columns }) });
   }
 
   #named(option: string, field: string): Column {
