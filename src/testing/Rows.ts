@@ -30,7 +30,6 @@ export interface Rows {
 
 /** `pulled`: how many items were taken from each source that waits. */
 export function rowsOf(script: Script, pulled: Map<string, number>): Rows {
-  const work = <R>(value: unknown): Observable<R> => push(script, rowOf(script, value), 'inner');
   return {
     source: (name = 'source') => push(script, name, 'pushed'),
     pulled: (name = 'source') => {
@@ -38,7 +37,7 @@ export function rowsOf(script: Script, pulled: Map<string, number>): Rows {
       pulled.set(name, 0);
       return pull(script, name, pulled);
     },
-    work,
+    work: (value) => push(script, rowOf(script, value), 'inner'),
     promise: (value, context) => settle(script, rowOf(script, value), context),
     note: (name) => noteInto(script, name),
     signal: (name) => signalOf(script, name),
@@ -162,15 +161,10 @@ class PulledRow<T> implements AsyncIterator<T> {
 
 function noteInto(script: Script, name: string): Note {
   const turn = script.begin(name, 'noted');
-  const next = (value: unknown): void => {
+  const note = (value: unknown): void => {
     turn.note({ at: turn.at, kind: 'next', value });
   };
-  return Object.assign(
-    (value: unknown) => {
-      next(value);
-    },
-    { next },
-  );
+  return Object.assign(note, { next: note });
 }
 
 function signalOf(script: Script, name: string): AbortSignal {

@@ -17,15 +17,13 @@ export class Turn {
   readonly row: StreamRow;
   readonly played: PlayedRow;
   readonly #happened: Happened[] = [];
-  readonly #startedAt: number;
   ended = false;
   readonly #script: Script;
 
   constructor(script: Script, row: StreamRow, role: Role) {
     this.#script = script;
     this.row = row;
-    this.#startedAt = script.clock.now;
-    this.played = { role, from: this.#startedAt, happened: this.#happened };
+    this.played = { role, from: script.clock.now, happened: this.#happened };
   }
 
   /** Emits what the row has drawn, each mark in its column. The result stops it. */
@@ -43,7 +41,7 @@ export class Turn {
 
   /** When a mark of the row is due: the row may have begun in another column than is drawn. */
   msOf(drawnAt: number): number {
-    return drawnAt - this.row.from + this.#startedAt;
+    return drawnAt - this.row.from + this.played.from;
   }
 
   perform(mark: Mark, listener: Listener): void {
