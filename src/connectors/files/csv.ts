@@ -91,7 +91,7 @@ interface HeaderSettings {
 }
 
 /** The records below the header, of which those up to `after` are left out. */
-export class CsvRecords {
+class CsvRecords {
   readonly #reader: CsvReader;
   readonly #name: string;
   readonly #after: number;

@@ -20,10 +20,8 @@ export interface Column {
   readonly checks: readonly string[];
 }
 
-/** What the server's catalogue says of a table. */
-export interface Catalogue {
-  readonly columns: ReadonlyMap<string, Column>;
-}
+/** What the server's catalogue says of the columns of a table, by name. */
+export type Catalogue = ReadonlyMap<string, Column>;
 
 const columnsOf = `
   SELECT a.attname AS name,
@@ -90,7 +88,7 @@ export async function readCatalogue(run: RunQuery, table: string): Promise<Catal
     throw new InvalidOptionError(
       `postgresTable: ${noTable} ${table}; create it first, or name its schema: 'schema.name'`,
     );
-  return { columns: new Map((rows as Column[]).map((column) => [column.name, column])) };
+  return new Map((rows as Column[]).map((column) => [column.name, column]));
 }
 
 /** @throws `InvalidOptionError` if the table has no unique index, or primary key, on exactly these columns. */
@@ -109,8 +107,8 @@ export async function requireKey(run: RunQuery, table: string, columns: readonly
  *
  * @throws `InvalidOptionError` if there is none.
  */
-export function columnOf({ columns }: Catalogue, table: string, property: string): Column {
-  const column = columns.get(property) ?? columns.get(snakeCase(property));
+export function columnOf(catalogue: Catalogue, table: string, property: string): Column {
+  const column = catalogue.get(property) ?? catalogue.get(snakeCase(property));
   if (column !== undefined) return column;
   throw new InvalidOptionError(
     `postgresTable: ${table} has no column for property '${property}'; name the properties to store in 'columns'`,
