@@ -8,6 +8,7 @@ import { endingsLaws } from './contract/endings.ts';
 import { inheritedLaws } from './contract/inherited.ts';
 import { unclaimedLaws } from './contract/unclaimed.ts';
 import { waitingLaws } from './contract/waiting.ts';
+import { leftLaws } from './contract/left.ts';
 import { nativeLaws } from './contract/natives.ts';
 import { toldLaws } from './contract/told.ts';
 import { cornerLaws } from './contract/corners.ts';
@@ -25,6 +26,7 @@ export const laws: readonly Law[] = [
   ...claimedLaws,
   ...unclaimedLaws,
   ...inheritedLaws,
+  ...leftLaws,
   ...endingsLaws,
   ...nativeLaws,
   ...operatorLaws,

@@ -341,14 +341,11 @@ export class Demand {
     if (full) this.#outer()?.tooManyWait(full);
   }
 
-  /**
-   * Has a ticket wait as that of an unclaimed item does: for the next claimed one, or the end. Of a group each item by
-   * itself, since a group might come to wait for one of its own.
-   */
+  /** Has a ticket wait as that of an unclaimed item does: for the next claimed one, or the end. */
   defer(ticket: Ticket): void {
     const outer = this.#outer();
     if (!outer) this.addTail(ticket.hold());
-    else for (const item of ticket.roots()) outer.wait(item);
+    else outer.wait(ticket);
   }
 
   #outer(): Outlet<never> | undefined {

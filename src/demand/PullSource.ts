@@ -109,7 +109,7 @@ export class PullSource<T> implements Emitter {
     });
     if (!linked || (this.#onSettled && !demand.owner)) this.#noDemand();
     if (this.#done) return;
-    if (this.#out.enterParent(true)) demand.announce();
+    this.#out.enterParent(true);
     const draining = demand.draining && !inner;
     if (draining && !(demand.completesUnderDrain(this.#key, this.#out) && this.#onDrain)) {
       this.#out.parent?.handBack(this.#drained());

@@ -63,7 +63,6 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     this.meter = this.run?.meter(identity, this.out.inner) ?? new StageMeter(identity);
     this.demand = new Demand(limit, this);
     this.demand.draining = below.draining && !this.out.inner;
-    this.demand.ticketed = below.ticketed && this.out.inner; // it works on an item of that flow
     this.#cut = !this.out.linked && complainOfCut(this.name, endOfChain(subscriber));
     this.meter.watch(this);
     subscriber.add(() => {

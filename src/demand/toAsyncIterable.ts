@@ -5,7 +5,7 @@ import { given, wholeNumber } from '../options.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
 import { setRun } from '../rx/chain.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
-import { current, under } from '../tickets/current.ts';
+import { under } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
 import { warnOnConsole } from '../warnOnConsole.ts';
 import { Demand, type DemandOwner } from './Demand.ts';
@@ -88,15 +88,15 @@ class Loop<T> implements AsyncIterator<T, undefined>, DemandOwner, Receiver<T> {
 
   receive(value: T): void {
     this.demand.claims++;
-    if (current.ticket === undefined && this.demand.ticketed) {
+    const ticket = this.demand.claim();
+    if (ticket === undefined) {
       this.#inlet?.unsubscribe();
       this.inputFailed(new TicketLostError(this.name));
       return;
     }
     this.demand.held++;
-    const ticket = current.ticket ?? null;
     this.#values.push(value);
-    this.#tickets.push(ticket === null ? null : ticket.claim());
+    this.#tickets.push(ticket);
     this.#settle();
   }
 

@@ -59,17 +59,10 @@ export class Ticket {
   }
 
   /** What acknowledged sources have pulled that waits for it: itself, and those behind it. */
-  items(found = new Set<Ticket>()): Set<Ticket> {
-    if (this.book) found.add(this);
-    for (const member of this.members ?? []) member.items(found);
-    return found;
-  }
-
-  /** The items at the top that wait for it. */
-  roots(found = new Set<Ticket>()): Set<Ticket> {
-    if (this.members === undefined) found.add(this);
-    else for (const member of this.members) member.roots(found);
-    return found;
+  items(): Ticket[] {
+    const behind = new Set<Ticket>([this]);
+    for (const { members } of behind) members?.forEach((member) => behind.add(member));
+    return [...behind].filter(({ book }) => book);
   }
 
   /** Keeps it unsettled, without saying that the item has arrived anywhere. */
@@ -147,10 +140,12 @@ export class Ticket {
   }
 
   /** Whether that one waits for this one, be it by way of others, all of which are put into `circle`. */
-  #leadsTo(ticket: Ticket, circle: Set<Ticket>): boolean {
+  #leadsTo(ticket: Ticket, circle: Set<Ticket>, seen = new Set<Ticket>()): boolean {
+    if (seen.has(this)) return circle.has(this);
+    seen.add(this);
     for (const part of this.#parts()) {
       for (const { lead } of part.#next()) {
-        if (lead === ticket || circle.has(lead) || lead.#leadsTo(ticket, circle)) circle.add(this);
+        if (lead === ticket || lead.#leadsTo(ticket, circle, seen)) circle.add(this);
       }
     }
     return circle.has(this);

@@ -38,17 +38,11 @@ export class TicketBook {
 
   /** Items that wait, or settle with one that does. */
   get held(): number {
-    const held = new Set<Ticket>();
-    const look = (ticket: Ticket): void => {
-      const { book, riders, members } = ticket.lead;
-      if (book === this) {
-        if (held.has(ticket.lead)) return;
-        held.add(ticket.lead);
-      }
-      riders?.forEach(look);
-      members?.forEach(look);
-    };
-    for (const item of this.#waiting.keys()) look(item);
-    return held.size;
+    const held = new Set<Ticket>(this.#waiting.keys());
+    for (const { lead } of held) {
+      held.add(lead);
+      for (const next of [...(lead.riders ?? []), ...(lead.members ?? [])]) held.add(next);
+    }
+    return [...held].filter(({ book }) => book === this).length;
   }
 }

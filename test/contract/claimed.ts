@@ -15,7 +15,7 @@ import { flush, sleep, takes, within, without, type Law } from './law.ts';
 
 const TICKET = 'src/tickets/Ticket.ts';
 
-const STAGE = 'src/demand/Stage.ts';
+const DEMAND = 'src/demand/Demand.ts';
 
 const POOL = 'src/work/PoolStage.ts';
 
@@ -45,7 +45,7 @@ export const claimedLaws: readonly Law[] = [
       assert.deepEqual([early(log), lost(log)], [[], []]);
     },
     sabotage: [
-      without(STAGE, 'if (ticket) return ticket.claim();', 'if (ticket) { ticket.claims++; return null; }'),
+      without(DEMAND, 'return ticket.claim();', '{ ticket.claims++; return null; }'),
       without(POOL, 'this.out.emit(result, job.ticket);', 'this.out.emit(result, null);'),
     ],
   },
@@ -160,8 +160,8 @@ export const claimedLaws: readonly Law[] = [
     sabotage: [
       without(
         TICKET,
-        'for (const member of members) member.release(failure);',
-        'for (const [i, member] of members.entries()) member.release(i === 0 ? failure : undefined);',
+        'for (const next of this.#next()) next.release(failure);',
+        'for (const [i, next] of this.#next().entries()) next.release(i === 0 ? failure : undefined);',
       ),
       without(
         TICKET,

@@ -27,6 +27,8 @@ import { advance, sleep, takes, upTo, without, type Law } from './law.ts';
 
 const TICKET = 'src/tickets/Ticket.ts';
 
+const BOOK = 'src/tickets/TicketBook.ts';
+
 const WAITING = 'src/tickets/WaitingTickets.ts';
 
 const DEMAND = 'src/demand/Demand.ts';
@@ -113,8 +115,8 @@ export const unclaimedLaws: readonly Law[] = [
       ),
       without(
         TICKET,
-        'for (const rider of riders) rider.release(lead.failure);',
-        'for (const rider of riders) rider.release();',
+        'for (const next of this.#next()) next.release(failure);',
+        'for (const next of this.#next()) next.release();',
       ),
     ],
   },
@@ -142,7 +144,7 @@ export const unclaimedLaws: readonly Law[] = [
     },
     sabotage: [
       without(OUTLET, 'if (tail.claims > 0 || !demand.owner) tail.release();', 'if (demand) tail.release();'),
-      without(DEMAND, 'for (const tail of this.#tails.splice(0)) tail.release(failure);'),
+      without(DEMAND, 'for (const tail of this.#tails.splice(0)) tail.release(reason);'),
       without(OUTLET, 'tail ?? parent?.ticket ?? null', 'null'),
     ],
   },
@@ -285,8 +287,8 @@ export const unclaimedLaws: readonly Law[] = [
       }
     },
     sabotage: [
-      without(WAITING, 'book.waiting > book.maxWaiting || book.isStuck()', 'false'),
-      without(WAITING, '    book.waiting += ticket.size;\n'),
+      without(BOOK, 'this.#waiting.size > this.#maxWaiting', 'false'),
+      without(WAITING, 'if (item.book?.add(item)) full = item.book;'),
       without(PULL, 'Math.floor(window / 2)', 'window'),
     ],
   },
@@ -305,8 +307,8 @@ export const unclaimedLaws: readonly Law[] = [
       assertSettledOnce(log, items(3));
     },
     sabotage: [
-      without(WAITING, 'if (this.#tickets.has(ticket)) return false;'),
-      without(TICKET, 'if (rider !== lead && !rider.#carries(lead)) {', 'if (rider) {'),
+      without(WAITING, 'if (this.#tickets.has(ticket)) return undefined;'),
+      without(TICKET, 'if (rider === lead) {', 'if (!lead) {'),
     ],
   },
 ];

@@ -1,0 +1,307 @@
+import assert from 'node:assert/strict';
+import {
+  bufferCount,
+  catchError,
+  concat,
+  concatMap,
+  endWith,
+  filter,
+  map,
+  merge,
+  mergeMap,
+  of,
+  retry,
+  startWith,
+  switchMap,
+  take,
+  timer,
+  type MonoTypeOperatorFunction,
+  type Observable,
+} from 'rxjs';
+import {
+  acknowledged,
+  assertSettledOnce,
+  early,
+  every,
+  items,
+  lost,
+  run,
+  settled,
+  store,
+  type Log,
+} from './acknowledged.ts';
+import { advance, sleep, takes, without, within, type Kernel, type Law } from './law.ts';
+
+const DEMAND = 'src/demand/Demand.ts';
+const OUTLET = 'src/demand/Outlet.ts';
+const STAGE = 'src/demand/Stage.ts';
+const PARENT = 'src/demand/ParentItem.ts';
+const TICKET = 'src/tickets/Ticket.ts';
+
+/** Throws at the first that contains `at`, once. */
+const once = (at: string): MonoTypeOperatorFunction<string> => {
+  let failed = false;
+  return map((value) => {
+    if (failed || !value.includes(at)) return value;
+    failed = true;
+    throw new Error('once');
+  });
+};
+
+/** A source inside an item's stream, that takes its time. */
+const slow = (sluice: Kernel) => (value: string) => sluice.fromPull(every(4, [value]));
+
+/** The flows of a table, each run to its end: nothing is acknowledged early, and what is acknowledged was stored. */
+async function hold(
+  sluice: Kernel,
+  flows: Record<string, (source: Observable<string>, log: Log) => Observable<unknown>>,
+  input: () => Iterable<string> | AsyncIterable<string>,
+): Promise<void> {
+  for (const [name, flow] of Object.entries(flows)) {
+    const log: Log = [];
+    const { end } = await run(sluice, flow(acknowledged(sluice, log, input), log));
+    const told = `${name}: ${end}: ${log.join(', ')}`;
+    assert.equal(end, 'completed', told);
+    assert.deepEqual([early(log), lost(log)], [[], []], told);
+    assertSettledOnce(log, [...new Set([...settled(log, 'ack'), ...settled(log, 'nak')])]);
+  }
+}
+
+/** What native operators leave, and what comes in the call of that. */
+export const leftLaws: readonly Law[] = [
+  {
+    rule: 'T4',
+    says: 'where an item of an inner stream makes a native operator leave all that is above, what is at work there is handed back',
+    async check(sluice) {
+      let next = 0;
+      const numbered = () => every(1, [`i${++next}`, `i${++next}`]);
+      await hold(
+        sluice,
+        {
+          retry: (source, log) =>
+            source.pipe(mergeMap(slow(sluice)), once(`i${next + 1}`), retry(1), store(sluice, log)),
+          catchError: (source, log) =>
+            source.pipe(
+              mergeMap(slow(sluice)),
+              once(`i${next + 1}`),
+              catchError(() => sluice.fromPull(['instead'])),
+              store(sluice, log),
+            ),
+        },
+        numbered,
+      );
+    },
+    sabotage: [without(PARENT, 'ended || this.#isLeftByAnother()', 'ended')],
+  },
+  {
+    rule: 'T4',
+    says: 'what `retry` gives in the call of an item at which it has left the source is not what comes of that item',
+    async check(sluice) {
+      let next = 0;
+      const numbered = () => every(1, [`i${++next}`, `i${++next}`]);
+      await hold(
+        sluice,
+        { startWith: (source, log) => source.pipe(startWith('s'), once('i2'), retry(1), store(sluice, log)) },
+        numbered,
+      );
+    },
+    sabotage: [without(DEMAND, 'if (!this.emitter.parent) return null;')],
+  },
+  {
+    rule: 'T5',
+    says: 'what native operators still hold when one below ends the flow is handed back',
+    async check(sluice) {
+      const log: Log = [];
+      const flow = acknowledged(sluice, log, every(1, items(2))).pipe(
+        concatMap(slow(sluice)),
+        take(1),
+        store(sluice, log),
+      );
+      assert.equal((await run(sluice, flow)).end, 'completed');
+      assert.deepEqual([settled(log, 'ack'), settled(log, 'nak')], [['i1'], ['i2']], log.join(', '));
+    },
+    sabotage: [without(DEMAND, '!ending && !parked', 'false')],
+  },
+  {
+    rule: 'T8',
+    says: 'what is subscribed by the end of an inner stream belongs to the same item, or to one that waits; so does what that gives',
+    async check(sluice) {
+      await hold(
+        sluice,
+        {
+          'of, in a line of sources': (source, log) =>
+            source.pipe(
+              concatMap((value) => (value === 'i2' ? of('i2a', 'i2b', 'i2c') : slow(sluice)(value))),
+              store(sluice, log),
+            ),
+          'endWith, and a source below': (source, log) =>
+            source.pipe(
+              mergeMap((value) => sluice.fromPull<string>([]).pipe(endWith(`${value}z`))),
+              mergeMap(slow(sluice)),
+              store(sluice, log),
+            ),
+          'a stage whose source takes its time, and what follows it': (source, log) =>
+            source.pipe(
+              mergeMap((value) =>
+                slow(sluice)(value).pipe(sluice.poolMap(takes(1), { concurrency: 1 }), endWith(`${value}z`)),
+              ),
+              store(sluice, log, 9),
+            ),
+          'a stage, and what follows it': (source, log) =>
+            source.pipe(
+              mergeMap((value) =>
+                concat(
+                  of(`${value}a`).pipe(sluice.batch({ maxItems: 1 }), map(String)),
+                  of(`${value}b`),
+                  slow(sluice)(`${value}c`),
+                ),
+              ),
+              store(sluice, log, 9),
+            ),
+        },
+        () => items(2),
+      );
+    },
+    sabotage: [
+      without(DEMAND, 'const waiting = this.unclaimedTickets();', 'const waiting: Ticket[] = [];'),
+      without(PARENT, 'else if (ticket && before && before.#feeds(subscriber)) waiting.push(ticket.hold());'),
+      without(STAGE, 'this.out.keepParent();'),
+    ],
+  },
+  {
+    rule: 'T10',
+    says: 'what comes to a stage above a stage, inside a native inner stream, later than its call is a lost ticket as well',
+    async check(sluice) {
+      const log: Log = [];
+      const pass = () => sluice.poolMap(takes(0), { concurrency: 1 });
+      const flow = acknowledged(sluice, log, items(1)).pipe(
+        mergeMap((value) =>
+          of(value).pipe(
+            mergeMap((same) =>
+              timer(1).pipe(
+                map(() => same),
+                pass(),
+              ),
+            ),
+            pass(),
+          ),
+        ),
+        store(sluice, log),
+      );
+      assert.equal((await run(sluice, flow)).end, 'TICKET_LOST');
+      assert.deepEqual(settled(log, 'nak'), ['i1']);
+    },
+    sabotage: [without(STAGE, 'if (parent) this.demand.ticketed = true;')],
+  },
+  {
+    rule: 'T5',
+    says: 'items that come to wait for one another settle together, when all that they became is stored',
+    async check(sluice) {
+      const log: Log = [];
+      const order = ['i1A', 'i2B', 'i2A', 'i1B'];
+      const inOrder = async (value: string): Promise<string> => {
+        await sleep(4 + 8 * order.indexOf(value));
+        return value;
+      };
+      const flow = acknowledged(sluice, log, items(2)).pipe(
+        sluice.broadcast<string, string[]>([
+          (source) =>
+            source.pipe(
+              sluice.batch({ maxItems: 1 }),
+              map(([value]) => `${value!}A`),
+            ),
+          map((value) => `${value}B`),
+        ]),
+        sluice.poolMap(inOrder, { concurrency: 4 }),
+        bufferCount(2),
+        store(sluice, log),
+      );
+      assert.equal((await run(sluice, flow)).end, 'completed');
+      assertSettledOnce(log, items(2));
+      assert.deepEqual(early(log), [], log.join(', '));
+    },
+    sabotage: [
+      without(TICKET, 'if (rider.#leadsTo(lead, circle)) {', 'if (circle.size > 0) {'),
+      without(TICKET, 'if (isInside(next)) next.lead.references--;', 'isInside(next);'),
+    ],
+  },
+  {
+    rule: 'T7',
+    says: 'the window of each source is looked at where items of several wait as one',
+    async check(sluice) {
+      const log: Log = [];
+      const flow = merge(acknowledged(sluice, log, items(4)), acknowledged(sluice, log, ['i5'], 1)).pipe(
+        sluice.batch({ maxItems: 3, maxWaitMs: 0 }),
+        concatMap(() => sluice.fromPull<string>(every(1, []))),
+        store(sluice, log),
+      );
+      assert.equal((await run(sluice, flow)).end, 'TICKET_HELD');
+      assertSettledOnce(log, items(5));
+    },
+    sabotage: [
+      without(
+        TICKET,
+        'members?.forEach((member) => behind.add(member));',
+        'if (members) behind.add(members[0]);',
+      ),
+    ],
+  },
+  {
+    rule: 'T7',
+    says: 'an item waits once, at however many places',
+    async check(sluice) {
+      const log: Log = [];
+      const flow = acknowledged(sluice, log, items(1)).pipe(
+        mergeMap((value) => sluice.fromPull(Array.from({ length: 1_100 }, () => value))),
+        mergeMap((value) => sluice.fromPull([value])),
+        filter(() => false),
+        store(sluice, log),
+      );
+      assert.equal((await run(sluice, flow)).end, 'completed');
+      assert.deepEqual(settled(log, 'ack'), ['i1']);
+    },
+    sabotage: [
+      without(
+        'src/tickets/TicketBook.ts',
+        'this.#waiting.size > this.#maxWaiting',
+        '[...this.#waiting.values()].reduce((a, b) => a + b) > this.#maxWaiting',
+      ),
+    ],
+  },
+  {
+    rule: 'T4',
+    says: 'an item settles once, also where the call in which its window fills is still on the stack',
+    async check(sluice) {
+      const log: Log = [];
+      const flow = acknowledged(sluice, log, items(1), 1).pipe(
+        sluice.poolMap((value: string) => sluice.fromPull([`${value}a`, `${value}b`]), { concurrency: 1 }),
+        switchMap(slow(sluice)),
+        store(sluice, log),
+      );
+      assert.equal((await run(sluice, flow)).end, 'TICKET_HELD');
+      assertSettledOnce(log, items(1));
+    },
+    sabotage: [without(TICKET, 'if (lead.#isOver) return;', 'if (lead.#isOver) lead.#settle?.(failure);')],
+  },
+  {
+    rule: 'D12',
+    says: 'a source that `retry` subscribes to in the call of an inner one is not inner itself: it drains',
+    async check(sluice) {
+      const input = async function* (): AsyncGenerator<string> {
+        for (let i = 1; ; i++) {
+          await sleep(1);
+          yield `i${i}`;
+        }
+      };
+      const flow = sluice
+        .fromPull(input)
+        .pipe(mergeMap(slow(sluice)), once('i3'), retry(1), sluice.poolMap(takes(1), { concurrency: 2 }));
+      const running = sluice.runFlow(flow, { drainTimeoutMs: 500 });
+      await advance(60);
+      assert.equal((await within(running.drain())).end, 'drained');
+    },
+    sabotage: [
+      without(OUTLET, 'return !this.closed || this.isReplaced;', 'return !this.closed || this.inner;'),
+    ],
+  },
+];
