@@ -366,7 +366,8 @@ export class Demand {
     if (this.#tails.length === 0) return;
     // An operator below (`take`) has ended it, while native ones above still had something to do.
     const isCut = [...this.outlets].some(({ ending, parked }) => !ending && !parked);
-    const reason = failure ?? (isCut ? new HandedBackError(this.owner?.name ?? '', 'the flow was left') : undefined);
+    const reason =
+      failure ?? (isCut ? new HandedBackError(this.owner?.name ?? '', 'the flow was left') : undefined);
     for (const tail of this.#tails.splice(0)) tail.release(reason);
   }
 

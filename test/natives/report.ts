@@ -112,8 +112,12 @@ function limits(): string {
     'Inside an inner stream of `concatMap` and its like, an item is kept while a source of ours works, and what is subscribed ' +
     'by the end of that (`retry`, `repeat`, `concat`) belongs to it as well. What is subscribed later (`repeat` with a delay, ' +
     'a source behind a `timer`) is not counted to it, and it may be acknowledged before that is stored. As the work of ' +
-    '`poolMap` an Observable counts as a whole, whatever is in it.';
-  return [text, lines.join('\n'), advice, inside].join('\n\n');
+    '`poolMap` an Observable counts as a whole, whatever is in it. With ' +
+    '`startWith` above `concatMap` to sources, the items behind that first value may be acknowledged early.';
+  const thrown =
+    'Where a native operator throws under `retry`, the item is handed back, and so is what was at work above. Not where another ' +
+    'part of the item was accepted in the same call, nor where a buffer throws as its source ends.';
+  return [text, lines.join('\n'), advice, inside, thrown].join('\n\n');
 }
 
 function table(first: string, lines: readonly string[], advises = true): string {

@@ -53,11 +53,7 @@ export type Known =
 export const UNJUDGED: readonly Known[] =
   process.env['GRAPH_KNOWN'] === 'judged'
     ? []
-    : [
-        'a line behind what is no item',
-        'a line that is left',
-        'a part that throws',
-      ];
+    : ['a line behind what is no item', 'a line that is left', 'a part that throws'];
 
 /** Those by which a run does not end. */
 const STALLS: readonly Known[] = [

@@ -7,7 +7,7 @@ import { build } from 'esbuild';
 /** What the operators of an app may cost, min+gzip, rxjs apart. */
 const aim = 6_000;
 /** What nobody may exceed by accident on the way there. */
-const ceiling = 19_150;
+const ceiling = 20_600;
 
 const root = new URL('..', import.meta.url);
 const app = new URL('src/app/', root);
