@@ -116,10 +116,10 @@ export class Outlet<T> {
     this.#turn = false;
   }
 
-  /** Begins to work on the item in whose call it is subscribed, if there is one; `keeps`: until the inner stream ends. */
-  enterParent(keeps: boolean): ParentItem | undefined {
+  /** Begins to work on the item in whose call it is subscribed, if there is one; `claims`: a source, not a stage. */
+  enterParent(claims: boolean): ParentItem | undefined {
     this.parent = ParentItem.of(this);
-    this.parent?.enter(keeps);
+    this.parent?.enter(claims);
     this.#working = true;
     return this.parent;
   }

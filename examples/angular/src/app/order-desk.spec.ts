@@ -193,6 +193,7 @@ describe('the desk', () => {
     expect(shop.seen.open).toBe(3);
 
     desk.setConcurrency(5);
+    await vi.advanceTimersByTimeAsync(0);
     expect(shop.seen.open).toBe(5);
     expect(desk.jobs()).toHaveLength(5);
 
