@@ -107,13 +107,11 @@ function emitUnder<T>(ticket: Ticket, subscriber: Subscriber<T>, value: T, hande
     ticket.size,
     (failure) => {
       if (failure !== undefined) handedBack();
-      ticket.release(failure);
     },
-    ticket.book,
     undefined,
-    [ticket],
+    undefined,
+    [ticket.hold()],
   );
-  ticket.hold();
   try {
     under(watched, () => {
       subscriber.next(value);

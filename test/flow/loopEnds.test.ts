@@ -129,7 +129,7 @@ describe('the end of a loop over a flow', () => {
       expect(left).toHaveBeenCalled();
       const told =
         closeTimeoutMs === undefined
-          ? []
+          ? ['[sluice] fromPull: it is still closing']
           : ['[sluice] withResources: closing took longer than 5000 ms, and goes on'];
       expect(warn.mock.calls.flat()).toEqual(told);
       expect(vi.getTimerCount()).toBe(0);
