@@ -279,7 +279,7 @@ const classes: Record<string, Record<string, Native>> = {
   'with sources inside that are cut short': inside(cutShort, { drops: true }),
   'with sources inside that are given again': inside(givenAgain, { again: true }),
   'with sources inside that are followed by others': Object.fromEntries(
-    Object.entries(inside(followed, {})).filter(([name]) => !name.startsWith('mergeMap to')),
+    Object.entries(inside(followed, {})).filter(([name]) => name.startsWith('concatMap')),
   ),
   'with sources inside groups': Object.fromEntries(
     Object.entries({
