@@ -38,7 +38,10 @@ export class Concurrency {
     return this.#limit;
   }
 
-  /** Sets the limit, for every pool that runs now, which starts more in a microtask, and later. @throws `InvalidOptionError` as the constructor does. */
+  /**
+   * Sets the limit, for every pool that runs now and later; what a higher one starts begins in a microtask.
+   * @throws `InvalidOptionError` as the constructor does.
+   */
   set(limit: number): void {
     wholeNumber('Concurrency: limit', limit, 1);
     if (limit === this.#limit) return;

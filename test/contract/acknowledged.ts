@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Observable, OperatorFunction } from 'rxjs';
+import { map, type MonoTypeOperatorFunction, type Observable, type OperatorFunction } from 'rxjs';
 import { sleep, within, type Kernel } from './law.ts';
 
 /** What happened, in order: `store x` when a sink has an item, `ack x` and `nak x` when the source heard of it. */
@@ -30,6 +30,16 @@ export async function* every(ms: number, values: readonly string[]): AsyncGenera
     yield value;
   }
 }
+
+/** Throws at the first that contains `at`, once. */
+export const once = (at = ''): MonoTypeOperatorFunction<string> => {
+  let failed = false;
+  return map((value) => {
+    if (failed || !value.includes(at)) return value;
+    failed = true;
+    throw new Error('once');
+  });
+};
 
 /** A sink that takes `ms` for each item, two at once. */
 export function store<T>(sluice: Kernel, log: Log, ms = 3): OperatorFunction<T, T> {

@@ -17,7 +17,6 @@ import {
   takeUntil,
   tap,
   timer,
-  type MonoTypeOperatorFunction,
   type Observable,
 } from 'rxjs';
 import {
@@ -27,6 +26,7 @@ import {
   every,
   items,
   lost,
+  once,
   run,
   settled,
   store,
@@ -41,16 +41,6 @@ const STAGE = 'src/demand/Stage.ts';
 const PULL = 'src/demand/PullSource.ts';
 
 const PARENT = 'src/demand/ParentItem.ts';
-
-/** Throws at the first that contains `at`. */
-const once = (at = ''): MonoTypeOperatorFunction<string> => {
-  let failed = false;
-  return map((value) => {
-    if (failed || !value.includes(at)) return value;
-    failed = true;
-    throw new Error('once');
-  });
-};
 
 /** Sources and stages inside native inner streams. */
 export const inheritedLaws: readonly Law[] = [

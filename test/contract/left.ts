@@ -15,7 +15,6 @@ import {
   switchMap,
   take,
   timer,
-  type MonoTypeOperatorFunction,
   type Observable,
 } from 'rxjs';
 import {
@@ -25,6 +24,7 @@ import {
   every,
   items,
   lost,
+  once,
   run,
   settled,
   store,
@@ -37,16 +37,6 @@ const OUTLET = 'src/demand/Outlet.ts';
 const STAGE = 'src/demand/Stage.ts';
 const PARENT = 'src/demand/ParentItem.ts';
 const TICKET = 'src/tickets/Ticket.ts';
-
-/** Throws at the first that contains `at`, once. */
-const once = (at: string): MonoTypeOperatorFunction<string> => {
-  let failed = false;
-  return map((value) => {
-    if (failed || !value.includes(at)) return value;
-    failed = true;
-    throw new Error('once');
-  });
-};
 
 /** A source inside an item's stream, that takes its time. */
 const slow = (sluice: Kernel) => (value: string) => sluice.fromPull(every(4, [value]));
