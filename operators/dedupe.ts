@@ -1,6 +1,7 @@
 import { Observable, type MonoTypeOperatorFunction, type Subscriber } from 'rxjs';
+import { meterOf } from '../src/demand/meterOf.ts';
 import { now } from '../src/clock.ts';
-import { StageMeter, type StageIdentity } from '../src/metrics/StageMeter.ts';
+import type { StageIdentity } from '../src/metrics/StageMeter.ts';
 import { atLeast, callable, given, nonEmpty, wholeNumber } from '../src/options.ts';
 import { RecentKeys } from '../src/queue/RecentKeys.ts';
 import { demandBelow } from '../src/rx/chain.ts';
@@ -61,7 +62,7 @@ function dedupeNow<T>(
 ): Subscriber<T> {
   const below = demandBelow(subscriber);
   const run = below?.owner?.run;
-  const meter = run?.meter(identity, below?.inner === true) ?? new StageMeter(identity);
+  const meter = meterOf(identity, subscriber, below);
   const keyOf = (value: T): unknown => {
     try {
       const key = under(null, () => by(value));

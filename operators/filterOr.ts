@@ -1,7 +1,8 @@
 import { Observable, type MonoTypeOperatorFunction, type OperatorFunction, type Subscriber } from 'rxjs';
+import { meterOf } from '../src/demand/meterOf.ts';
 import { InvalidOptionError } from '../src/errors.ts';
 import { demandBelow } from '../src/rx/chain.ts';
-import { StageMeter, type StageIdentity } from '../src/metrics/StageMeter.ts';
+import type { StageIdentity } from '../src/metrics/StageMeter.ts';
 import { callable, nonEmpty } from '../src/options.ts';
 import { link } from '../src/rx/link.ts';
 import { current, under } from '../src/tickets/current.ts';
@@ -97,7 +98,7 @@ function filterNow<T>(
 ): Subscriber<T> {
   const below = demandBelow(subscriber);
   const run = below?.owner?.run;
-  const meter = run?.meter(identity, below?.inner === true) ?? new StageMeter(identity);
+  const meter = meterOf(identity, subscriber, below);
   const isOver = (): boolean => subscriber.closed;
   const hook = { run, stage: meter, name: 'rejected' };
   const refused = hookFailure(hook, isOver, (error) => subscriber.error(error));

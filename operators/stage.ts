@@ -1,6 +1,6 @@
 import { Observable, type OperatorFunction } from 'rxjs';
+import { meterOf } from '../src/demand/meterOf.ts';
 import { nonEmpty } from '../src/options.ts';
-import { StageMeter } from '../src/metrics/StageMeter.ts';
 import { demandBelow } from '../src/rx/chain.ts';
 import { link } from '../src/rx/link.ts';
 
@@ -44,7 +44,7 @@ export function stage(
     new Observable((subscriber) => {
       const below = demandBelow(subscriber);
       if (below) below.declared = true;
-      const meter = below?.owner?.run?.meter(identity, below.inner) ?? new StageMeter(identity);
+      const meter = meterOf(identity, subscriber, below);
       const counted = new Observable((top) =>
         source.subscribe(
           link(top, {

@@ -3,7 +3,7 @@ import { HandedBackError, UnclaimedError } from '../errors.ts';
 import type { Run } from '../flow/Run.ts';
 import { current } from '../tickets/current.ts';
 import { Ticket } from '../tickets/Ticket.ts';
-import { bookedIn } from '../tickets/WaitingTickets.ts';
+import { WaitingTickets } from '../tickets/WaitingTickets.ts';
 import type { Outlet } from './Outlet.ts';
 
 /** Whoever offers a Demand: a stage, or the end of a flow. */
@@ -113,7 +113,8 @@ export class Demand {
   #first: Outlet<never> | undefined;
   #last: Outlet<never> | undefined;
   #complained: Set<Complaint> | undefined;
-  #tails: Ticket[] = [];
+  /** Those that an emitter's end did not hand to a stage: they wait until the owner sees the end. */
+  readonly #tails = new WaitingTickets();
 
   constructor(limit: number, owner?: DemandOwner) {
     this.limit = limit;
@@ -122,11 +123,6 @@ export class Demand {
 
   get open(): boolean {
     return this.held < this.limit && this.emitting === 0;
-  }
-
-  /** Whether a source that is subscribed now works on an item already accepted. */
-  get inner(): boolean {
-    return this.emitting > 0 && this.emitter?.feeds === true;
   }
 
   /** Sets another limit; those who wait go on if there is room now. */
@@ -166,6 +162,11 @@ export class Demand {
     if (this.#complained.has(kind)) return;
     this.#complained.add(kind);
     this.owner?.complain(error(), kind !== 'cut');
+  }
+
+  /** Something goes on in the call of an emitter that has ended, or was left. */
+  get isLeft(): boolean {
+    return this.emitting > 0 && this.emitter?.closed === true;
   }
 
   /** A place is free again. */
@@ -316,8 +317,8 @@ export class Demand {
   claim(): Ticket | null | undefined {
     const { ticket } = current;
     if (!ticket) return ticket === undefined && this.ticketed ? undefined : null;
-    if (this.emitting === 0 || !this.emitter?.closed) return ticket.claim();
-    if (!this.emitter.parent) return null;
+    if (!this.isLeft) return ticket.claim();
+    if (!this.emitter?.place.works) return null;
     const waiting = this.unclaimedTickets();
     return waiting.length === 0 ? ticket.claim() : Ticket.group([ticket.claim(), ...waiting]);
   }
@@ -329,22 +330,22 @@ export class Demand {
     this.owner.announced?.();
   }
 
-  /** Keeps the ticket of those that an emitter's end did not hand to a stage, until the owner sees the end. */
-  addTail(tail: Ticket): void {
-    if (this.ended) tail.release(this.failure);
-    else this.#tails.push(tail);
+  /** Keeps a ticket, which comes with a reference, until the owner sees the end; `inner`: it has a place in a window above. */
+  addTail(tail: Ticket, inner: boolean): void {
+    const full = this.ended ? undefined : this.#tails.add(tail);
+    tail.release(this.ended ? this.failure : undefined);
+    if (full && inner) this.#outer()?.tooManyWait(full);
   }
 
-  /** The tail of an inner one keeps places in the window of the source above, which too many would fill for good. */
-  limitTails(tail: Ticket): void {
-    const full = bookedIn(tail);
-    if (full) this.#outer()?.tooManyWait(full);
+  /** What is above was left: native operators do not hold any more what they held. */
+  handBackTails(reason: unknown): void {
+    this.#tails.release(this.#tails.size, reason);
   }
 
   /** Has a ticket wait as that of an unclaimed item does: for the next claimed one, or the end. */
   defer(ticket: Ticket): void {
     const outer = this.#outer();
-    if (!outer) this.addTail(ticket.hold());
+    if (!outer) this.addTail(ticket.hold(), false);
     else outer.wait(ticket);
   }
 
@@ -355,20 +356,21 @@ export class Demand {
 
   /** A reference to every ticket above that no stage has claimed yet. */
   unclaimedTickets(): Ticket[] {
-    const waiting = [...this.outlets].flatMap((outlet) => outlet.waiting.holdAll());
-    return [...waiting, ...this.#tails.map((tail) => tail.hold())];
+    const found = [this.#tails.hold()];
+    for (const { waiting } of this.outlets) found.push(waiting.hold());
+    return found.filter((ticket) => ticket !== undefined);
   }
 
   /** Its owner has seen the end of its input, or, with a reason, hands back what it never saw. */
   end(failure?: unknown): void {
     if (!this.ended) this.failure = failure; // a teardown after a good end takes nothing back
     this.ended = true;
-    if (this.#tails.length === 0) return;
+    if (this.#tails.size === 0) return;
     // An operator below (`take`) has ended it, while native ones above still had something to do.
     const isCut = [...this.outlets].some(({ ending, parked }) => !ending && !parked);
-    const reason =
-      failure ?? (isCut ? new HandedBackError(this.owner?.name ?? '', 'the flow was left') : undefined);
-    for (const tail of this.#tails.splice(0)) tail.release(reason);
+    this.handBackTails(
+      failure ?? (isCut ? new HandedBackError(this.owner?.name ?? '', 'the flow was left') : undefined),
+    );
   }
 
   /** Draining waits for emitters to complete; not for parked ones, nor where there never was one. */

@@ -6,13 +6,13 @@ import {
   TicketUnclaimedError,
   UnclaimedError,
 } from '../errors.ts';
-import { branchOf, demandBelow, operatorsOnStack } from '../rx/chain.ts';
+import { demandBelow, operatorsOnStack } from '../rx/chain.ts';
 import { current } from '../tickets/current.ts';
-import { Ticket } from '../tickets/Ticket.ts';
+import type { Ticket } from '../tickets/Ticket.ts';
 import type { TicketBook } from '../tickets/TicketBook.ts';
 import { WaitingTickets } from '../tickets/WaitingTickets.ts';
 import { Demand, UNLIMITED } from './Demand.ts';
-import { ParentItem } from './ParentItem.ts';
+import { Place } from './Place.ts';
 
 /** Who emits through an Outlet: a source or a stage. Neither call may throw. */
 export interface Emitter {
@@ -44,21 +44,13 @@ export class Outlet<T> {
   parked = false;
   readonly emitter: Emitter;
   readonly demand: Demand;
-  /** Works on an item that was accepted already, so does not obey `draining`. */
-  readonly inner: boolean;
-  /** Where the results of the inner stream go, as do those of other items. */
-  readonly joint: Subscriber<never> | undefined;
-  /** The emitter of the item that it works on. */
-  readonly within: Outlet<never> | undefined;
   /** A Demand was found below. */
   readonly linked: boolean;
+  readonly place: Place;
   readonly waiting = new WaitingTickets();
   readonly subscriber: Subscriber<T>;
-  /** The item of an outer stream that it works on, once it has asked. */
-  parent: ParentItem | undefined = undefined;
-  /** Has completed, or errored; or does so now. */
-  ending = false;
-  #working = false;
+  /** How it has ended, or does so now. */
+  ending: 'complete' | 'error' | undefined = undefined;
   /** Read once, where it is needed: which native operators stand between. It holds what was on the stack, until the end. */
   #subscribedAt: Error | undefined;
   #turn = false;
@@ -72,10 +64,7 @@ export class Outlet<T> {
     const below = demandBelow(subscriber);
     this.linked = below !== undefined;
     this.demand = below ?? new Demand(UNLIMITED);
-    this.inner = below?.inner ?? false;
-    const above = this.inner ? this.demand.emitter : undefined;
-    this.joint = above?.closed ? above.joint : above && branchOf(subscriber, above.subscriber).joint;
-    this.within = above && (above.closed || above.joint === this.joint) ? above.within : above;
+    this.place = Place.of(subscriber, this.demand);
     if (below?.owner && !this.inner) this.#subscribedAt = operatorsOnStack.capture();
     this.demand.attach(this);
   }
@@ -84,14 +73,9 @@ export class Outlet<T> {
     return this.subscriber.closed;
   }
 
-  /** What is subscribed in its call works on an item: on the one it emits, or, where it was left for that, on its own. */
-  get feeds(): boolean {
-    return !this.closed || this.isReplaced;
-  }
-
-  /** It works on an item, in an inner stream that was not left altogether. */
-  get isReplaced(): boolean {
-    return this.inner && (!this.joint?.closed || this.within?.isReplaced === true);
+  /** It works on an item that was accepted already, so does not obey `draining`. */
+  get inner(): boolean {
+    return this.place.inner;
   }
 
   /** Whether it may emit now; if not, it is in the line, and `resume` is called when it may. */
@@ -114,26 +98,6 @@ export class Outlet<T> {
     this.#turn = true;
     this.emitter.resume();
     this.#turn = false;
-  }
-
-  /** Begins to work on the item in whose call it is subscribed, if there is one; `claims`: a source, not a stage. */
-  enterParent(claims: boolean): ParentItem | undefined {
-    this.parent = ParentItem.of(this);
-    this.parent?.enter(claims);
-    this.#working = true;
-    return this.parent;
-  }
-
-  /** Goes on with that until its own end, by which something may be subscribed that belongs to the same item. */
-  keepParent(): void {
-    if (this.#working || !this.parent?.isOpen) return;
-    this.parent.enter(false);
-    this.#working = true;
-  }
-
-  /** Has ended that, if it has not before; `cutShort`: by a teardown. */
-  leaveParent(cutShort: boolean): void {
-    this.#ended()?.leave(cutShort);
   }
 
   /** Emits one item under its ticket, of which the caller keeps its reference; then looks what became of it. */
@@ -160,65 +124,66 @@ export class Outlet<T> {
   }
 
   #emitTicketed(value: T, ticket: Ticket): void {
-    const { claims, drops } = ticket;
-    this.#call(value, ticket);
-    if (ticket.claims !== claims) {
-      if (this.waiting.size > 0) ticket.carry(this.waiting.take());
+    const { waiting } = this;
+    const before = waiting.size;
+    const under = waiting.under(ticket);
+    const { claims, drops } = under;
+    this.#call(value, under);
+    if (under.claims !== claims) {
+      if (before > 0) waiting.release(before);
       // Left in the middle of a batch that a native operator takes apart: nobody knows which of its items got through.
-      if (ticket.size > 1 && this.closed) ticket.hold().release(this.#left());
-    } else if (ticket.drops === drops && this.demand.ticketed) this.wait(ticket);
+      under.release(ticket.size > 1 && this.closed ? this.#left() : undefined);
+      return;
+    }
+    if (under.drops === drops && this.demand.ticketed) this.wait(ticket);
+    under.release();
   }
 
   /** Completes, under a ticket that carries those still waiting: `reduce` and its like emit inside this call. */
   complete(): void {
-    const { demand } = this;
+    const { demand, place, waiting } = this;
     if (this.closed) {
       this.detach();
       return;
     }
-    const tail = this.waiting.size > 0 ? Ticket.group(this.waiting.take()) : null;
-    const parent = this.#ended();
-    this.#end(tail ?? parent?.ticket ?? null, () => {
+    const tail = waiting.hold();
+    if (tail) waiting.release(waiting.size);
+    const claims = tail?.claims;
+    const works = place.end();
+    this.ending = 'complete';
+    this.#end(tail ?? works ?? null, () => {
       this.subscriber.complete();
     });
-    parent?.leave(false);
-    if (tail === null) return;
-    if (tail.claims > 0 || !demand.owner) tail.release();
-    else {
-      demand.addTail(tail);
-      if (this.inner) demand.limitTails(tail);
-    }
+    place.leave(false, works);
+    if (!tail) return;
+    if (tail.claims !== claims || !demand.owner) tail.release();
+    else demand.addTail(tail, this.inner);
   }
 
   /** Errors; what waits unclaimed is handed back. What comes in its place may work on the same item. */
   error(error: unknown): void {
+    const { place } = this;
     this.handBack(reasonOf(error));
-    const parent = this.#ended();
-    const claims = parent?.ticket.claims;
-    this.#end(parent?.ticket ?? null, () => {
+    const works = place.end();
+    const { claims, drops } = works ?? {};
+    this.ending = 'error';
+    this.#end(works ?? null, () => {
       this.subscriber.error(error);
     });
-    parent?.leave(parent.ticket.claims === claims);
+    place.leave(works?.claims === claims && works?.drops === drops, works);
   }
 
   /** Leaves the line and the Demand; what waits unclaimed is handed back. */
   detach(reason?: unknown): void {
     this.#subscribedAt = undefined;
-    if (this.waiting.size > 0) {
-      this.handBack(reason ?? new HandedBackError('sluice', 'the flow was stopped'));
-    }
+    if (this.waiting.size > 0) this.handBack(reason ?? this.#stopped());
     this.demand.detach(this);
+    const { place } = this;
+    if (place.stream && this.ending !== 'complete' && place.isLeft) place.home.handBackTails(this.#stopped());
   }
 
   handBack(reason: unknown): void {
-    if (this.waiting.size > 0) for (const ticket of this.waiting.take()) ticket.release(reason);
-  }
-
-  /** The item that it has worked on up to now. */
-  #ended(): ParentItem | undefined {
-    const parent = this.#working ? this.parent : undefined;
-    this.#working = false;
-    return parent;
+    if (this.waiting.size > 0) this.waiting.release(this.waiting.size, reason);
   }
 
   /** Nobody else waits; while the stage below is subscribing, one whose item was held lets others be subscribed. */
@@ -231,7 +196,6 @@ export class Outlet<T> {
   /** A terminal call counts as one towards the Demand, so that what it subscribes waits for its turn. */
   #end(ticket: Ticket | null, run: () => void): void {
     const { demand } = this;
-    this.ending = true;
     const outerTicket = current.ticket;
     const { emitter } = demand;
     current.ticket = ticket;
@@ -295,6 +259,10 @@ export class Outlet<T> {
     const error = new TicketHeldError(this.demand.owner?.name ?? '', held);
     this.handBack(error);
     this.emitter.fail(error);
+  }
+
+  #stopped(): HandedBackError {
+    return new HandedBackError('sluice', 'the flow was stopped');
   }
 
   #left(): HandedBackError {

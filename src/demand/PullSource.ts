@@ -109,10 +109,10 @@ export class PullSource<T> implements Emitter {
     });
     if (!linked || (this.#onSettled && !demand.owner)) this.#noDemand();
     if (this.#done) return;
-    this.#out.enterParent(true);
+    this.#out.place.begin(true);
     const draining = demand.draining && !inner;
     if (draining && !(demand.completesUnderDrain(this.#key, this.#out) && this.#onDrain)) {
-      this.#out.parent?.handBack(this.#drained());
+      this.#handBack();
       if (!this.#out.parked) this.#finish();
       return;
     }
@@ -281,14 +281,7 @@ export class PullSource<T> implements Emitter {
       this.#run.trace?.({ stage: this.#name, event: 'produced', value });
     }
     if (!this.#onSettled) {
-      const ticket = this.#out.parent?.ticket;
-      if (!ticket) {
-        this.#out.emit(value, null);
-        return;
-      }
-      ticket.hold(); // torn down meanwhile, it gives up its own
-      this.#out.emit(value, ticket);
-      ticket.release();
+      this.#out.emit(value, this.#out.place.works ?? null);
       return;
     }
     const ticket = this.#issue(value, this.#onSettled);
@@ -297,7 +290,7 @@ export class PullSource<T> implements Emitter {
   }
 
   #issue(value: T, onSettled: (settlement: Settlement<T>) => unknown): Ticket {
-    const parent = this.#out.parent?.ticket.hold();
+    const works = this.#out.place.works?.hold();
     this.#pending++;
     const settle = (failure: unknown): void => {
       this.#pending--;
@@ -310,7 +303,7 @@ export class PullSource<T> implements Emitter {
       }
       if (this.#urging && !this.#reopening) this.#reopenSoon();
     };
-    return new Ticket(1, settle, this.#book, value, parent && [parent]);
+    return new Ticket(1, settle, this.#book, value, works && [works]);
   }
 
   /** `onSettled` has thrown or rejected. Once the source has ended, only the run can hear of it: once, however many follow. */
@@ -360,12 +353,13 @@ export class PullSource<T> implements Emitter {
     this.#done = true;
     const cutShort = this.#stopping && !this.#closed;
     this.#close();
-    if (cutShort) this.#out.parent?.handBack(this.#drained());
+    if (cutShort) this.#handBack();
     this.#out.complete();
   }
 
-  #drained(): HandedBackError {
-    return new HandedBackError(this.#name, 'the flow was drained');
+  /** What it works on was not done, so it has to be given again. */
+  #handBack(): void {
+    this.#out.place.handBack(() => new HandedBackError(this.#name, 'the flow was drained'));
   }
 
   #stopped(): HandedBackError {
@@ -385,7 +379,7 @@ export class PullSource<T> implements Emitter {
     if (item && reason) this.#giveBack(item.value, reason);
     this.#close();
     this.#out.detach(reason);
-    this.#out.leaveParent(cutShort);
+    this.#out.place.leave(cutShort);
   }
 
   /** An item that was pulled, and can no longer be emitted. */

@@ -130,13 +130,13 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     if (below.draining && !inner && !below.completesUnderDrain(this.meter.identity, this.out)) return;
     const inlet = new Inlet<T>(subscriber, this);
     this.#inlet = inlet;
-    const parent = this.out.enterParent(false);
-    if (parent) this.demand.ticketed = true;
-    const ticket = parent?.ticket ?? null;
+    const { place } = this.out;
+    const works = place.begin(false);
+    if (works) this.demand.ticketed = true;
     try {
-      this.demand.subscribe(() => under(ticket, () => source.subscribe(inlet)));
+      this.demand.subscribe(() => under(works ?? null, () => source.subscribe(inlet)));
     } finally {
-      if (!this.inputDone) this.out.leaveParent(false);
+      if (!this.inputDone) place.leave(false);
     }
   }
 
@@ -155,7 +155,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
 
   inputEnded(): void {
     this.inputDone = true;
-    this.out.keepParent();
+    this.out.place.keep();
     this.demand.end();
     this.flush();
     this.deliver();
@@ -336,7 +336,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
       this.demand.end(reason);
       this.abandon(reason, false);
       this.out.detach(reason);
-      this.out.leaveParent(false);
+      this.out.place.leave(false);
     }
     if (this.#closables.length > 0) {
       void whenClosed(this.runBelow, () => this.#close(this.#failure ? 'failed' : 'aborted'), this.name);

@@ -3,6 +3,7 @@ import { after } from '../clock.ts';
 import { Outlet, type Emitter } from '../demand/Outlet.ts';
 import { HandedBackError, InvalidOptionError, reasonOf, ScopeEndedError } from '../errors.ts';
 import { atLeast, callable } from '../options.ts';
+import { Place } from '../demand/Place.ts';
 import { demandBelow, runBelow } from '../rx/chain.ts';
 import { current, under } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
@@ -71,7 +72,7 @@ export function withResources<R, T>(
 
   const scoped = new Observable<T>((subscriber) => {
     const below = demandBelow(subscriber);
-    if (below?.draining && !below.inner) {
+    if (below?.draining && !Place.of(subscriber, below).inner) {
       new Opening(subscriber).endUnderDrain(scoped);
       return;
     }

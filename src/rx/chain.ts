@@ -1,6 +1,6 @@
 import type { Subscriber } from 'rxjs';
 import type { Demand } from '../demand/Demand.ts';
-import type { ParentItem } from '../demand/ParentItem.ts';
+import type { InnerStream } from '../demand/Place.ts';
 import type { Run } from '../flow/Run.ts';
 
 /** Where a subscriber carries its Demand. An incompatible protocol changes the number. */
@@ -9,11 +9,11 @@ export const DEMAND = Symbol.for('sluice.demand/1');
 /** Where the end of a chain carries a run that does not count it: inside an item that of the item, of a loop its own. */
 export const RUN = Symbol.for('sluice.run/1');
 
-/** Where the last subscriber of an inner stream carries the item of the outer one. */
-const PARENT = Symbol.for('sluice.parent/1');
+/** Where the last subscriber of an inner stream carries what is known of that. */
+const STREAM = Symbol.for('sluice.stream/1');
 
 interface ChainLink {
-  readonly [PARENT]?: ParentItem;
+  readonly [STREAM]?: InnerStream;
   readonly [DEMAND]?: Demand;
   readonly [RUN]?: Run | undefined;
   readonly next?: unknown;
@@ -25,10 +25,13 @@ function isLink(candidate: ChainLink | null | undefined): candidate is ChainLink
   return candidate != null && typeof candidate.next === 'function' && 'destination' in candidate;
 }
 
-/** The subscribers from this one down to the last. */
-function* chainOf(subscriber: Subscriber<never>): Generator<ChainLink> {
-  let link = subscriber as unknown as ChainLink | null | undefined;
-  for (; isLink(link); link = link.destination) yield link;
+function asLink(subscriber: Subscriber<never>): ChainLink {
+  return subscriber as unknown as ChainLink;
+}
+
+/** The next one down. No generator: every subscription walks down its chain. */
+function below({ destination }: ChainLink): ChainLink | undefined {
+  return isLink(destination) ? destination : undefined;
 }
 
 /**
@@ -36,64 +39,68 @@ function* chainOf(subscriber: Subscriber<never>): Generator<ChainLink> {
  * Walked once, at subscription.
  */
 export function demandBelow(subscriber: Subscriber<never>): Demand | undefined {
-  for (const { [DEMAND]: demand } of chainOf(subscriber)) if (demand) return demand;
+  for (let link: ChainLink | undefined = asLink(subscriber); link; link = below(link)) {
+    if (link[DEMAND]) return link[DEMAND];
+  }
   return undefined;
 }
 
-/** The nearest Demand below towards which something is being emitted, by who is still subscribed. */
+/** The nearest Demand below towards which something is being emitted. */
 export function emittingBelow(subscriber: Subscriber<never>): Demand | undefined {
-  for (const { [DEMAND]: demand } of chainOf(subscriber)) {
-    if (demand && demand.emitting > 0 && demand.emitter?.closed === false) return demand;
+  for (let link: ChainLink | undefined = asLink(subscriber); link; link = below(link)) {
+    const demand = link[DEMAND];
+    if (demand && demand.emitting > 0) return demand;
   }
   return undefined;
 }
 
-/** Notes what an inner stream works on that ends with this subscriber. */
-export function setParent(end: Subscriber<never>, parent: ParentItem): void {
-  (end as Subscriber<never> & { [PARENT]?: ParentItem })[PARENT] = parent;
+/** Notes what inner stream ends with a subscriber, for what is subscribed in it later. */
+export function setStream(end: Subscriber<never>, stream: InnerStream): void {
+  (end as Subscriber<never> & { [STREAM]?: InnerStream })[STREAM] = stream;
 }
 
-/** What a subscriber is part of. */
-interface Branch {
-  /** What the innermost stream works on, of those that somebody works in. */
-  readonly parent: ParentItem | undefined;
-  /** The subscriber before the one that this stream ends with. */
-  readonly above: Subscriber<never> | undefined;
-  /** The last one before the chain joins the trunk. Undefined: it does not, or begins on it. */
-  readonly end: Subscriber<never> | undefined;
-  /** The first one of the trunk. */
-  readonly joint: Subscriber<never> | undefined;
+/** The inner stream that ends with a subscriber, if that is known. */
+export function streamOf(end: Subscriber<never>): InnerStream | undefined {
+  return asLink(end)[STREAM];
 }
 
-/** The branch that a chain is, up to that of `trunk`. */
-export function branchOf(subscriber: Subscriber<never>, trunk: Subscriber<never> | undefined): Branch {
-  let parent: ParentItem | undefined;
-  let above: Subscriber<never> | undefined;
-  let last: Subscriber<never> | undefined;
-  for (const link of chainOf(subscriber)) {
-    if (trunk && leadsTo(trunk, link)) return { parent, above, end: last, joint: asSubscriber(link) };
-    if (!parent && link[PARENT]?.isOpen) {
-      parent = link[PARENT];
-      above = last;
-    }
-    last = asSubscriber(link);
+/** The innermost stream that is known, of those that a subscriber is in. */
+export function streamBelow(subscriber: Subscriber<never>): InnerStream | undefined {
+  for (let link: ChainLink | undefined = asLink(subscriber); link; link = below(link)) {
+    if (link[STREAM]) return link[STREAM];
   }
-  return { parent, above, end: undefined, joint: undefined };
+  return undefined;
 }
 
-/** Whether a subscriber is being left: it, or one that it leads to, is closed. */
-export function isLeft(subscriber: Subscriber<never>): boolean {
-  for (const link of chainOf(subscriber)) if (asSubscriber(link).closed) return true;
-  return false;
+/** Where a chain joins another, which goes on there. */
+export interface Junction {
+  /** Its own last subscriber. Undefined: it begins on the other. */
+  readonly end: Subscriber<never> | undefined;
+  /** The first one that both have. */
+  readonly joint: Subscriber<never>;
 }
 
-function asSubscriber(link: ChainLink): Subscriber<never> {
-  return link as unknown as Subscriber<never>;
+/** Undefined: they have nothing in common; or the other was left, and is no chain any more. */
+export function junctionOf(subscriber: Subscriber<never>, other: Subscriber<never>): Junction | undefined {
+  return firstOf(subscriber, (link) => {
+    for (let trunk: ChainLink | undefined = asLink(other); trunk; trunk = below(trunk)) {
+      if (trunk === link) return true;
+    }
+    return false;
+  });
 }
 
-function leadsTo(subscriber: Subscriber<never>, sought: ChainLink): boolean {
-  for (const link of chainOf(subscriber)) if (link === sought) return true;
-  return false;
+/** The first subscriber of a chain that is sought, and the one before it. */
+export function firstOf(
+  subscriber: Subscriber<never>,
+  isSought: (link: unknown) => boolean,
+): Junction | undefined {
+  let end: ChainLink | undefined;
+  for (let link: ChainLink | undefined = asLink(subscriber); link; link = below(link)) {
+    if (isSought(link)) return { end, joint: link } as unknown as Junction;
+    end = link;
+  }
+  return undefined;
 }
 
 /** Notes the run that waits for what is closing above the end of a chain, and counts nothing of it. */
@@ -103,7 +110,7 @@ export function setRun(end: Subscriber<never>, run: Run): void {
 
 /** The run that a subscriber belongs to, be it inside the work of an item, where no Demand leads to it. */
 export function runBelow(subscriber: Subscriber<never>): Run | undefined {
-  for (const link of chainOf(subscriber)) {
+  for (let link: ChainLink | undefined = asLink(subscriber); link; link = below(link)) {
     const run = link[RUN] ?? link[DEMAND]?.owner?.run;
     if (run) return run;
   }
@@ -112,8 +119,8 @@ export function runBelow(subscriber: Subscriber<never>): Run | undefined {
 
 /** What ends the chain below a subscriber that found no Demand, in words for a message. */
 export function endOfChain(subscriber: Subscriber<never>): string {
-  let link = subscriber as unknown as ChainLink;
-  for (link of chainOf(subscriber));
+  let link = asLink(subscriber);
+  for (let next = below(link); next; next = below(next)) link = next;
   if (RUN in link) {
     return 'the work of a stage, or at fromPush, where an acknowledged source cannot be; use concatMap or mergeMap, or put storeTo inside the work';
   }

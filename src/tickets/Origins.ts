@@ -24,39 +24,24 @@ export function originsOf(tickets: readonly (Ticket | null)[]): Origins | undefi
 }
 
 /** What the sources pulled whose outcome hangs on this ticket. */
-function allBehind(first: Ticket): unknown[] {
-  const seen = new Set<Ticket>();
-  const origins: unknown[] = [];
-  const look = ({ lead }: Ticket): void => {
-    if (seen.has(lead)) return;
-    seen.add(lead);
-    giveTo(origins, lead, look);
-  };
-  look(first);
-  return origins;
+function allBehind(ticket: Ticket): unknown[] {
+  return ticket
+    .items()
+    .map(({ origin }) => origin)
+    .filter((origin) => origin !== undefined);
 }
 
 /** What the sources pulled that is acknowledged once each of these has given one reference back. Changes nothing. */
 function settledBy(tickets: readonly Ticket[]): unknown[] {
   const left = new Map<Ticket, number>();
+  const released = [...tickets];
   const origins: unknown[] = [];
-  const release = ({ lead }: Ticket): void => {
-    const references = (left.get(lead) ?? lead.references) - 1;
-    left.set(lead, references);
-    if (references === 0 && lead.failure === undefined) giveTo(origins, lead, release);
-  };
-  for (const ticket of tickets) release(ticket);
+  for (const ticket of released) {
+    const references = (left.get(ticket) ?? ticket.references) - 1;
+    left.set(ticket, references);
+    if (references > 0 || ticket.failure !== undefined) continue;
+    if (ticket.origin !== undefined) origins.push(ticket.origin);
+    if (ticket.members) released.push(...ticket.members);
+  }
   return origins;
-}
-
-/** Adds the origins of a ticket, and goes on with the tickets that hang on it. */
-function giveTo(
-  origins: unknown[],
-  { origin, members, riders, absorbed }: Ticket,
-  next: (ticket: Ticket) => void,
-): void {
-  if (origin !== undefined) origins.push(origin);
-  members?.forEach(next);
-  riders?.forEach(next);
-  if (absorbed) for (const other of absorbed) giveTo(origins, other, next);
 }

@@ -15,23 +15,16 @@ export class Ticket {
   drops = 0;
   /** Why the item is handed back; undefined: acknowledged. The first reason stays. */
   failure: unknown = undefined;
-  /** How many items of the source settle with it. */
+  /** How many items of the source it was issued for. */
   readonly size: number;
   readonly book: TicketBook | undefined;
   /** What the source pulled, for sinks that write down what they have stored; undefined for a group. */
   readonly origin: unknown;
-  /** Tickets of other items that are given back one reference when this one settles. */
+  /** Tickets that are given back one reference when this one settles. All are older, so that none can come to wait for itself. */
   readonly members: readonly Ticket[] | undefined;
   /** Not given back yet. */
   references = 1;
-  /** Tickets of earlier items that settle right after it, with the same outcome. */
-  riders: Ticket[] | undefined;
-  /** Those that were merged into this one. */
-  absorbed: Ticket[] | undefined;
   readonly #settle: ((failure: unknown) => void) | undefined;
-  #isOver = false;
-  /** The ticket that this one was merged into: they count and settle as one. */
-  #merged: Ticket | undefined;
 
   constructor(
     size: number,
@@ -55,7 +48,7 @@ export class Ticket {
   }
 
   get isSettled(): boolean {
-    return this.lead.references === 0;
+    return this.references === 0;
   }
 
   /** What acknowledged sources have pulled that waits for it: itself, and those behind it. */
@@ -67,14 +60,15 @@ export class Ticket {
 
   /** Keeps it unsettled, without saying that the item has arrived anywhere. */
   hold(): this {
-    this.lead.references++;
+    this.references++;
     return this;
   }
 
   /** A stage accepts the item: keeps the ticket unsettled until `release`. */
   claim(): this {
     this.claims++;
-    return this.hold();
+    this.references++;
+    return this;
   }
 
   /** An operator drops the item on purpose: it has its outcome as far as that operator is concerned. */
@@ -82,88 +76,37 @@ export class Ticket {
     this.drops++;
   }
 
-  /** These share the outcome of this ticket; each comes with a reference that is released then. */
-  carry(riders: readonly Ticket[]): void {
-    for (const each of riders) {
-      const { lead } = this;
-      const rider = each.lead;
-      if (rider === lead) {
-        lead.references--; // an earlier part of the same item waited
-        continue;
-      }
-      const circle = new Set<Ticket>();
-      if (rider.#leadsTo(lead, circle)) {
-        lead.references--;
-        lead.#merge(circle);
-      } else (lead.riders ??= []).push(rider);
-    }
-  }
-
   /** Gives one reference back; a `failure` makes the item one that is handed back. */
   release(failure?: unknown): void {
-    const { lead } = this;
-    if (failure !== undefined && lead.failure === undefined) lead.#fail(failure);
-    lead.references--;
-    if (lead.references > 0) return;
-    if (lead.references < 0) throw new Error('sluice: a ticket was released twice');
-    if (lead.#isOver) return; // held once more: by the call of an operator that was left
-    lead.#isOver = true;
-    lead.#settled(lead.failure);
+    if (failure !== undefined) this.#fail(failure);
+    this.references--;
+    if (this.references === 0) this.#settled();
+    else if (this.references < 0) throw new Error('sluice: a ticket was released twice');
   }
 
-  /** Itself, or the ticket that it was merged into. */
-  get lead(): Ticket {
-    return this.#merged === undefined ? this : this.#merged.lead;
-  }
-
+  /** It and all that settles with it will be handed back: told at once. */
   #fail(failure: unknown): void {
-    this.failure = failure;
-    for (const { book, origin } of this.items()) book?.failing?.(origin);
-  }
-
-  #settled(failure: unknown): void {
-    this.#settle?.(failure);
-    if (!this.members && !this.riders && !this.absorbed) return;
-    for (const other of this.absorbed ?? []) other.#settled(failure);
-    for (const next of this.#next()) next.release(failure);
-  }
-
-  /** What settles as one. */
-  #parts(): Ticket[] {
-    return [this, ...(this.absorbed ?? []).flatMap((each) => each.#parts())];
-  }
-
-  /** Those that are given back one reference when this one settles, but for what settles as one with it. */
-  #next(): Ticket[] {
-    const next = [...(this.members ?? []), ...(this.riders ?? [])];
-    return this.#merged || this.absorbed ? next.filter(({ lead }) => lead !== this.lead) : next;
-  }
-
-  /** Whether that one waits for this one, be it by way of others, all of which are put into `circle`. */
-  #leadsTo(ticket: Ticket, circle: Set<Ticket>, seen = new Set<Ticket>()): boolean {
-    if (seen.has(this)) return circle.has(this);
-    seen.add(this);
-    for (const part of this.#parts()) {
-      for (const { lead } of part.#next()) {
-        if (lead === ticket || lead.#leadsTo(ticket, circle, seen)) circle.add(this);
-      }
+    if (this.failure !== undefined) return;
+    const failing: Ticket[] = [this];
+    for (const ticket of failing) {
+      if (ticket.failure !== undefined) continue;
+      ticket.failure = failure;
+      ticket.book?.failing?.(ticket.origin);
+      if (ticket.members) failing.push(...ticket.members);
     }
-    return circle.has(this);
   }
 
-  /** Makes one of this ticket and of those that wait for it, while it waits for them: none of them could settle first. */
-  #merge(circle: ReadonlySet<Ticket>): void {
-    const isInside = ({ lead }: Ticket): boolean => lead === this || circle.has(lead);
-    for (const each of circle) {
-      for (const part of each.#parts()) {
-        for (const next of part.#next()) if (isInside(next)) next.lead.references--;
+  /** A loop: those that wait for one another may be many. */
+  #settled(): void {
+    const over: Ticket[] = [this];
+    for (let ticket = over.pop(); ticket; ticket = over.pop()) {
+      ticket.#settle?.(ticket.failure);
+      const { members = [] } = ticket;
+      for (let i = members.length - 1; i >= 0; i--) {
+        const member = members[i]!;
+        member.references--;
+        if (member.references === 0) over.push(member);
       }
-    }
-    for (const each of circle) {
-      each.#merged = this;
-      (this.absorbed ??= []).push(each);
-      this.references += each.references;
-      this.failure ??= each.failure;
     }
   }
 }

@@ -4,8 +4,9 @@ import type { Ticket } from './Ticket.ts';
 export class TicketBook {
   /** Told of what will be handed back, as soon as one of its parts is. */
   readonly failing: ((origin: unknown) => void) | undefined;
+  /** Tickets that may wait at one place. */
+  readonly maxWaiting: number;
   readonly #window: number;
-  readonly #maxWaiting: number;
   /** Items without an outcome. */
   readonly #pending: () => number;
   /** Each with the number of places that it waits at. */
@@ -18,16 +19,14 @@ export class TicketBook {
     failing?: (origin: unknown) => void,
   ) {
     this.#window = window;
-    this.#maxWaiting = maxWaiting;
+    this.maxWaiting = maxWaiting;
     this.#pending = pending;
     this.failing = failing;
   }
 
-  /** An item waits at one more place. Answers whether that is too much: more of them wait than may, or nothing else can come. */
-  add(item: Ticket): boolean {
+  /** An item waits at one more place, or rides on one that does. */
+  add(item: Ticket): void {
     this.#waiting.set(item, (this.#waiting.get(item) ?? 0) + 1);
-    if (this.#waiting.size > this.#maxWaiting) return true;
-    return this.#pending() >= this.#window && this.held >= this.#pending();
   }
 
   remove(item: Ticket): void {
@@ -36,13 +35,13 @@ export class TicketBook {
     else this.#waiting.delete(item);
   }
 
-  /** Items that wait, or settle with one that does. */
+  /** Items that wait. */
   get held(): number {
-    const held = new Set<Ticket>(this.#waiting.keys());
-    for (const { lead } of held) {
-      held.add(lead);
-      for (const next of [...(lead.riders ?? []), ...(lead.members ?? [])]) held.add(next);
-    }
-    return [...held].filter(({ book }) => book === this).length;
+    return this.#waiting.size;
+  }
+
+  /** The window is full of them: nothing else can come. */
+  get isFull(): boolean {
+    return this.#pending() >= this.#window && this.held >= this.#pending();
   }
 }

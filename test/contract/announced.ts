@@ -55,7 +55,7 @@ export const announcedLaws: readonly Law[] = [
       await within(other.ended);
       assertSettledOnce(log, items(4));
     },
-    sabotage: [without(STAGE, 'if (parent) this.demand.ticketed = true;', 'this.demand.ticketed = true;')],
+    sabotage: [without(STAGE, 'if (works) this.demand.ticketed = true;', 'this.demand.ticketed = true;')],
   },
   {
     rule: 'T2',

@@ -181,7 +181,7 @@ export const cellLaws: readonly Law[] = [
         'if (outerTicket !== ticket) current.ticket = ticket;',
         'if (outerTicket !== ticket) current.ticket = ticket === null ? undefined : ticket;',
       ),
-      without(STAGE, 'under(ticket, () => source.subscribe(inlet))', 'source.subscribe(inlet)'),
+      without(STAGE, 'under(works ?? null, () => source.subscribe(inlet))', 'source.subscribe(inlet)'),
     ],
   },
   {
@@ -202,7 +202,7 @@ export const cellLaws: readonly Law[] = [
     sabotage: [
       without(
         STAGE,
-        'under(ticket, () => source.subscribe(inlet))',
+        'under(works ?? null, () => source.subscribe(inlet))',
         'under(null, () => source.subscribe(inlet))',
       ),
     ],

@@ -61,7 +61,7 @@ export const chainLaws: readonly Law[] = [
       const { subscription } = watch(
         sluice
           .fromPull(() => endless(pulled))
-          .pipe(foreign, filter(Boolean), sluice.poolMap(never, { concurrency: 2 })),
+          .pipe(foreign, foreign, filter(Boolean), sluice.poolMap(never, { concurrency: 2 })),
       );
       await flush();
       subscription.unsubscribe();
@@ -75,8 +75,8 @@ export const chainLaws: readonly Law[] = [
       ),
       without(
         CHAIN,
-        'for (; isLink(link); link = link.destination) yield link',
-        'if (isLink(link)) yield link',
+        'return isLink(destination) ? destination : undefined;',
+        'return isLink(destination) ? undefined : undefined;',
       ),
     ],
   },

@@ -160,13 +160,13 @@ export const claimedLaws: readonly Law[] = [
     sabotage: [
       without(
         TICKET,
-        'for (const next of this.#next()) next.release(failure);',
-        'for (const [i, next] of this.#next().entries()) next.release(i === 0 ? failure : undefined);',
+        'if (ticket.members) failing.push(...ticket.members);',
+        'if (ticket.members) failing.push(ticket.members[0]);',
       ),
       without(
         TICKET,
-        'if (failure !== undefined && lead.failure === undefined) lead.#fail(failure);',
-        'lead.failure = lead.references > 2 ? failure : undefined;',
+        'if (failure !== undefined) this.#fail(failure);',
+        'this.failure = this.references > 2 ? failure : undefined;',
       ),
     ],
   },
@@ -183,7 +183,10 @@ export const claimedLaws: readonly Law[] = [
       assert.equal(outcomes, 1);
     },
     sabotage: [
-      without(TICKET, "if (lead.references < 0) throw new Error('sluice: a ticket was released twice');"),
+      without(
+        TICKET,
+        "else if (this.references < 0) throw new Error('sluice: a ticket was released twice');",
+      ),
     ],
   },
 ];

@@ -412,8 +412,8 @@ export const endingLaws: readonly Law[] = [
     sabotage: [
       without(
         CHAIN,
-        'if (demand) return demand;\n  return undefined;',
-        'if (demand) return (globalThis.lastDemand = demand);\n  return globalThis.lastDemand;',
+        'if (link[DEMAND]) return link[DEMAND];\n  }\n  return undefined;',
+        'if (link[DEMAND]) return (globalThis.lastDemand = link[DEMAND]);\n  }\n  return globalThis.lastDemand;',
       ),
     ],
   },

@@ -6,3 +6,5 @@ export { Run } from '../../src/flow/Run.ts';
 export { DEMAND, demandBelow } from '../../src/rx/chain.ts';
 export { current, under } from '../../src/tickets/current.ts';
 export { Ticket } from '../../src/tickets/Ticket.ts';
+export { TicketBook } from '../../src/tickets/TicketBook.ts';
+export { WaitingTickets } from '../../src/tickets/WaitingTickets.ts';

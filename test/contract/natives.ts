@@ -42,7 +42,7 @@ import {
 import { acknowledged, early, items, lost, run, settled, store, type Log } from './acknowledged.ts';
 import { sleep, takes, upTo, without, type Kernel, type Law } from './law.ts';
 
-const PARENT = 'src/demand/ParentItem.ts';
+const PLACE = 'src/demand/Place.ts';
 
 interface Native {
   readonly make: (sluice: Kernel) => OperatorFunction<string, unknown>;
@@ -417,20 +417,13 @@ const breaks: Record<string, Law['sabotage']> = {
   dropping: [
     without(
       'src/demand/Outlet.ts',
-      'else if (ticket.drops === drops && this.demand.ticketed) this.wait(ticket);',
-      'else ticket.hold();',
+      'if (under.drops === drops && this.demand.ticketed) this.wait(ticket);',
+      'ticket.hold();',
     ),
   ],
   'holding in the call': [
-    without(
-      'src/demand/Outlet.ts',
-      'if (this.waiting.size > 0) ticket.carry(this.waiting.take());',
-      'for (const rider of this.waiting.take()) rider.release();',
-    ),
-    without(
-      'src/demand/Outlet.ts',
-      'else if (ticket.drops === drops && this.demand.ticketed) this.wait(ticket);',
-    ),
+    without('src/demand/Outlet.ts', 'const under = waiting.under(ticket);', 'const under = ticket.hold();'),
+    without('src/demand/Outlet.ts', 'if (under.drops === drops && this.demand.ticketed) this.wait(ticket);'),
   ],
   'holding for a time': [
     without('src/demand/PullSource.ts', 'if (this.#onSettled) demand.announce();'),
@@ -441,44 +434,32 @@ const breaks: Record<string, Law['sabotage']> = {
     ),
   ],
   'with sources inside': [
-    without('src/demand/PullSource.ts', 'this.#out.enterParent(true);'),
+    without('src/demand/PullSource.ts', 'this.#out.place.begin(true);'),
     without(
       'src/demand/PullSource.ts',
-      'this.#out.emit(value, ticket);\n      ticket.release();\n      return;',
-      'this.#out.emit(value, null);\n      ticket.release();\n      return;',
+      'this.#out.emit(value, this.#out.place.works ?? null);',
+      'this.#out.emit(value, null);',
     ),
-    without(PARENT, "failure ?? new HandedBackError('sluice', 'the flow was stopped')", 'undefined'),
-    without('src/demand/PullSource.ts', 'this.#out.leaveParent(cutShort);', 'this.#out.leaveParent(false);'),
+    without(PLACE, "home.failure ?? new HandedBackError('sluice', 'the flow was stopped')", 'undefined'),
+    without('src/demand/PullSource.ts', 'this.#out.place.leave(cutShort);', 'this.#out.place.leave(false);'),
     without(
       'src/demand/Outlet.ts',
-      'parent?.leave(parent.ticket.claims === claims);',
-      'parent?.leave(false);',
+      'place.leave(works?.claims === claims && works?.drops === drops, works);',
+      'place.leave(false, works);',
     ),
   ],
-  'with sources inside that are cut short': [
-    without('src/demand/Outlet.ts', 'if (this.inner) demand.limitTails(tail);'),
-    without(PARENT, 'demand.emitting > 0 && demand.emitter?.closed', 'demand.emitting < 0'),
-  ],
-  'with sources inside that are given again': [
-    without(
-      'src/demand/PullSource.ts',
-      'ticket.hold(); // torn down meanwhile, it gives up its own\n      this.#out.emit(value, ticket);\n      ticket.release();',
-      'this.#out.emit(value, ticket);',
-    ),
-    without(PARENT, '&& !before) return', ') return'),
-    without(PARENT, 'if (parent) waiting.push(parent.ticket.hold());', 'if (parent) waiting.length = 0;'),
-  ],
+  'with sources inside that are cut short': [without(PLACE, 'if (!emitter.closed) return', 'return')],
+  'with sources inside that are given again': [without(PLACE, 'streamBelow(subscriber)', 'undefined')],
   'with sources inside that are followed by others': [
-    without(
-      'src/rx/chain.ts',
-      'if (!parent && link[PARENT]?.isOpen)',
-      'if (trunk && !parent && link[PARENT]?.isOpen)',
-    ),
-    without('src/demand/Outlet.ts', 'tail ?? parent?.ticket ?? null', 'tail'),
+    without(PLACE, 'if (before) found.push(before);'),
+    without('src/demand/Outlet.ts', 'tail ?? works ?? null', 'tail'),
   ],
   'with sources inside groups': [
-    without(PARENT, 'parent?.ticket === ticket', 'parent'),
-    without(PARENT, 'parent ? above : end', 'end'),
+    without(
+      PLACE,
+      'junction && new InnerStream(junction, emitter)',
+      'junction && ((junction.end && streamOf(junction.end)) ?? new InnerStream(junction, emitter))',
+    ),
   ],
   failing: [
     without(

@@ -38,20 +38,20 @@ const OUTLET = 'src/demand/Outlet.ts';
 const PULL = 'src/demand/PullSource.ts';
 
 const twins = {
-  'an inner stream does not keep the item that it works on': without(PULL, 'this.#out.enterParent(true);'),
+  'an inner stream does not keep the item that it works on': without(PULL, 'this.#out.place.begin(true);'),
   'what is held is settled with the next item before that is': without(
     OUTLET,
-    'if (this.waiting.size > 0) ticket.carry(this.waiting.take());',
-    'for (const rider of this.waiting.take()) rider.release();',
+    'const under = waiting.under(ticket);',
+    'const under = ticket.hold();',
   ),
   'what is held is settled at once': without(
     OUTLET,
-    'else if (ticket.drops === drops && this.demand.ticketed) this.wait(ticket);',
+    'if (under.drops === drops && this.demand.ticketed) this.wait(ticket);',
   ),
   'what comes in the place of a source works on the item at which that was left': without(
-    'src/demand/ParentItem.ts',
-    'demand.emitting > 0 && demand.emitter?.closed',
-    'demand.emitting < 0',
+    'src/demand/Place.ts',
+    'if (!emitter.closed) return',
+    'return',
   ),
   'a window that has been full does not open again': without(
     PULL,
