@@ -105,20 +105,34 @@ function ofPromise<T>(
   };
 }
 
+/** An open input, by what it is asked with. `close` closes the input itself; `sync`: where pulling is synchronous. */
+function pullBy<T>(
+  next: Pull<T>['next'],
+  close: () => PromiseLike<unknown> | undefined,
+  controller: AbortController | undefined,
+  sync?: Iterator<T, unknown>,
+): Pull<T> {
+  const stop = (): void => abort(controller);
+  return {
+    opening: undefined,
+    sync,
+    next,
+    stop,
+    close() {
+      stop();
+      const closing = close();
+      return closing && closed(closing, controller);
+    },
+  };
+}
+
 function ofSync<T>(input: Iterable<T>, name: string, controller?: AbortController): Pull<T> {
   const iterator: Iterator<T, unknown> = input[Symbol.iterator]();
   if ((iterator as unknown) === input) readOnce(iterator, name);
-  return {
-    opening: undefined,
-    sync: iterator,
-    next: () => Promise.resolve(iterator.next()),
-    stop: () => abort(controller),
-    close() {
-      abort(controller);
-      iterator.return?.();
-      return undefined;
-    },
+  const close = (): undefined => {
+    iterator.return?.();
   };
+  return pullBy(() => Promise.resolve(iterator.next()), close, controller, iterator);
 }
 
 function ofAsync<T>(input: AsyncIterable<T>, name: string, controller?: AbortController): Pull<T> {
@@ -129,35 +143,24 @@ function ofAsync<T>(input: AsyncIterable<T>, name: string, controller?: AbortCon
   }
   const iterator: AsyncIterator<T, unknown> = input[Symbol.asyncIterator]();
   if (!stream && (iterator as unknown) === input) readOnce(iterator, name);
-  return {
-    opening: undefined,
-    sync: undefined,
-    // A foreign thenable may call back while it is asked, when nobody listens yet.
-    next: () => {
-      const result = iterator.next();
-      return result instanceof Promise ? result : Promise.resolve(result);
-    },
-    stop: () => abort(controller),
-    close() {
-      abort(controller);
-      stream?.destroy(); // its iterator would wait for a pull that is pending
-      const closing = iterator.return?.();
-      return closing && closed(closing, controller);
-    },
+  // A foreign thenable may call back while it is asked, when nobody listens yet.
+  const next = (): Promise<IteratorResult<T, unknown>> => {
+    const result = iterator.next();
+    return result instanceof Promise ? result : Promise.resolve(result);
   };
+  const close = (): Promise<unknown> | undefined => {
+    stream?.destroy(); // its iterator would wait for a pull that is pending
+    return iterator.return?.();
+  };
+  return pullBy(next, close, controller);
 }
 
 function ofWebStream<T>(input: ReadableStream<T>, name: string, controller?: AbortController): Pull<T> {
   readOnce(input, name);
   const reader = input.getReader();
-  return {
-    opening: undefined,
-    sync: undefined,
-    next: () => reader.read(),
-    stop: () => abort(controller),
-    close() {
-      abort(controller);
-      return closed(reader.cancel(), controller);
-    },
-  };
+  return pullBy<T>(
+    () => reader.read(),
+    () => reader.cancel(),
+    controller,
+  );
 }

@@ -145,8 +145,8 @@ export const endingLaws: readonly Law[] = [
       without(PULL_INPUT, 'if (used.has(input)) throw new SourceUsedError(name);'),
       without(
         PULL_INPUT,
-        'if ((iterator as unknown) === input) readOnce(iterator, name);\n  return {\n    opening: undefined,\n    sync: iterator',
-        'readOnce(input, name);\n  return {\n    opening: undefined,\n    sync: iterator',
+        'if ((iterator as unknown) === input) readOnce(iterator, name);\n  const close = (): undefined',
+        'readOnce(input, name);\n  const close = (): undefined',
       ),
     ],
   },
