@@ -33,10 +33,8 @@ export class PlainLine<T> implements Line<T> {
   }
 
   clear(): T[] {
-    const all: T[] = [];
-    while (this.#queue.size > 0) all.push(this.#queue.take());
     this.size = 0;
-    return all;
+    return this.#queue.takeAll();
   }
 }
 
@@ -46,11 +44,10 @@ export class PlainLine<T> implements Line<T> {
  */
 export class KeyedLine<T extends { readonly key: unknown; readonly index?: number }> implements Line<T> {
   size = 0;
-  /** Active keys, with what waits behind the one at work. */
+  /** Active keys, with what waits for their turn, or behind the one at work. */
   readonly #keys = new Map<unknown, T[]>();
   /** Keys that have an entry waiting and none at work, in the order of their turn. */
   readonly #turns = new RingQueue<unknown>();
-  readonly #atWork = new Set<unknown>();
   readonly #oldestFirst: boolean;
 
   constructor(oldestFirst = false) {
@@ -66,19 +63,16 @@ export class KeyedLine<T extends { readonly key: unknown; readonly index?: numbe
     const { key } = entry;
     const waiting = this.#keys.get(key);
     this.size++;
-    if (waiting) {
-      waiting.push(entry);
-      if (waiting.length === 1 && !this.#atWork.has(key)) this.#turns.push(key);
-      return;
+    if (waiting) waiting.push(entry);
+    else {
+      this.#keys.set(key, [entry]);
+      this.#turns.push(key);
     }
-    this.#keys.set(key, [entry]);
-    this.#turns.push(key);
   }
 
   take(): T | undefined {
     if (this.#turns.size === 0) return undefined;
     const key = this.#oldestFirst ? this.#oldest() : this.#turns.take();
-    this.#atWork.add(key);
     this.size--;
     return this.#keys.get(key)?.shift();
   }
@@ -98,7 +92,6 @@ export class KeyedLine<T extends { readonly key: unknown; readonly index?: numbe
 
   done(entry: T): void {
     const { key } = entry;
-    this.#atWork.delete(key);
     if (this.#keys.get(key)?.length) this.#turns.push(key);
     else this.#keys.delete(key);
   }
@@ -106,8 +99,7 @@ export class KeyedLine<T extends { readonly key: unknown; readonly index?: numbe
   clear(): T[] {
     const all = [...this.#keys.values()].flat();
     this.#keys.clear();
-    this.#atWork.clear();
-    while (this.#turns.size > 0) this.#turns.take();
+    this.#turns.takeAll();
     this.size = 0;
     return all;
   }

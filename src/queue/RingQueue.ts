@@ -45,6 +45,13 @@ export class RingQueue<T> {
     return value;
   }
 
+  /** Takes all values, the oldest first. */
+  takeAll(): T[] {
+    const all: T[] = [];
+    while (this.size > 0) all.push(this.take());
+    return all;
+  }
+
   #grow(): (T | undefined)[] {
     const old = this.#ring;
     const ring = new Array<T | undefined>(old.length * 2).fill(undefined);

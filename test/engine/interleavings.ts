@@ -327,8 +327,8 @@ export const interleavings: readonly Scenario[] = [
       {
         says: 'two items of a key at a time',
         file: 'src/pool/lines.ts',
-        find: 'if (waiting.length === 1 && !this.#atWork.has(key))',
-        replace: 'if (waiting.length === 1)',
+        find: 'if (waiting) waiting.push(entry);',
+        replace: 'if (waiting) waiting.push(entry) > 1 || this.#turns.push(key);',
       },
       {
         says: 'a place in the queue is never free again',
