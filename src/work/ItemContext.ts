@@ -2,14 +2,14 @@ import type { Demand } from '../demand/Demand.ts';
 import type { Origins } from '../tickets/Origins.ts';
 import type { WorkContext } from './Work.ts';
 
-/** Told of the attempts at an item. */
-export interface AttemptWatcher {
-  /** The next attempt starts. */
-  started(): void;
+/** Told of an item while it is worked on. */
+export interface ItemWatcher {
+  /** An attempt beyond the first starts; `error`: what the one before failed with. */
+  started?(attempt: number, error: unknown): void;
   /** An attempt has failed, be it tried again or not. */
-  failed(error: unknown): void;
-  /** Results of the item begin to wait for room below, or no longer wait. */
-  blocked(blocked: boolean): void;
+  failed?(error: unknown): void;
+  /** Results of the item begin to wait for room below, or for their turn; or no longer wait. */
+  blocked?(blocked: boolean): void;
 }
 
 /** Where an item is worked on. It learns of the item's context only once that holds something: most never do. */
@@ -26,21 +26,18 @@ export interface ItemSlot {
 
 /** What a context holds only once somebody asks for it: most items never do. */
 interface Live {
-  /** Attempts made so far, those of forks included. */
-  attempts: number;
-  /** Debug mode: told of each attempt beyond the first, with the failure of the one before. */
-  onRetry: ((attempt: number, error: unknown) => void) | undefined;
-  watcher: AttemptWatcher | undefined;
   controller: AbortController | undefined;
   aborted: { readonly reason: unknown } | undefined;
   child: ItemContext | undefined;
+  readonly stops: Set<() => void>;
+  // Of the item as a whole, so of the root only.
+  /** Attempts made so far. */
+  attempts: number;
   /** What an attempt has failed with, the last that did. */
   failure: unknown;
   /** Results of the item wait for room below. */
   blocked: boolean;
-  /** Told when that changes. */
-  onBlocked: Set<(blocked: boolean) => void> | undefined;
-  readonly stops: Set<() => void>;
+  watchers: Set<ItemWatcher> | undefined;
 }
 
 /**
@@ -55,21 +52,22 @@ export class ItemContext implements WorkContext {
   /** Only of a batch from an acknowledged source. */
   declare origins?: Origins;
   declare private readonly slot: ItemSlot | undefined;
-  declare private readonly parent: ItemContext | undefined;
+  /** The one that the item began with, from which all others were forked. */
+  declare private readonly root: ItemContext;
   declare private live: Live | undefined;
 
-  constructor(index: number, worker: number, slot?: ItemSlot, attempt = 1, parent?: ItemContext) {
+  constructor(index: number, worker: number, slot?: ItemSlot, attempt = 1, root?: ItemContext) {
     this.index = index;
     this.worker = worker;
     this.attempt = attempt;
     this.slot = slot;
-    this.parent = parent;
+    this.root = root ?? this;
     this.live = undefined;
   }
 
-  /** Attempts made so far, those of forks included. */
+  /** Attempts at the item made so far, whichever wrapper made them. */
   get attempts(): number {
-    return this.live?.attempts ?? this.attempt;
+    return this.root.live?.attempts ?? 1;
   }
 
   /** The first attempt begins. */
@@ -77,22 +75,22 @@ export class ItemContext implements WorkContext {
     if (this.slot !== undefined) this.slot.startedAt = at;
   }
 
-  /** Debug mode: `told` hears of each attempt beyond the first, and what the one before failed with. */
-  watchRetries(told: (attempt: number, error: unknown) => void): void {
-    this.#state().onRetry = told;
-  }
-
-  /** `watcher` hears of each attempt beyond the first that starts, and of each that fails. */
-  watchAttempts(watcher: AttemptWatcher): void {
-    this.#state().watcher = watcher;
+  /** Tells `watcher` of the item, also at once where its results wait already; the result ends it. */
+  watch(watcher: ItemWatcher): () => void {
+    const live = this.root.#state();
+    const watchers = (live.watchers ??= new Set());
+    watchers.add(watcher);
+    if (live.blocked) watcher.blocked?.(true);
+    return () => {
+      watchers.delete(watcher);
+    };
   }
 
   /** The attempt at work has failed. */
   attemptFailed(error: unknown): void {
-    const { live } = this;
-    if (live) live.failure = error;
-    live?.watcher?.failed(error);
-    this.parent?.attemptFailed(error);
+    const live = this.root.#state();
+    live.failure = error;
+    for (const watcher of live.watchers ?? []) watcher.failed?.(error);
   }
 
   get signal(): AbortSignal {
@@ -107,16 +105,16 @@ export class ItemContext implements WorkContext {
   /** A context for the same item with a signal of its own, aborted with this one. */
   fork(attempt = this.attempt): ItemContext {
     const live = this.#state();
-    const child = new ItemContext(this.index, this.worker, this.slot, attempt, this);
+    const child = new ItemContext(this.index, this.worker, this.slot, attempt, this.root);
     live.child = child;
     if (live.aborted) child.abort(live.aborted.reason);
-    child.#count(attempt);
+    this.root.#count(attempt);
     return child;
   }
 
   /** The same for a further attempt, with the next number: of all attempts at the item, whichever wrapper makes them. */
   again(): ItemContext {
-    return this.fork(this.#root().attempts + 1);
+    return this.fork(this.attempts + 1);
   }
 
   abort(reason: unknown): void {
@@ -133,19 +131,7 @@ export class ItemContext implements WorkContext {
     const { live } = this;
     if (!live || live.blocked === blocked) return;
     live.blocked = blocked;
-    live.watcher?.blocked(blocked);
-    for (const tell of live.onBlocked ?? []) tell(blocked);
-  }
-
-  /** Calls `tell` when results of the item begin to wait, or at once, and when they no longer do; the result ends it. */
-  whenBlocked(tell: (blocked: boolean) => void): () => void {
-    const live = this.#root().#state();
-    const told = (live.onBlocked ??= new Set());
-    told.add(tell);
-    if (live.blocked) tell(true);
-    return () => {
-      told.delete(tell);
-    };
+    for (const watcher of live.watchers ?? []) watcher.blocked?.(blocked);
   }
 
   /** Calls `stop` when the item is aborted, or at once, but not for draining; the result cancels it. */
@@ -196,39 +182,31 @@ export class ItemContext implements WorkContext {
     }
   }
 
-  #root(): ItemContext {
-    return this.parent ? this.parent.#root() : this;
-  }
-
   #state(): Live {
     return (this.live ??= this.#come());
   }
 
   /** It comes to hold something: the slot learns of it, if the item is still there. */
   #come(): Live {
-    const slot = this.parent === undefined && this.slot?.index === this.index ? this.slot : undefined;
+    const slot = this.root === this && this.slot?.index === this.index ? this.slot : undefined;
     if (slot) slot.context = this;
     return {
-      attempts: this.attempt,
-      onRetry: undefined,
-      watcher: undefined,
       controller: undefined,
       aborted: slot?.abandoned,
       child: undefined,
+      stops: new Set(),
+      attempts: this.attempt,
       failure: undefined,
       blocked: false,
-      onBlocked: undefined,
-      stops: new Set(),
+      watchers: undefined,
     };
   }
 
+  /** An attempt starts: a further one, or one that stands for the same, of a wrapper inside another. */
   #count(attempt: number): void {
     const live = this.#state();
-    if (attempt > live.attempts) {
-      live.attempts = attempt;
-      live.onRetry?.(attempt, live.failure);
-      live.watcher?.started();
-    }
-    if (this.parent) this.parent.#count(attempt);
+    if (attempt <= live.attempts) return;
+    live.attempts = attempt;
+    for (const watcher of live.watchers ?? []) watcher.started?.(attempt, live.failure);
   }
 }

@@ -554,8 +554,10 @@ export class PoolStage<T, R> extends Stage<T, R> {
   #traceWork(job: Job<T, R>, context: ItemContext): void {
     const { value, worker } = job;
     this.tell('started', value, worker, 1);
-    context.watchRetries((attempt, error) => {
-      this.tell('retried', value, worker, attempt, error);
+    context.watch({
+      started: (attempt, error) => {
+        this.tell('retried', value, worker, attempt, error);
+      },
     });
   }
 

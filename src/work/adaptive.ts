@@ -5,7 +5,7 @@ import { callable, given, wholeNumber } from '../options.ts';
 import { AdaptiveLimit } from '../pool/AdaptiveLimit.ts';
 import { Concurrency } from './Concurrency.ts';
 import { atOnce } from './isPromiseLike.ts';
-import { ItemContext, type AttemptWatcher } from './ItemContext.ts';
+import { ItemContext, type ItemWatcher } from './ItemContext.ts';
 import { watched, type OutcomeWatcher } from './watched.ts';
 import type { Work, WorkContext } from './Work.ts';
 
@@ -82,14 +82,14 @@ class AdaptiveConcurrency extends Concurrency {
     return (value: T, context?: WorkContext) =>
       ItemContext.with(context, (item, done) => {
         const attempts = new Attempts(this, pool);
-        item.watchAttempts(attempts);
+        item.watch(attempts);
         return watched('adaptive', () => work(value, item), item, attempts, done);
       });
   }
 }
 
 /** The attempts at one item: at most one of them is at work. */
-class Attempts implements AttemptWatcher, OutcomeWatcher {
+class Attempts implements ItemWatcher, OutcomeWatcher {
   readonly #concurrency: AdaptiveConcurrency;
   /** How many attempts of the same pool are at work. */
   readonly #pool: { atWork: number };

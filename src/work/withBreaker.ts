@@ -66,7 +66,13 @@ export function withBreaker<T, O extends ObservableInput<unknown>>(
   let givesPromises = false;
 
   const call = (value: T, item: ItemContext, pass: number, done: () => void, promised = false): O => {
-    const forget = breaker.isTrying && item.whenBlocked((blocked) => blocked && breaker.answered(pass));
+    const forget =
+      breaker.isTrying &&
+      item.watch({
+        blocked: (blocked) => {
+          if (blocked) breaker.answered(pass);
+        },
+      });
     const watcher = {
       succeeded: () => {
         breaker.succeeded(pass);

@@ -85,15 +85,16 @@ function afterWork(item: ItemContext, ms: number, run: () => void): Subscription
   let leftMs = ms;
   let since = now();
   let timer = after(leftMs, run);
-  const forget = item.whenBlocked((blocked) => {
-    if (blocked) {
+  const blocked = (isBlocked: boolean): void => {
+    if (isBlocked) {
       timer.unsubscribe();
       leftMs -= now() - since;
     } else {
       since = now();
       timer = after(Math.max(0, leftMs), run);
     }
-  });
+  };
+  const forget = item.watch({ blocked });
   return new Subscription(() => {
     forget();
     timer.unsubscribe();
