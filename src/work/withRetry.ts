@@ -58,30 +58,24 @@ export function withRetry<T, O extends ObservableInput<unknown>>(
 }
 
 async function retryPromise(
-  first: PromiseLike<unknown>,
+  first: ObservableInput<unknown>,
   next: () => ObservableInput<unknown>,
   clock: RetryClock,
   item: ItemContext,
   done: () => void,
 ): Promise<unknown> {
   try {
-    let attempt = first;
-    for (;;) {
+    for (let attempt = (): ObservableInput<unknown> => first; ; attempt = next) {
       try {
-        return await attempt;
+        const result = attempt();
+        if (!isPromiseLike(result))
+          noPromise(result, 'withRetry', 'at its first attempt and none at a later one');
+        return await result;
       } catch (error) {
         item.attemptFailed(error);
         await new Promise<void>((resolve, reject) => {
           waitForRetry(error, clock, item, resolve, reject);
         });
-      }
-      try {
-        const again = next();
-        if (!isPromiseLike(again))
-          noPromise(again, 'withRetry', 'at its first attempt and none at a later one');
-        attempt = Promise.resolve(again);
-      } catch (error) {
-        attempt = Promise.reject(error);
       }
     }
   } finally {
