@@ -4,10 +4,8 @@ import { QueueOverflowError } from '../src/errors.ts';
 import type { StageIdentity } from '../src/metrics/StageMeter.ts';
 import { callable, given, nonEmpty, oneOf, wholeNumber } from '../src/options.ts';
 import { RingQueue } from '../src/queue/RingQueue.ts';
-import { under } from '../src/tickets/current.ts';
 import type { Ticket } from '../src/tickets/Ticket.ts';
-import { hookFailure } from '../src/work/hookFailure.ts';
-import { toldOnly, type ItemHook } from '../src/work/toldOf.ts';
+import { itemHook, type ItemHook } from '../src/work/itemHook.ts';
 
 export interface DroppedItem<T> {
   readonly value: T;
@@ -64,9 +62,7 @@ class QueueStage<T> extends Stage<T, T> {
   readonly #values = new RingQueue<T>();
   readonly #tickets = new RingQueue<Ticket | null>();
   readonly #overflow: 'fail' | 'dropOldest' | 'dropNewest';
-  readonly #onDrop: ((dropped: DroppedItem<T>) => unknown) | undefined;
-  readonly #hook: ItemHook;
-  readonly #untold: (error: unknown) => void;
+  readonly #onDrop: ItemHook<DroppedItem<T>> | undefined;
 
   constructor(
     identity: StageIdentity,
@@ -77,10 +73,7 @@ class QueueStage<T> extends Stage<T, T> {
   ) {
     super(identity, subscriber, capacity);
     this.#overflow = overflow;
-    this.#onDrop = onDrop;
-    const isOver = (): boolean => this.over;
-    this.#hook = { run: this.runBelow, stage: this, name: 'onDrop' };
-    this.#untold = hookFailure(this.#hook, isOver, (error) => this.fail(error));
+    this.#onDrop = onDrop && itemHook(onDrop, 'onDrop', this);
   }
 
   protected override accept(value: T, ticket: Ticket | null): void {
@@ -136,7 +129,10 @@ class QueueStage<T> extends Stage<T, T> {
     this.demand.held--;
     if (droppedTicket !== null) droppedTicket.release();
     if (this.run?.trace) this.tell('dropped', dropped);
-    const onDrop = this.#onDrop;
-    if (onDrop) under(null, () => toldOnly(onDrop, { value: dropped, reason }, this.#untold, this.#hook));
+    try {
+      this.#onDrop?.tell({ value: dropped, reason });
+    } catch (error) {
+      this.#onDrop?.failed(error);
+    }
   }
 }

@@ -8,9 +8,8 @@ import { link } from '../src/rx/link.ts';
 import { current, under } from '../src/tickets/current.ts';
 import { PoolStage, type Job } from '../src/work/PoolStage.ts';
 import { concurrencyOf, following, type Concurrency } from '../src/work/Concurrency.ts';
-import { hookFailure } from '../src/work/hookFailure.ts';
 import { isLateAnswer } from '../src/work/isPromiseLike.ts';
-import { toldOf, type ItemHook } from '../src/work/toldOf.ts';
+import { itemHook, type ItemHook } from '../src/work/itemHook.ts';
 
 export interface FilterOrOptions<T> {
   /** Told of every item that is not kept: a function or an Observer. @defaultValue nobody */
@@ -99,9 +98,18 @@ function filterNow<T>(
   const below = demandBelow(subscriber);
   const run = below?.owner?.run;
   const meter = meterOf(identity, subscriber, below);
-  const isOver = (): boolean => subscriber.closed;
-  const hook = { run, stage: meter, name: 'rejected' };
-  const refused = hookFailure(hook, isOver, (error) => subscriber.error(error));
+  const hook =
+    reject &&
+    itemHook(reject, 'rejected', {
+      get name() {
+        return meter.name;
+      },
+      runBelow: run,
+      get over() {
+        return subscriber.closed;
+      },
+      fail: (error) => subscriber.error(error),
+    });
   let index = 0;
   const ask = (value: T): boolean => {
     const kept = under(null, () => predicate(value, index++));
@@ -110,7 +118,7 @@ function filterNow<T>(
         `${identity.name}: an asynchronous predicate needs the option concurrency`,
       );
     }
-    if (!kept && reject) under(null, () => toldOf(reject, value, refused, hook));
+    if (!kept) hook?.tell(value);
     return kept;
   };
   return link(subscriber, {
@@ -143,9 +151,7 @@ function filterNow<T>(
 
 /** A pool of predicates, in order. */
 class FilterStage<T> extends PoolStage<T, T> {
-  readonly #reject: ((value: T) => unknown) | undefined;
-  readonly #hook: ItemHook;
-  readonly #refused: (error: unknown) => void;
+  readonly #rejected: ItemHook<T> | undefined;
 
   constructor(
     identity: StageIdentity,
@@ -164,10 +170,7 @@ class FilterStage<T> extends PoolStage<T, T> {
       by: undefined,
       onFailure: 'fail',
     });
-    this.#reject = reject;
-    const isOver = (): boolean => this.over;
-    this.#hook = { run: this.runBelow, stage: this, name: 'rejected' };
-    this.#refused = hookFailure(this.#hook, isOver, (error) => this.fail(error));
+    this.#rejected = reject && itemHook(reject, 'rejected', this);
   }
 
   protected override settle(job: Job<T, T>, kept: T): void {
@@ -176,8 +179,7 @@ class FilterStage<T> extends PoolStage<T, T> {
       super.settle(job, job.value);
       return;
     }
-    const reject = this.#reject;
-    if (reject) under(null, () => toldOf(reject, job.value, this.#refused, this.#hook));
+    this.#rejected?.tell(job.value);
     job.outcome = 'rejected';
     job.more = true;
   }

@@ -5,9 +5,8 @@ import type { StageIdentity } from '../src/metrics/StageMeter.ts';
 import { callable, given, nonEmpty, wholeNumber } from '../src/options.ts';
 import { under } from '../src/tickets/current.ts';
 import type { Ticket } from '../src/tickets/Ticket.ts';
-import { hookFailure } from '../src/work/hookFailure.ts';
+import { itemHook, type ItemHook } from '../src/work/itemHook.ts';
 import { atOnce } from '../src/work/isPromiseLike.ts';
-import { toldOf, type ItemHook } from '../src/work/toldOf.ts';
 
 export interface RouteOptions<T, R> {
   /** What the items of each name go through. One or more. */
@@ -82,9 +81,7 @@ function operatorsOf<T, R>({ branches }: RouteOptions<T, R>): Map<unknown, Opera
 class RouteStage<T, R> extends FanStage<T, R> {
   readonly #named: ReadonlyMap<unknown, Branch<T, R>>;
   readonly #by: (value: T) => unknown;
-  readonly #reject: ((value: T) => unknown) | undefined;
-  readonly #hook: ItemHook;
-  readonly #refused: (error: unknown) => void;
+  readonly #rejected: ItemHook<T> | undefined;
 
   constructor(
     identity: StageIdentity,
@@ -97,10 +94,7 @@ class RouteStage<T, R> extends FanStage<T, R> {
     super(identity, subscriber, maxWaiting, [...named.values()]);
     this.#named = named;
     this.#by = by;
-    this.#reject = reject;
-    const isOver = (): boolean => this.over;
-    this.#hook = { run: this.runBelow, stage: this, name: 'rejected' };
-    this.#refused = hookFailure(this.#hook, isOver, (error) => this.fail(error));
+    this.#rejected = reject && itemHook(reject, 'rejected', this);
   }
 
   protected override accept(value: T, ticket: Ticket | null): void {
@@ -123,8 +117,7 @@ class RouteStage<T, R> extends FanStage<T, R> {
   protected override unwanted(value: T, ticket: Ticket | null): void {
     if (this.run?.trace) this.tell('rejected', value);
     try {
-      const reject = this.#reject;
-      if (reject) under(null, () => toldOf(reject, value, this.#refused, this.#hook));
+      this.#rejected?.tell(value);
     } catch (error) {
       this.#failWith(value, ticket, error);
       return;

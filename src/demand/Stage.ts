@@ -32,7 +32,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   /** The run that counts it. */
   readonly run: Run | undefined;
   /** The same; or, inside the work of an item, where it is not counted, the run of that item. */
-  protected readonly runBelow: Run | undefined;
+  readonly runBelow: Run | undefined;
   readonly meter: StageMeter;
   protected readonly out: Outlet<R>;
   /** Torn down: nothing may start, settle or be emitted any more. */
@@ -96,7 +96,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   }
 
   /** Nothing that comes in can be worked on any more: it is torn down, or has failed. */
-  protected get over(): boolean {
+  get over(): boolean {
     return this.dead || this.#failing;
   }
 

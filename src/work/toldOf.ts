@@ -1,35 +1,19 @@
-import type { Run } from '../flow/Run.ts';
 import { isPromiseLike } from './isPromiseLike.ts';
 
-/** A hook of a stage that is told of items. */
-export interface ItemHook {
-  readonly run: Run | undefined;
-  readonly stage: { readonly name: string };
-  readonly name: string;
-}
-
-/** Tells the user of a value. A promise is not waited for, but by the end of the run; that it rejects is not lost either. */
+/** Tells the user of a value. A promise is not waited for; that it rejects is not lost. Gives back when that is known. */
 export function toldOf<T>(
   told: (value: T) => unknown,
   value: T,
   failed: (error: unknown) => void,
-  hook?: ItemHook,
-): void {
+): Promise<unknown> | undefined {
   const answer = told(value);
-  if (!isPromiseLike(answer)) return;
-  const heard = Promise.resolve(answer).catch(failed);
-  void hook?.run?.waitFor(heard, `${hook.stage.name}: a promise of ${hook.name} is still pending`);
+  return isPromiseLike(answer) ? Promise.resolve(answer).catch(failed) : undefined;
 }
 
 /** The same where nobody stands behind it: what it throws is not lost either. */
-export function toldOnly<T>(
-  told: (value: T) => unknown,
-  value: T,
-  failed: (error: unknown) => void,
-  hook?: ItemHook,
-): void {
+export function toldOnly<T>(told: (value: T) => unknown, value: T, failed: (error: unknown) => void): void {
   try {
-    toldOf(told, value, failed, hook);
+    void toldOf(told, value, failed);
   } catch (error) {
     failed(error);
   }

@@ -142,9 +142,9 @@ export const cellLaws: readonly Law[] = [
       ),
       without(FILTER_OR, 'under(null, () => predicate(value, index++))', 'predicate(value, index++)'),
       without(
-        FILTER_OR,
-        'under(null, () => toldOf(reject, value, refused, hook))',
-        'toldOf(reject, value, refused, hook)',
+        'src/work/itemHook.ts',
+        'under(null, () => toldOf(told, value, failed))',
+        'toldOf(told, value, failed)',
       ),
       without(BATCH, 'under(null, () => this.#bounds.weigh(value))', 'this.#bounds.weigh(value)'),
       without(STORE, 'under(null, () => this.#store(values, forked))', 'this.#store(values, forked)'),

@@ -45,10 +45,7 @@ const sabotages: Record<string, readonly Sabotage[]> = {
     without('src/rx/link.ts', '      this.#below.error(error);\n', ''),
     without(POOL, '      this.#fail(job, error);\n      return false;', '      return false;'),
     without(BATCH, '      this.leave(value, ticket, error);\n      this.fail(error);\n', ''),
-    without(
-      'operators/filterOr.ts',
-      'if (reject) under(null, () => toldOf(reject, job.value, this.#refused, this.#hook));',
-    ),
+    without('operators/filterOr.ts', 'this.#rejected?.tell(job.value);'),
   ],
   'holds no more than its limit': [
     without(

@@ -75,8 +75,8 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
     {
       says: 'two items of a key at a time',
       file: 'src/pool/lines.ts',
-      find: 'if (waiting.length === 1 && !this.#atWork.has(key))',
-      replace: 'if (waiting.length === 1)',
+      find: 'if (waiting) waiting.push(entry);',
+      replace: 'if (waiting) waiting.push(entry) > 1 || this.#turns.push(key);',
     },
     {
       says: 'a raised limit waits for the next item',
@@ -247,8 +247,8 @@ export const faults: Readonly<Record<string, readonly Fault[]>> = {
     {
       says: 'what no branch is for is told to nobody',
       file: 'operators/route.ts',
-      find: 'if (reject) under(null, () => toldOf(reject, value,',
-      replace: 'if (!reject) under(null, () => toldOf(() => undefined, value,',
+      find: 'this.#rejected?.tell(value);',
+      replace: '',
     },
     {
       says: 'what is rejected keeps its place',
