@@ -13,8 +13,8 @@ function shown(value: unknown): string {
 }
 
 /** Throws of an option that is not what it must be. */
-export function refuse(key: string, expected: string, value: unknown): never {
-  throw new InvalidOptionError(`${key} must be ${expected}, got ${shown(value)}`);
+export function refuse(key: string, expected: string, value: unknown, got = shown(value)): never {
+  throw new InvalidOptionError(`${key} must be ${expected}, got ${got}`);
 }
 
 /** The options of a call. Plain JavaScript may leave out what has keys that are required: then the first of them is told. */
@@ -57,11 +57,10 @@ export function callable(key: string, value: unknown): void {
 }
 
 /** Checks that `value` is one of `choices`. */
-export function oneOf(key: string, value: unknown, choices: readonly unknown[]): void {
-  if (choices.includes(value)) return;
-  const expected = `one of ${choices.map((c) => `'${String(c)}'`).join(', ')}`;
-  if (typeof value !== 'string' || value.length > 20) refuse(key, expected, value);
-  throw new InvalidOptionError(`${key} must be ${expected}, got '${value}'`);
+export function oneOf(key: string, value: unknown, choices: readonly string[]): void {
+  if (choices.includes(value as string)) return;
+  const isWord = typeof value === 'string' && value.length <= 20;
+  refuse(key, `one of '${choices.join("', '")}'`, value, isWord ? `'${value}'` : undefined);
 }
 
 /** Checks that `value` is a string with at least one character. */

@@ -1,17 +1,5 @@
-import {
-  concat,
-  defer,
-  EMPTY,
-  map,
-  of,
-  Subject,
-  takeUntil,
-  timer,
-  type Observable,
-  type Subscription,
-} from 'rxjs';
+import { concat, defer, map, of, Subject, takeUntil, timer, type Observable, type Subscription } from 'rxjs';
 import { after, now } from '../clock.ts';
-import { InvalidOptionError } from '../errors.ts';
 import type { StageMeter } from '../metrics/StageMeter.ts';
 import { atLeast, callable, oneOf, refuse, timerMs } from '../options.ts';
 import type { Closable, SinkEnding } from '../work/Sink.ts';
@@ -89,7 +77,7 @@ export class FlowRun implements PromiseLike<FlowReport> {
     const { drainTimeoutMs = 30_000, onError = 'drain', strict = false, statsEveryMs = 250 } = options;
     const { onWarning = warnOnConsole, debug = debugTracer() } = options;
     if (typeof (flow as { subscribe?: unknown } | undefined)?.subscribe !== 'function') {
-      throw new InvalidOptionError('runFlow: flow must be an Observable');
+      refuse('runFlow: flow', 'an Observable', flow);
     }
     atLeast('runFlow: drainTimeoutMs', drainTimeoutMs, 0);
     oneOf('runFlow: onError', onError, ['drain', 'abort']);
@@ -106,13 +94,11 @@ export class FlowRun implements PromiseLike<FlowReport> {
       });
     });
     this.#promise = over.then(() => this.#close());
-    const live = timer(0, statsEveryMs).pipe(
-      map(() => this.#stats()),
-      takeUntil(this.#flowEnded), // at once: in virtual time nothing waits for a promise
-    );
-    const last = defer(() => of(this.#stats()));
-    const rest = concat(live, this.#ended, last);
-    this.stats$ = defer(() => concat(last, this.#elapsedMs === undefined ? rest : EMPTY));
+    const once = of(undefined);
+    // It ends with the flow, at once: in virtual time nothing waits for a promise.
+    const live = timer(0, statsEveryMs).pipe(takeUntil(this.#flowEnded));
+    const all = concat(once, live, this.#ended, once);
+    this.stats$ = defer(() => (this.#elapsedMs === undefined ? all : once)).pipe(map(() => this.#stats()));
     this.#listen('runFlow: signal', options.signal, (reason) => void this.abort(reason));
     this.#listen('runFlow: drainSignal', options.drainSignal, () => void this.drain());
     if (this.#stopped === undefined) this.#run.connect(flow); // drained before it began: nothing is in it

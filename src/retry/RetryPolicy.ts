@@ -59,8 +59,7 @@ export interface ExponentialOptions extends RetryOptions {
  * @throws `InvalidOptionError`, at call time, for a delay below 0.
  */
 export function delays(delaysMs: readonly number[], options: RetryOptions = {}): RetryPolicy {
-  if (!Array.isArray(delaysMs))
-    throw new InvalidOptionError('delays: delaysMs must be an array of milliseconds');
+  if (!Array.isArray(delaysMs)) refuse('delays: delaysMs', 'an array of milliseconds', delaysMs);
   const waits: readonly number[] = [...(delaysMs as readonly number[])];
   for (const wait of waits) atLeast('delays: delaysMs', wait, 0);
   return { delayMs: (retry) => waits[retry - 1], ...common('delays', options) };

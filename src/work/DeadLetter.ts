@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '../errors.ts';
+import { refuse } from '../options.ts';
 import { LetterBox } from './LetterBox.ts';
 import type { Sink } from './Sink.ts';
 import type { WorkContext } from './Work.ts';
@@ -43,9 +43,7 @@ export function failurePolicy<T>(operator: string, onFailure: OnFailure<T>): Fai
   const { next, store } = (onFailure ?? {}) as { next?: unknown; store?: unknown };
   if (typeof store === 'function') return new LetterBox(onFailure as Sink<DeadLetter<T>>);
   if (typeof next !== 'function') {
-    throw new InvalidOptionError(
-      `${operator}: onFailure must be 'fail', 'drop', a function, a sink or an Observer`,
-    );
+    refuse(`${operator}: onFailure`, "'fail', 'drop', a function, a sink or an Observer", onFailure);
   }
   return LetterBox.of((letter) => {
     (onFailure as { next: (letter: DeadLetter<T>) => void }).next(letter);

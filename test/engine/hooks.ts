@@ -164,8 +164,8 @@ export const hooks: readonly Scenario[] = [
       {
         says: 'the figures end with the first interval',
         file: 'src/flow/runFlow.ts',
-        find: 'const rest = concat(live, this.#ended, last);',
-        replace: 'const rest = last;',
+        find: 'const all = concat(once, live, this.#ended, once);',
+        replace: 'const all = once;',
       },
     ],
   },

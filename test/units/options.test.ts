@@ -67,11 +67,11 @@ const cases: [call: () => unknown, message: string][] = [
   [() => poolMap(work, { concurrency: 1, by: wrong(1) }), 'poolMap: by must be a function, got 1'],
   [
     () => poolMap(work, { concurrency: 1, onFailure: wrong('ignore') }),
-    "poolMap: onFailure must be 'fail', 'drop', a function, a sink or an Observer",
+    "poolMap: onFailure must be 'fail', 'drop', a function, a sink or an Observer, got a string of 6 characters",
   ],
   [
     () => poolMap(work, { concurrency: 1, onFailure: wrong(null) }),
-    "poolMap: onFailure must be 'fail', 'drop', a function, a sink or an Observer",
+    "poolMap: onFailure must be 'fail', 'drop', a function, a sink or an Observer, got null",
   ],
   [() => boundedQueue(wrong({})), `boundedQueue: capacity ${whole(1, 'undefined')}`],
   [() => boundedQueue({ capacity: 0 }), `boundedQueue: capacity ${whole(1, '0')}`],
@@ -149,7 +149,7 @@ const cases: [call: () => unknown, message: string][] = [
   ],
   [
     () => storeTo(async () => undefined, { onFailure: wrong('retry') }),
-    "storeTo: onFailure must be 'fail', 'drop', a function, a sink or an Observer",
+    "storeTo: onFailure must be 'fail', 'drop', a function, a sink or an Observer, got a string of 5 characters",
   ],
   [
     () => storeTo(async () => undefined, { name: '' }),
@@ -193,7 +193,7 @@ const cases: [call: () => unknown, message: string][] = [
     () => budgeted(wrong({}), { maxExtraShare: 0.1 }),
     'budgeted: policy must be made by delays(…) or exponential(…), got a value of type object',
   ],
-  [() => delays(wrong(5)), 'delays: delaysMs must be an array of milliseconds'],
+  [() => delays(wrong(5)), 'delays: delaysMs must be an array of milliseconds, got 5'],
   [() => delays([1, -1]), 'delays: delaysMs must be a finite number of 0 or more, got -1'],
   [() => delays([Infinity]), 'delays: delaysMs must be a finite number of 0 or more, got Infinity'],
   [() => delays([1], { maxElapsedMs: -1 }), 'delays: maxElapsedMs must be a number of 0 or more, got -1'],
@@ -224,8 +224,8 @@ const cases: [call: () => unknown, message: string][] = [
     () => stage('', (source) => source),
     'stage: name must be a string that is not empty, got a string of 0 characters',
   ],
-  [() => runFlow(wrong({})), 'runFlow: flow must be an Observable'],
-  [() => runFlow(wrong(undefined)), 'runFlow: flow must be an Observable'],
+  [() => runFlow(wrong({})), 'runFlow: flow must be an Observable, got a value of type object'],
+  [() => runFlow(wrong(undefined)), 'runFlow: flow must be an Observable, got undefined'],
   [
     () => runFlow(of(1), { drainTimeoutMs: -1 }),
     'runFlow: drainTimeoutMs must be a finite number of 0 or more, got -1',
