@@ -6,6 +6,11 @@ export function codeOf(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
+/** What an error takes that may have no cause: none is another thing than `undefined`. */
+export function causedBy(cause: unknown): ErrorOptions | undefined {
+  return cause === undefined ? undefined : { cause };
+}
+
 /** Base of every error that sluice makes itself. Match on `code`, which is stable; messages may change. */
 export abstract class SluiceError extends Error {
   abstract readonly code: string;
@@ -80,7 +85,7 @@ export class HandedBackError extends SluiceError {
   override readonly name = 'HandedBackError';
   readonly code = 'HANDED_BACK';
   constructor(where: string, why: string, cause?: unknown) {
-    super(`${where}: handed back, ${why}`, cause === undefined ? undefined : { cause });
+    super(`${where}: handed back, ${why}`, causedBy(cause));
   }
 }
 
@@ -195,6 +200,20 @@ export interface HttpRequestFacts {
   readonly url: string;
 }
 
+/** Base of those that say what became of a request. */
+abstract class HttpError extends SluiceError implements HttpRequestFacts {
+  abstract readonly phase: HttpPhase;
+  readonly method: string;
+  readonly origin: string;
+  readonly url: string;
+  constructor(request: HttpRequestFacts, what: string, options?: ErrorOptions) {
+    super(`${request.method} ${request.url}: ${what}`, options);
+    this.method = request.method;
+    this.origin = request.origin;
+    this.url = request.url;
+  }
+}
+
 /** A pool of connections was asked for one after its `close()`, or was closed while the caller was using one. */
 export class ConnectionsClosedError extends SluiceError {
   override readonly name = 'ConnectionsClosedError';
@@ -210,10 +229,10 @@ export class ConnectionsClosedError extends SluiceError {
  * not done what was asked; any other 5xx where the request may be repeated (an idempotent method, or an
  * `idempotency-key`). Not where the server asks for a longer wait than `maxPauseMs`.
  */
-export class HttpStatusError extends SluiceError implements HttpRequestFacts {
+export class HttpStatusError extends HttpError {
   override readonly name = 'HttpStatusError';
   readonly code = 'HTTP_STATUS';
-  readonly phase: HttpPhase = 'headers';
+  override readonly phase: HttpPhase = 'headers';
   readonly retryable: boolean;
   readonly status: number;
   /**
@@ -221,9 +240,6 @@ export class HttpStatusError extends SluiceError implements HttpRequestFacts {
    * headers. Absent if it did not, or said nonsense.
    */
   readonly retryAfterMs: number | undefined;
-  readonly method: string;
-  readonly origin: string;
-  readonly url: string;
   /** The first 1,024 characters of the answer's body. Not enumerable: it may hold data that logs must not. */
   declare readonly detail: string;
   constructor(
@@ -235,37 +251,26 @@ export class HttpStatusError extends SluiceError implements HttpRequestFacts {
       detail,
     }: { retryable: boolean; retryAfterMs: number | undefined; detail: string },
   ) {
-    super(`${request.method} ${request.url}: status ${status}`);
+    super(request, `status ${status}`);
     this.status = status;
     this.retryable = retryable;
     this.retryAfterMs = retryAfterMs;
-    this.method = request.method;
-    this.origin = request.origin;
-    this.url = request.url;
     Object.defineProperty(this, 'detail', { value: detail });
   }
 }
 
 /** The host has asked to be left alone for longer than `maxPauseMs`, so the request was not sent. */
-export class HttpPausedError extends SluiceError implements HttpRequestFacts {
+export class HttpPausedError extends HttpError {
   override readonly name = 'HttpPausedError';
   readonly code = 'HTTP_PAUSED';
-  readonly phase: HttpPhase = 'acquire';
+  override readonly phase: HttpPhase = 'acquire';
   readonly retryable = false;
   /** How long it still is to be left alone, in milliseconds. */
   readonly retryAfterMs: number;
-  readonly method: string;
-  readonly origin: string;
-  readonly url: string;
   constructor(request: HttpRequestFacts, retryAfterMs: number, maxPauseMs: number) {
     const wait = Math.ceil(retryAfterMs);
-    super(
-      `${request.method} ${request.url}: not sent, the host asks for a pause of ${wait} ms more (maxPauseMs: ${maxPauseMs})`,
-    );
+    super(request, `not sent, the host asks for a pause of ${wait} ms more (maxPauseMs: ${maxPauseMs})`);
     this.retryAfterMs = wait;
-    this.method = request.method;
-    this.origin = request.origin;
-    this.url = request.url;
   }
 }
 
@@ -273,23 +278,17 @@ export class HttpPausedError extends SluiceError implements HttpRequestFacts {
  * A connection could not be made, or broke. Not retryable: what a new attempt cannot mend (TLS and certificates), and a
  * request that the server may have carried out and that has neither an idempotent method nor an `idempotency-key`.
  */
-export class HttpConnectionError extends SluiceError implements HttpRequestFacts {
+export class HttpConnectionError extends HttpError {
   override readonly name = 'HttpConnectionError';
   readonly code = 'HTTP_CONNECTION';
-  readonly phase: HttpPhase;
+  override readonly phase: HttpPhase;
   readonly retryable: boolean;
-  readonly method: string;
-  readonly origin: string;
-  readonly url: string;
   constructor(request: HttpRequestFacts, phase: HttpPhase, retryable: boolean, cause: unknown) {
     const code = codeOf(cause);
     const reason = code === undefined ? phase : `${phase}, ${code}`;
-    super(`${request.method} ${request.url}: connection failed (${reason})`, { cause });
+    super(request, `connection failed (${reason})`, { cause });
     this.phase = phase;
     this.retryable = retryable;
-    this.method = request.method;
-    this.origin = request.origin;
-    this.url = request.url;
   }
 }
 
@@ -316,15 +315,12 @@ export class HttpTimeoutError extends TimeoutError implements HttpRequestFacts {
  * (more than `maxBodyBytes`), `'type'` (its `Content-Type` is not the one that was asked for). Only `'truncated'` is
  * retryable.
  */
-export class HttpBodyError extends SluiceError implements HttpRequestFacts {
+export class HttpBodyError extends HttpError {
   override readonly name = 'HttpBodyError';
   readonly code = 'HTTP_BODY';
-  readonly phase: HttpPhase = 'body';
+  override readonly phase: HttpPhase = 'body';
   readonly reason: 'truncated' | 'json' | 'charset' | 'encoding' | 'tooLarge' | 'type';
   readonly retryable: boolean;
-  readonly method: string;
-  readonly origin: string;
-  readonly url: string;
   /** For `lines` and `ndjson`: the line that is at fault, from 1. */
   readonly line: number | undefined;
   constructor(
@@ -341,13 +337,10 @@ export class HttpBodyError extends SluiceError implements HttpRequestFacts {
       type: 'the body is of another type than was asked for',
     }[reason];
     const where = line === undefined ? '' : ` (line ${line})`;
-    super(`${request.method} ${request.url}: ${what}${where}`, cause === undefined ? undefined : { cause });
+    super(request, `${what}${where}`, causedBy(cause));
     this.reason = reason;
     this.retryable = retryable;
     this.line = line;
-    this.method = request.method;
-    this.origin = request.origin;
-    this.url = request.url;
   }
 }
 
@@ -364,7 +357,7 @@ export class HttpItemError extends SluiceError {
   readonly code = 'HTTP_ITEM';
   readonly retryable = false;
   constructor(cause?: unknown) {
-    super('toHttp: an item cannot be written as JSON', cause === undefined ? undefined : { cause });
+    super('toHttp: an item cannot be written as JSON', causedBy(cause));
   }
 }
 
@@ -377,7 +370,7 @@ export class PostgresRowError extends SluiceError {
   readonly property: string | undefined;
   constructor(table: string, property: string | undefined, fault: string, cause?: unknown) {
     const what = property === undefined ? 'a row' : `property '${property}'`;
-    super(`postgresTable: ${table}: ${what} ${fault}`, cause === undefined ? undefined : { cause });
+    super(`postgresTable: ${table}: ${what} ${fault}`, causedBy(cause));
     this.property = property;
   }
 }
@@ -494,7 +487,7 @@ export class WorkerCrashedError extends SluiceError {
       uncaught: 'something was thrown in it that nobody caught',
       start: 'it could not be started',
     }[reason];
-    super(`WorkerThreads: the thread died: ${what}`, cause === undefined ? undefined : { cause });
+    super(`WorkerThreads: the thread died: ${what}`, causedBy(cause));
     this.reason = reason;
     this.exitCode = exitCode;
   }
@@ -506,7 +499,7 @@ export class WorkerModuleError extends SluiceError {
   readonly code = 'WORKER_MODULE';
   readonly retryable = false;
   constructor(what: string, cause: unknown) {
-    super(`WorkerThreads: ${what}`, cause === undefined ? undefined : { cause });
+    super(`WorkerThreads: ${what}`, causedBy(cause));
   }
 }
 
@@ -578,7 +571,7 @@ export class FileBrokenError extends SluiceError {
   readonly retryable = false;
   readonly file: string;
   constructor(file: string, what: string, cause?: unknown) {
-    super(`${file}: ${what}`, cause === undefined ? undefined : { cause });
+    super(`${file}: ${what}`, causedBy(cause));
     this.file = file;
   }
 }

@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '../errors.ts';
+import { causedBy, InvalidOptionError } from '../errors.ts';
 
 export function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
   return value != null && typeof (value as { then?: unknown }).then === 'function';
@@ -18,5 +18,5 @@ export function isLateAnswer(answer: unknown): boolean {
 export function atOnce<A>(who: string, hook: string, answer: A, about?: unknown): A {
   if (typeof answer !== 'object' || !isLateAnswer(answer)) return answer;
   const message = `${who}: ${hook} must answer at once, and gave a promise`;
-  throw new InvalidOptionError(message, about === undefined ? undefined : { cause: about });
+  throw new InvalidOptionError(message, causedBy(about));
 }
