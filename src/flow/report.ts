@@ -112,19 +112,19 @@ export interface FlowReport extends FlowStats {
 }
 
 export function statsOf(run: Run, elapsedMs: number): FlowStats {
-  const stages = [...run.meters.values()].reverse().map((meter) => stageStats(meter, elapsedMs));
-  const sum = (key: 'rejected' | 'dropped' | 'dead' | 'held' | 'retried'): number =>
-    stages.reduce((total, stage) => total + stage[key], 0);
-  let stored = 0;
-  for (const meter of run.meters.values()) stored += meter.stored;
-  const done = run.delivered + sum('rejected') + sum('dropped') + sum('dead');
+  const meters = [...run.meters.values()].reverse();
+  const stages = meters.map((meter) => stageStats(meter, elapsedMs));
+  const sum = (key: 'rejected' | 'dropped' | 'dead' | 'held' | 'retried' | 'stored'): number =>
+    meters.reduce((total, meter) => total + meter[key], 0);
+  const [rejected, dropped, dead] = [sum('rejected'), sum('dropped'), sum('dead')];
+  const done = run.delivered + rejected + dropped + dead;
   return {
     itemsIn: run.itemsIn > 0 ? run.itemsIn : (stages[0]?.in ?? run.delivered),
-    stored,
+    stored: sum('stored'),
     delivered: run.delivered,
-    rejected: sum('rejected'),
-    dropped: sum('dropped'),
-    dead: sum('dead'),
+    rejected,
+    dropped,
+    dead,
     retried: sum('retried'),
     setAside: run.setAside,
     leftOver: sum('held') + run.lost,
@@ -141,15 +141,15 @@ function sourceStats(meter: SourceMeter, elapsedMs: number): SourceStats {
   return { name: meter.name, items: meter.items, waitedShare: shareOf(meter.waitedMs, elapsedMs) };
 }
 
-function connectionStats(use: ConnectionUse, elapsedMs: number): ConnectionStats {
-  const { total, idle, waiting } = use.counts;
+function connectionStats({ connections, meters, use }: ConnectionUse, elapsedMs: number): ConnectionStats {
+  const { total, idle, waiting, shortMs } = use;
   return {
-    name: use.connections.name,
-    stages: use.meters.map((meter) => meter.name).reverse(),
+    name: connections.name,
+    stages: meters.map((meter) => meter.name).reverse(),
     total,
     idle,
     waiting,
-    shortShare: shareOf(use.shortMs, elapsedMs),
+    shortShare: shareOf(shortMs, elapsedMs),
   };
 }
 
@@ -194,12 +194,13 @@ export function explain(stats: FlowStats, stand: Stand): string {
 }
 
 /** Which stages gave items up, and how many. */
-function goneIn({ stages }: FlowStats): string | undefined {
+function goneIn({ stages }: FlowStats): string {
   const gone = stages.flatMap(({ name, dead, dropped }) => [
-    ...(dead > 0 ? [`${dead} dead (${name})`] : []),
-    ...(dropped > 0 ? [`${dropped} dropped (${name})`] : []),
+    dead > 0 && `${dead} dead (${name})`,
+    dropped > 0 && `${dropped} dropped (${name})`,
   ]);
-  return gone.length > 0 ? `${gone.join(', ')}.` : undefined;
+  const told = gone.filter(Boolean).join(', ');
+  return told && `${told}.`;
 }
 
 function endingOf(stand: Stand, stats: FlowStats): string | undefined {
@@ -233,11 +234,8 @@ function limitOf(stats: FlowStats): string {
   if (stats.itemsIn === 0) return 'No items came in.';
   const rate = stats.itemsPerSecond.toFixed(stats.itemsPerSecond < 10 ? 1 : 0);
   const working = stats.stages.filter((stage) => stage.in > 0 && (stage.slots > 0 || stage.shortShare > 0));
-  const busiest = working.reduce<StageStats | undefined>(
-    (best, stage) => (best === undefined || limiting(stage) > limiting(best) ? stage : best),
-    undefined,
-  );
-  const percent = busiest ? Math.round(limiting(busiest) * 100) : 0;
+  const [busiest] = working.sort((a, b) => limiting(b) - limiting(a)); // of several, that nearest to the source
+  const percent = busiest ? percentOf(limiting(busiest)) : 0;
   const waited = waitedFor(stats.sources);
   if (waited >= 50 && waited > percent)
     return `${sourcesLimit(stats.sources, rate)} ${waited} % of the time.`;
@@ -264,7 +262,7 @@ function unheld({ sources, stages }: FlowStats): string {
 
 /** For how many percent of the time the least awaited was waited for: that others have nothing holds nobody back. */
 function waitedFor(sources: readonly SourceStats[]): number {
-  return sources.length === 0 ? 0 : Math.round(Math.min(...sources.map((each) => each.waitedShare)) * 100);
+  return sources.length === 0 ? 0 : percentOf(Math.min(...sources.map((each) => each.waitedShare)));
 }
 
 function sourcesLimit(sources: readonly SourceStats[], rate: string): string {
@@ -272,6 +270,10 @@ function sourcesLimit(sources: readonly SourceStats[], rate: string): string {
   return sources.length === 1
     ? `The source ${names} limits the run, at ${rate} items/s: it was waited for`
     : `The sources ${names} limit the run, at ${rate} items/s: each was waited for at least`;
+}
+
+function percentOf(share: number): number {
+  return Math.round(share * 100);
 }
 
 /** How much of the time a stage let no more through. */
@@ -282,8 +284,7 @@ function limiting({ busyShare, shortShare }: StageStats): number {
 function shortageOf({ name }: StageStats, connections: readonly ConnectionStats[]): string {
   const short = connections.find(({ stages, shortShare }) => stages.includes(name) && shortShare >= 0.5);
   if (!short) return '';
-  const percent = Math.round(short.shortShare * 100);
-  return ` It waits for connections: ${short.name} had none free ${percent} % of the time, so more slots would not help.`;
+  return ` It waits for connections: ${short.name} had none free ${percentOf(short.shortShare)} % of the time, so more slots would not help.`;
 }
 
 function slotsOf({ slots, meanSlots }: StageStats): string {

@@ -6,6 +6,12 @@ interface Counts {
   readonly waiting: number;
 }
 
+/** What becomes of connections in one run. */
+interface Use extends Counts {
+  /** Milliseconds, since it uses them, in which somebody waited since none was free. */
+  readonly shortMs: number;
+}
+
 /** Connections, as the figures of a run read them. */
 export interface CountedConnections {
   /** What keeps them. */
@@ -39,24 +45,21 @@ export class ConnectionUse {
   readonly meters: StageMeter[] = [];
   readonly connections: CountedConnections;
   readonly #shortBeforeMs: number;
-  #end: { readonly counts: Counts; readonly shortMs: number } | undefined;
+  #atEnd: Use | undefined;
 
   constructor(connections: CountedConnections) {
     this.connections = connections;
     this.#shortBeforeMs = connections.shortMs();
   }
 
-  get counts(): Counts {
-    return this.#end?.counts ?? this.connections.counts();
+  /** Now, or as it was when the run was over: what others do with them later is not in its figures. */
+  get use(): Use {
+    const { counts, shortMs } = this.connections;
+    return this.#atEnd ?? { ...counts(), shortMs: shortMs() - this.#shortBeforeMs };
   }
 
-  /** Milliseconds, since this run uses them, in which somebody waited since none was free. */
-  get shortMs(): number {
-    return (this.#end?.shortMs ?? this.connections.shortMs()) - this.#shortBeforeMs;
-  }
-
-  /** The run is over: what others do with them later is not in its figures. */
+  /** The run is over. */
   over(): void {
-    this.#end = { counts: this.connections.counts(), shortMs: this.connections.shortMs() };
+    this.#atEnd = this.use;
   }
 }
