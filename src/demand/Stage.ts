@@ -11,7 +11,7 @@ import {
 } from '../errors.ts';
 import { whenClosed, type ItemEvent, type Run } from '../flow/Run.ts';
 import { StageMeter, type StageIdentity } from '../metrics/StageMeter.ts';
-import { endOfChain, runBelow } from '../rx/chain.ts';
+import { completionBelow, endOfChain, runBelow } from '../rx/chain.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
 import { current, under } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
@@ -49,6 +49,8 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   #inlet: Inlet<T> | undefined;
   /** What it closes by itself. */
   readonly #closables: Closable[] = [];
+  /** Where it closes something: whether what is below it has completed, and so leaves it. */
+  #completedBelow: (() => boolean) | undefined;
   #closing = false;
   #budget: LoopBudget | undefined;
   /** It goes on when the event loop has turned. */
@@ -87,8 +89,10 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   closeAtEnd(sink: Closable): void {
     if (!sink.close) return;
     if (this.run) this.run.sinks.set(sink, this.meter);
-    else if (!startsAnew(sink) || !this.runBelow?.closedInside?.has(sink)) this.#closables.push(sink);
-    else {
+    else if (!startsAnew(sink) || !this.runBelow?.closedInside?.has(sink)) {
+      this.#closables.push(sink);
+      this.#completedBelow ??= completionBelow(this.out.subscriber);
+    } else {
       throw new InvalidOptionError(
         `${this.name}: its sink was closed with another item, and would begin anew; make one for each item, inside the work, or store below it`,
       );
@@ -305,7 +309,6 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     this.#closing = true;
     const close = async (): Promise<void> => {
       try {
-        for (const sink of this.#closables) if (startsAnew(sink)) this.runBelow?.closedInside?.add(sink);
         await this.#close('completed');
       } catch (error) {
         if (this.dead) throw error;
@@ -317,6 +320,9 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   }
 
   #close(ending: SinkEnding): Promise<unknown> {
+    if (ending === 'completed') {
+      for (const sink of this.#closables) if (startsAnew(sink)) this.runBelow?.closedInside?.add(sink);
+    }
     return Promise.all(this.#closables.splice(0).map(async (sink) => sink.close?.(ending)));
   }
 
@@ -339,7 +345,8 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
       this.out.place.leave(false);
     }
     if (this.#closables.length > 0) {
-      void whenClosed(this.runBelow, () => this.#close(this.#failure ? 'failed' : 'aborted'), this.name);
+      const left = this.#completedBelow?.() ? 'completed' : 'aborted';
+      void whenClosed(this.runBelow, () => this.#close(this.#failure ? 'failed' : left), this.name);
     }
     this.meter.leave(this);
   }

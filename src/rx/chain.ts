@@ -12,10 +12,14 @@ export const RUN = Symbol.for('sluice.run/1');
 /** Where the last subscriber of an inner stream carries what is known of that. */
 const STREAM = Symbol.for('sluice.stream/1');
 
+/** Where a subscriber remembers how it ended. */
+const ENDING = Symbol('sluice.ending');
+
 interface ChainLink {
   readonly [STREAM]?: InnerStream;
   readonly [DEMAND]?: Demand;
   readonly [RUN]?: Run | undefined;
+  readonly [ENDING]?: 'complete' | 'error' | undefined;
   readonly next?: unknown;
   readonly destination?: ChainLink | null;
 }
@@ -101,6 +105,34 @@ export function firstOf(
     end = link;
   }
   return undefined;
+}
+
+/**
+ * Tells, from now on, whether a subscriber below has completed, and none has failed: `take` has had enough, say. To be asked
+ * while the chain is left: afterwards all of it is closed alike, however it ended.
+ */
+export function completionBelow(subscriber: Subscriber<never>): () => boolean {
+  const links: ChainLink[] = [];
+  for (let link: ChainLink | undefined = asLink(subscriber); link; link = below(link)) links.push(noted(link));
+  return () =>
+    links.some((link) => link[ENDING] === 'complete') && !links.some((link) => link[ENDING] === 'error');
+}
+
+/** The same link, which remembers from now on how it ended. Once, however many are subscribed above it, one after the other. */
+function noted(link: ChainLink): ChainLink {
+  if (ENDING in link) return link;
+  const subscriber = link as unknown as Subscriber<never> & {
+    [ENDING]?: 'complete' | 'error' | undefined;
+  };
+  subscriber[ENDING] = undefined;
+  for (const how of ['complete', 'error'] as const) {
+    const ends = (subscriber[how] as (error?: unknown) => void).bind(subscriber);
+    subscriber[how] = (error?: unknown) => {
+      if (!subscriber.closed) subscriber[ENDING] ??= how;
+      ends(error);
+    };
+  }
+  return link;
 }
 
 /** Notes the run that waits for what is closing above the end of a chain, and counts nothing of it. */

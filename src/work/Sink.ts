@@ -40,7 +40,8 @@ export interface Sink<T> extends Closable {
   /**
    * Called once: at the end of the run, or, without `runFlow` and inside the work of an item, of the subscription, with
    * how that ended. A run that has stored everything waits for it as long as it takes, within `drainTimeoutMs` where it is
-   * drained, and so does a subscription before it completes. One whose sink cannot be closed is a failed one.
+   * drained, and so does a subscription before it completes, but where an operator below the sink completes it early. One
+   * whose sink cannot be closed is a failed one.
    */
   close?(ending?: SinkEnding): Promise<void>;
 }

@@ -13,9 +13,22 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import fc from 'fast-check';
-import { concat, EMPTY, NEVER, throwError, type Observable } from 'rxjs';
+import {
+  concat,
+  EMPTY,
+  from,
+  map,
+  mergeMap,
+  NEVER,
+  of,
+  take,
+  takeWhile,
+  tap,
+  throwError,
+  type Observable,
+} from 'rxjs';
 import { afterAll, describe, expect, test, vi } from 'vitest';
-import { fromPull, poolMap, runFlow, storeTo, type Sink } from 'sluice';
+import { fromPull, poolMap, runFlow, storeTo, toAsyncIterable, type Sink } from 'sluice';
 import { fromCsv, fromNdjson, toCsv, toNdjson } from 'sluice/files';
 import { all, ending, TestFolder } from './folder.ts';
 
@@ -151,6 +164,65 @@ describe('toNdjson', () => {
     expect(await all(flow(EMPTY))).toEqual([1, 2, 3]);
     await vi.waitFor(() => expect(lines(path)).toEqual([1, 2, 3]), 10_000);
     await isOver();
+  });
+
+  test('without runFlow: there where an operator below completes the flow early, as in a run; not where it fails', async () => {
+    const path = folder.file('early.ndjson', 'old\n');
+    const source = concat(fromPull([1, 2, 3]), NEVER);
+    const flow = source.pipe(storeTo<number>(toNdjson(path), { maxItems: 1 }));
+    const isOver = () => vi.waitFor(() => expect(leftovers()).toEqual([]), 10_000);
+    const bad = (n: number): number => {
+      if (n === 2) throw new Error('boom');
+      return n;
+    };
+    const failing = [
+      flow.pipe(map(bad)),
+      flow.pipe(take(2), map(bad)),
+      flow.pipe(take(2), tap({ complete: () => bad(2) })),
+    ];
+    for (const each of failing) {
+      expect((await ending(each)).error).toMatchObject({ message: 'boom' });
+      await isOver();
+      expect(readFileSync(path, 'utf8')).toBe('old\n');
+    }
+    const early = [
+      flow.pipe(take(2)),
+      flow.pipe(takeWhile((n) => n < 2, true)),
+      flow.pipe(
+        map((n) => n),
+        poolMap((n) => Promise.resolve(n), { concurrency: 1 }),
+        take(2),
+        map((n) => n),
+      ),
+      of(1).pipe(mergeMap(() => flow.pipe(take(2)))),
+    ];
+    for (const each of early) {
+      folder.file('early.ndjson', 'old\n');
+      expect(await all(each)).toEqual([1, 2]);
+      await isOver();
+      expect(lines(path).slice(0, 2)).toEqual([1, 2]);
+    }
+    for await (const n of toAsyncIterable(flow.pipe(take(1)), { capacity: 1 })) expect(n).toBe(1);
+    expect(lines(path)).toEqual([1]); // the end of a loop waits
+  });
+
+  test('left early inside work it is closed as well, so that another item would begin anew', async () => {
+    const shared = toNdjson(at('shared-early.ndjson'));
+    const both = fromPull([1, 2]).pipe(
+      poolMap((n) => fromPull([n, n, n]).pipe(storeTo<number>(shared, { maxItems: 1 }), take(2)), {
+        concurrency: 1,
+      }),
+    );
+    await expect(runFlow(both, quiet)).rejects.toMatchObject({
+      message: expect.stringContaining('make one for each item') as string,
+    });
+    expect(lines(at('shared-early.ndjson'))).toEqual([1, 1]);
+  });
+
+  test('what remembers the end of a chain is there once, however many are subscribed above it', async () => {
+    const sink: Sink<number> = { store: async () => undefined, close: async () => undefined };
+    const many = from(Array(20_000).keys()).pipe(mergeMap((n) => of(n).pipe(storeTo(sink, { maxItems: 1 }))));
+    expect(await all(many.pipe(take(10_000)))).toHaveLength(10_000);
   });
 
   test.each([0o600, 0o664, 0o444])('the permissions of the file that is replaced stay: %o', async (mode) => {

@@ -107,7 +107,12 @@ export class FileSink<T> implements Required<Sink<T>> {
   };
 
   async close(ending: SinkEnding = 'aborted'): Promise<void> {
-    await this.#last;
+    const closed = this.#last.then(() => this.#close(ending));
+    this.#last = closed.catch(() => undefined); // what is stored meanwhile begins anew
+    await closed;
+  }
+
+  async #close(ending: SinkEnding): Promise<void> {
     const whole = ending === 'completed' || ending === 'drained';
     let ready = false;
     try {
