@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { of, pipe, retry, type MonoTypeOperatorFunction, type OperatorFunction } from 'rxjs';
 import { afterAll, describe, expect, test, vi } from 'vitest';
@@ -20,6 +21,7 @@ import {
 } from 'sluice';
 import { fileCheckpoint, fromCsv, fromNdjson, toNdjson, type FileSourceOptions } from 'sluice/files';
 import { deferred } from '../support/deferred.ts';
+import { companionOf } from '../../src/connectors/files/companion.ts';
 import { TestFolder } from './folder.ts';
 
 const folder = new TestFolder();
@@ -65,6 +67,21 @@ describe('fileCheckpoint', () => {
     expect([...first, ...second]).toEqual(numbers(100));
     expect(await readSome(path, 1_000)).toEqual([]);
   });
+
+  test.each(['a'.repeat(255), 'é'.repeat(127), '🐟'.repeat(63), 'b'.repeat(247)])(
+    'its name may be as long as the file system allows, and what begins alike is another one: %#',
+    async (name) => {
+      const path = join(folder.path, name);
+      const other = join(folder.path, `${name.slice(0, -2)}c`);
+      // One that was left behind is taken over.
+      writeFileSync(companionOf(path, '.lock'), `0 ${hostname()}\n`);
+      const parts = [await readSome(path, 30), await readSome(other, 20), await readSome(path, 30)];
+      truncateSync(path, 10);
+      expect(await readSome(other, 1_000)).toEqual(numbers(100).slice(parts[1]!.length));
+      expect((await readSome(path, 1_000))[0]).toBeGreaterThan(1); // by the copy before
+      expect(parts[2]![0]).toBe(parts[0]!.length + 1);
+    },
+  );
 
   test('items that settle out of order: what has no outcome is given again, and nothing else', async () => {
     const path = newCheckpoint();

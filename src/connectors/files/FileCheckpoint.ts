@@ -30,7 +30,7 @@ export interface FileCheckpointOptions {
  * `CheckpointError`. To begin anew, remove both.
  *
  * For one source at a time, and one process: `<path>.lock` names it until it ends, and a second one on the same machine is
- * refused with `CheckpointError`. Another file of the same name is not always noticed: of CSV, and of what is compressed,
+ * refused with `CheckpointError`. Where the name is too long for such an ending, it is cut in these names. Another file of the same name is not always noticed: of CSV, and of what is compressed,
  * only lines are counted.
  *
  * @throws `InvalidOptionError`, at call time, for an option outside its range.

@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { open, readlink, realpath, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { codeOf, FileBrokenError } from '../../errors.ts';
+import { shortened } from './companion.ts';
 import { syncFolder } from './replaceFile.ts';
 
 /** A new file beside another one, whose place it takes, and whose permissions it has. */
@@ -47,11 +48,6 @@ export class Replacement {
   async remove(): Promise<void> {
     await rm(this.#path, { force: true });
   }
-}
-
-/** A name of which as much is left as can stand beside what makes it another one: file systems allow 255 bytes. */
-function shortened(name: string): string {
-  return new TextDecoder().decode(Buffer.from(name).subarray(0, 200), { stream: true }); // but for half a character
 }
 
 /** What a path leads to, be it there or not. */

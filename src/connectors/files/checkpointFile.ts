@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile, rename } from 'node:fs/promises';
 import type { ProgressState } from '../../checkpoint/Progress.ts';
 import { CheckpointError, codeOf } from '../../errors.ts';
+import { companionOf } from './companion.ts';
 import type { FilePosition } from './LineReader.ts';
 import { replaceFile } from './replaceFile.ts';
 
@@ -21,7 +22,7 @@ export interface OutputLength {
 const format = 'sluice-checkpoint/1';
 
 /** The copy that the current one replaced. */
-const previousOf = (path: string): string => `${path}.previous`;
+const previousOf = (path: string): string => companionOf(path, '.previous');
 
 /** Writes it, safe from crashes; the one before stays as a second copy. */
 export async function writeCheckpoint(path: string, state: CheckpointState): Promise<void> {

@@ -2,6 +2,7 @@ import { readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { CheckpointError, codeOf } from '../../errors.ts';
+import { companionOf } from './companion.ts';
 
 /** What is held by this process, until it ends. */
 const held = new Set<string>();
@@ -14,7 +15,7 @@ const held = new Set<string>();
  * @throws `CheckpointError` where another process of this machine has it.
  */
 export function holdFile(path: string): void {
-  const lock = `${resolve(path)}.lock`;
+  const lock = companionOf(resolve(path), '.lock');
   if (held.has(lock)) return;
   const born = inProc(process.pid)?.born;
   const mine = `${process.pid} ${hostname()}${born === undefined ? '' : ` ${born}`}\n`;
@@ -42,7 +43,7 @@ export function holdFile(path: string): void {
 
 /** Another process may be taking it over as well: what is removed is what was read, or it is put back. */
 function removeIf(lock: string, content: string): void {
-  const aside = `${lock}.${process.pid}`;
+  const aside = companionOf(lock, `.${process.pid}`);
   try {
     renameSync(lock, aside);
     if (contentOf(aside) !== content) renameSync(aside, lock);

@@ -1,5 +1,6 @@
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { companionOf } from './companion.ts';
 
 /** Makes that there is a file at this path outlast a loss of power: which names there are is its folder's own data. */
 export async function syncFolder(path: string): Promise<void> {
@@ -18,7 +19,7 @@ export async function replaceFile(
   content: string,
   before?: () => Promise<void>,
 ): Promise<void> {
-  const temporary = `${path}.new`;
+  const temporary = companionOf(path, '.new');
   try {
     const file = await open(temporary, 'w');
     try {
