@@ -389,7 +389,12 @@ test('a pool of one connection is enough', async () => {
     .source(() => ids(500))
     .pipe(
       poolMap(async (id) => ({ id }), { concurrency: 2 }),
-      storeTo(checkpoint.sink(postgresTable<Row>(one, name)), { maxItems: 5, concurrency: 3 }),
+      storeTo(checkpoint.sink(postgresTable<Row>(one, name)), {
+        maxItems: 5,
+        concurrency: 3,
+        // A process that gets no time for as long as the lease loses its transaction, and with it the connection.
+        retry: delays([10, 50, 100, 500]),
+      }),
     );
   await runFlow(flow);
   expect(await counts(name)).toEqual({ rows: 500, ids: 500 });
