@@ -3,6 +3,7 @@ import { pulled } from '../demand/PullSource.ts';
 import { CheckpointMismatchError, InvalidOptionError } from '../errors.ts';
 import { callable, nonEmpty, wholeNumber } from '../options.ts';
 import { pullOf, type Pullable } from '../demand/pullInput.ts';
+import { atOnce } from '../work/isPromiseLike.ts';
 import { Numbered } from './Numbered.ts';
 import type { Progress, ResumePoint } from './Progress.ts';
 
@@ -58,11 +59,13 @@ export function checkpointedSource<T, C>(
   wholeNumber('checkpoint.source: maxPending', maxPending, 1);
   nonEmpty('checkpoint.source: name', name);
   const progress = keeper.progress as Progress<C>;
+  const cursorAt = cursor && ((value: T): C => atOnce(name, 'cursor', cursor(value)));
 
   /** To skip another item than the one that is done would lose it. */
   const mustBeTheSame = (position: number, value: T): void => {
     const known = progress.cursorOf(position);
-    if (cursor === undefined || known === undefined || isSame(known, cursor(value))) return;
+    if (cursorAt === undefined || known === undefined) return;
+    if (atOnce(name, 'isSame', isSame(known, cursorAt(value)))) return;
     throw new CheckpointMismatchError(name, position);
   };
   /** The item, unless it is taken. If it was on its way then, and is handed back, it goes to `again`. */
@@ -73,7 +76,7 @@ export function checkpointedSource<T, C>(
       progress.ifHandedBack(position, () => again.push([position, value]));
       return undefined;
     }
-    progress.begin(position, cursor?.(value));
+    progress.begin(position, cursorAt?.(value));
     return new Numbered(progress, position, value);
   };
   const handedBack = (again: [number, T][]): Numbered<T> | undefined => {

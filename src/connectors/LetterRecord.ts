@@ -1,5 +1,6 @@
-import { DeadLetterError } from '../errors.ts';
+import { DeadLetterError, InvalidOptionError } from '../errors.ts';
 import type { DeadLetter } from '../work/DeadLetter.ts';
+import { atOnce } from '../work/isPromiseLike.ts';
 
 /** What is kept of an error: plain data, which survives the process. */
 export interface ErrorRecord {
@@ -44,8 +45,11 @@ export function recordOf<T>(
 ): LetterRecord {
   let text: string | undefined;
   try {
-    text = JSON.stringify(encode(value), carried);
+    const encoded = encode(value);
+    if (encoded !== value) atOnce('toDeadLetters', 'encode', encoded);
+    text = JSON.stringify(encoded, carried);
   } catch (cause) {
+    if (cause instanceof InvalidOptionError) throw cause;
     throw unwritable(stage, cause);
   }
   if (text === undefined) throw unwritable(stage, new TypeError('the value itself is not carried by JSON'));

@@ -1,5 +1,6 @@
 import { PageError } from '../../errors.ts';
 import { callable, wholeNumber } from '../../options.ts';
+import { atOnce } from '../../work/isPromiseLike.ts';
 import type { HttpConnections } from './connections.ts';
 import type { PagePlan } from './fromPages.ts';
 import { linksOf } from './links.ts';
@@ -89,7 +90,7 @@ export function cursorPages<T, B>(
     first: '',
     read: async (at, context) => {
       const body = await ask(at, context);
-      const cursor = String(next(body) ?? '');
+      const cursor = String(atOnce('cursorPages', 'next', next(body)) ?? '');
       return { items: items(body), next: cursor === '' ? undefined : cursor };
     },
   };
