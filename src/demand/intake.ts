@@ -13,7 +13,10 @@ export interface IntakeOptions {
 
 /** A way into a flow for code that has items and can wait. */
 export interface Intake<T> {
-  /** Resolves when the item is inside; rejects when the intake has ended, failed, or its flow was stopped. */
+  /**
+   * Resolves when the item is inside. Rejects with `HandedBackError` where its flow is drained, stopped or has failed, and
+   * with `InvalidOptionError` after `end` or `fail`, whose error is its cause.
+   */
   offer(item: T): Promise<void>;
   /** No more items: the flow completes when it has taken those inside and those offered before. */
   end(): void;
@@ -90,6 +93,11 @@ export function intake<T>(options: IntakeOptions): Intake<T> {
       else resolve({ done: true, value: undefined });
     }
   };
+  const tooLate = ({ error }: End): InvalidOptionError =>
+    new InvalidOptionError(
+      'intake: offer after end or fail',
+      error === undefined ? undefined : { cause: error },
+    );
   const close = (how: End): void => {
     end ??= how;
     settle();
@@ -143,8 +151,7 @@ export function intake<T>(options: IntakeOptions): Intake<T> {
 
   return {
     offer(item) {
-      const late = end && (end.refusal ?? new InvalidOptionError('intake: offer after end or fail'));
-      const refusal = late ?? stopped;
+      const refusal = end === undefined ? stopped : (end.refusal ?? tooLate(end));
       if (refusal) return Promise.reject(refusal);
       if (inside.size < capacity && offers.size === 0) {
         inside.push(item);

@@ -68,6 +68,10 @@ describe('intake', () => {
     const { offer, end } = intake<number>({ capacity: 1 });
     end();
     await expect(offer(1)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+    const failed = intake<number>({ capacity: 1 });
+    const boom = new Error('boom');
+    failed.fail(boom);
+    await expect(failed.offer(1)).rejects.toMatchObject({ code: 'INVALID_OPTION', cause: boom });
   });
 
   it('refuses offers after its flow is over with how that ended, unless the user has ended it first', async () => {
