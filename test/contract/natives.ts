@@ -39,7 +39,7 @@ import {
   type Observable,
   type OperatorFunction,
 } from 'rxjs';
-import { acknowledged, early, items, lost, run, settled, store, type Log } from './acknowledged.ts';
+import { acknowledged, early, items, lost, once, run, settled, store, type Log } from './acknowledged.ts';
 import { sleep, takes, upTo, without, type Kernel, type Law } from './law.ts';
 
 const PLACE = 'src/demand/Place.ts';
@@ -63,16 +63,6 @@ const LOST = ['TICKET_LOST', 'TICKET_HELD'];
 /** What is held without an end fills a window. */
 const HELD = ['completed', 'TICKET_HELD'];
 
-/** Throws once. */
-const failsOnce = (at: string): OperatorFunction<string, string> => {
-  let failed = false;
-  return map((value) => {
-    if (failed || !value.includes(at)) return value;
-    failed = true;
-    throw new Error('bad');
-  });
-};
-
 /** Three parts of a value, each in its own time. */
 const parts = (sluice: Kernel, value: string): Observable<string> =>
   sluice.fromPull(async function* () {
@@ -95,17 +85,17 @@ const cutShort: Record<string, (value: string) => OperatorFunction<string, strin
     ),
 };
 const givenAgain: Record<string, (value: string, sluice: Kernel) => OperatorFunction<string, string>> = {
-  retry: () => (source) => source.pipe(failsOnce('a'), retry(1)),
-  'retry, in the middle': () => (source) => source.pipe(failsOnce('b'), retry(1)),
-  'retry with a delay': () => (source) => source.pipe(failsOnce('a'), retry({ count: 1, delay: 3 })),
+  retry: () => (source) => source.pipe(once('a'), retry(1)),
+  'retry, in the middle': () => (source) => source.pipe(once('b'), retry(1)),
+  'retry with a delay': () => (source) => source.pipe(once('a'), retry({ count: 1, delay: 3 })),
   'catchError to fromPull': (value, sluice) => (source) =>
     source.pipe(
-      failsOnce('b'),
+      once('b'),
       catchError(() => parts(sluice, value)),
     ),
   'catchError to of': (value) => (source) =>
     source.pipe(
-      failsOnce('b'),
+      once('b'),
       catchError(() => of(`${value}d`)),
     ),
 };
@@ -304,7 +294,7 @@ const classes: Record<string, Record<string, Native>> = {
   ),
   failing: {
     'map that throws once, under retry': {
-      make: () => (source) => source.pipe(failsOnce('i4'), retry(1)),
+      make: () => (source) => source.pipe(once('i4'), retry(1)),
       again: true,
     },
     'map that throws': { make: () => fails('i4'), ends: ['bad'] },
