@@ -5,7 +5,10 @@ export type Time = 'virtual' | 'real';
 
 /** How Node tells of what nobody caught. */
 const STRAY = ['unhandledRejection', 'uncaughtException'];
-/** Real milliseconds after which a check counts as hanging, and in how many steps: those in which all stands still are one. */
+/**
+ * Real milliseconds after which a check counts as hanging in which nothing has come that it waited for, and in how many
+ * steps: those in which all stands still are one.
+ */
 const WATCHDOG_MS = { virtual: 4_000, real: 30_000 };
 const WATCHDOG_STEPS = 40;
 /** Real milliseconds in which what is under way comes to rest. */
@@ -21,6 +24,8 @@ const realImmediate = (globalThis as { setImmediate?: (run: () => void) => unkno
 /** Milliseconds on the real clock, whatever clock is installed. */
 export const realNow = /* @__PURE__ */ (() => performance.now.bind(performance))();
 let clock: ReturnType<typeof install> | undefined;
+/** How much has come that checks waited for. */
+let came = 0;
 
 /** Runs a check. What nobody caught counts as a violation, and so do hanging and a current ticket that is left behind. */
 export async function supervised(check: () => void | Promise<void>, time: Time = 'virtual'): Promise<void> {
@@ -33,9 +38,10 @@ export async function supervised(check: () => void | Promise<void>, time: Time =
   const stray = new Strays();
   let watchdog: ReturnType<typeof setTimeout> | undefined;
   const hanging = new Promise<never>((_, reject) => {
-    const wait = (steps: number): void => {
+    const wait = (steps: number, before = came): void => {
       watchdog = realTimeout(() => {
-        if (steps > 1) wait(steps - 1);
+        if (came > before) wait(WATCHDOG_STEPS);
+        else if (steps > 1) wait(steps - 1);
         else reject(new Error(`hangs: no end after ${WATCHDOG_MS[time]} ms`));
       }, WATCHDOG_MS[time] / WATCHDOG_STEPS);
     };
@@ -139,6 +145,7 @@ export async function within<T>(promise: PromiseLike<T>, ms = 10_000): Promise<T
     if (clock) await clock.nextAsync();
     await flush();
   }
+  came++;
   return watched;
 }
 
