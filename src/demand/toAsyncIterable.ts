@@ -22,7 +22,8 @@ export interface ToAsyncIterableOptions {
  *
  * As that of an async generator, the end of the loop waits for what is still being closed: by `break`, by the end of the
  * flow, and by its error, which comes after that. As that of a run, it does so for 1 s, or as long as `withResources` may
- * take; that closing fails is a warning on the console.
+ * take; that closing fails is a warning on the console. A generator that is in an `await` of its own can be closed only
+ * after that, so one that is to end at once heeds the signal that `fromPull` gives it.
  *
  * @throws `InvalidOptionError`, at call time, for an option outside its range.
  */

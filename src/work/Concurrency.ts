@@ -10,8 +10,8 @@ export interface Resizable {
 
 /**
  * How many items a pool works on at once, to be changed while it runs: `workers.set(10)`. Each pool that it is given to
- * has that many workers for itself. A raised limit starts what waits, at once, but in the async context of its flow
- * (`AsyncLocalStorage`), whoever raises it; a lowered one lets running work finish, and nothing new starts until there are
+ * has that many workers for itself. A raised limit starts what waits, in a microtask, in the async context of its
+ * flow (`AsyncLocalStorage`), whoever raises it; a lowered one lets running work finish, and nothing new starts until there are
  * fewer. Nothing is lost, aborted or reordered by either.
  *
  *     source   abc|

@@ -136,6 +136,33 @@ describe('the end of a loop over a flow', () => {
     });
   }
 
+  it('waits for a source in an await of its own, but for one that heeds its signal not', async () => {
+    const warn = vi.spyOn(console, 'warn').mockReturnValue();
+    vi.useFakeTimers();
+    const waits = (heeds: boolean) =>
+      async function* (signal: AbortSignal): AsyncGenerator<number> {
+        yield 1;
+        await new Promise<void>((resolve, reject) => {
+          setTimeout(resolve, 600);
+          if (heeds) signal.addEventListener('abort', () => reject(new Error('aborted')));
+        });
+      };
+    const leftAfter = async (source: (signal: AbortSignal) => AsyncGenerator<number>): Promise<number> => {
+      const loop = toAsyncIterable(fromPull(source), { capacity: 1 })[Symbol.asyncIterator]();
+      await loop.next();
+      const leftAt = performance.now();
+      const left = loop.return!();
+      await vi.advanceTimersByTimeAsync(0);
+      while (vi.getTimerCount() > 0 && !(await Promise.race([left, turn()])))
+        await vi.advanceTimersByTimeAsync(100);
+      await left;
+      return performance.now() - leftAt;
+    };
+    expect(await leftAfter(waits(false))).toBe(600);
+    expect(await leftAfter(waits(true))).toBe(0);
+    expect(warn).not.toHaveBeenCalled();
+  });
+
   it('waits for what is closed only when the loop has taken the last item', async () => {
     const log: string[] = [];
     const source = fromPull(endless(closing(log, 'the source')), {
