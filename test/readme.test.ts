@@ -51,7 +51,7 @@ describe('the snippets of the README', () => {
 
   test('are correct for the compiler, as a user writes them', () => {
     const files = new Map(
-      snippets.map((s) => [join(root, `readme-line-${s.line}.ts`), `${s.given}${s.code}`]),
+      snippets.map((s) => [join(root, `readme-line-${s.line}.mts`), `${s.given}${s.code}`]),
     );
     expect(complaints(files)).toEqual([]);
   });
