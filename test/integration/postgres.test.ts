@@ -704,6 +704,7 @@ describe('errors', () => {
       /^postgresTable: table must be .*schema\.name/,
     );
     expect(() => fromTable(db, 'a.b.c', { key: ['id'] })).toThrow(/^fromTable: table must be/);
+    expect(() => fromTable(db, 'a\0b', { key: ['id'] })).toThrow(/^fromTable: table must be/);
     expect(() => toDeadLetters(db, 'a.b.c')).toThrow(/^toDeadLetters: table must be/);
     expect(() => fromDeadLetters(db, 'a.b.c')).toThrow(/^fromDeadLetters: table must be/);
     for (const key of [[], 'id', [1]] as never[]) {

@@ -108,7 +108,7 @@ test('fromTable gives all rows in order, by keys that JavaScript cannot hold, an
   expect(seen).toEqual(await inOrder());
   const some = fromTable<Row>(db, 'source', {
     key: ['shop', 'at'],
-    where: 'shop = 2 OR shop = 5',
+    where: 'shop = 2 OR shop = 5 -- a comment',
     pageSize: 400,
   });
   expect(await firstValueFrom(some.pipe(toArray()))).toHaveLength(1_000);

@@ -57,7 +57,8 @@ export function quotedTable(key: string, table: string): string {
   nonEmpty(key, table);
   const part = '"(?:[^"]|"")+"|[^".]+';
   const match = new RegExp(`^(?:(${part})\\.)?(${part})$`).exec(table);
-  if (match === null) throw new InvalidOptionError(`${key} must be 'name' or 'schema.name'`);
+  if (match === null || table.includes('\0'))
+    throw new InvalidOptionError(`${key} must be 'name' or 'schema.name'`);
   const bare = (name: string): string =>
     name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name;
   return match

@@ -58,7 +58,7 @@ export function fromTable<R extends object = Record<string, unknown>>(
   const keyText = `ARRAY[${key.map((column) => `${quote(column)}::text`).join(', ')}] AS "${keyName}"`;
   const page = (after: Key | undefined): string => {
     const conditions = [
-      ...(where === undefined ? [] : [`(${where})`]),
+      ...(where === undefined ? [] : [`(${where}\n)`]), // it may end in a comment
       ...(after === undefined ? [] : [`(${columns}) > (${parameters})`]),
     ];
     const filter = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
