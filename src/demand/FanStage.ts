@@ -5,6 +5,7 @@ import { RingQueue } from '../queue/RingQueue.ts';
 import { link } from '../rx/link.ts';
 
 import type { Ticket } from '../tickets/Ticket.ts';
+import { aside } from './Demand.ts';
 import { Outlet } from './Outlet.ts';
 import { Stage } from './Stage.ts';
 
@@ -56,8 +57,12 @@ export abstract class FanStage<T, R> extends Stage<T, R> {
 
   /** Subscribes to the branches, then upstream. */
   open(source: Observable<T>): void {
-    const opened = new Observable<T>((above) => {
+    const openBranches = (): void => {
       for (const branch of this.#branches) this.#openBranch(branch);
+    };
+    const opened = new Observable<T>((above) => {
+      if (this.out.linked) openBranches();
+      else aside(openBranches); // where nothing is below, its branches are cut off from nothing
       this.run?.list(this.meter); // above its branches
       return this.over ? undefined : source.subscribe(above);
     });

@@ -15,7 +15,7 @@ import {
   type OperatorFunction,
 } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { batch, broadcast, filterOr, fromPull, intake, poolMap, runFlow } from 'sluice';
+import { batch, broadcast, filterOr, fromPull, intake, poolMap, route, runFlow } from 'sluice';
 import { settle, sleep } from '../flow/settling.ts';
 
 beforeEach(() => {
@@ -188,6 +188,25 @@ describe('the branches of broadcast', () => {
     await settle();
     expect(out).toEqual([1, -1]);
     subscription.unsubscribe();
+  });
+
+  const fans: Record<string, OperatorFunction<number, number>> = {
+    broadcast: broadcast([takes(1), takes(2)]),
+    route: route((n: number) => (n % 2 ? 'odd' : 'even'), { branches: { odd: takes(1), even: takes(2) } }),
+  };
+  it.each(Object.entries(fans))('are cut off from nothing where nothing is below: %s', async (_, fan) => {
+    const warn = vi.spyOn(console, 'warn').mockReturnValue();
+    const told: string[] = [];
+    const source = fromPull([1, 2], {
+      onSettled: ({ value, failure }) => told.push(failure === undefined ? `${value} done` : `${value} back`),
+    });
+    const ended = vi.fn();
+    source.pipe(fan).subscribe({ error: ended, complete: () => ended('complete') });
+    await settle(20);
+    expect(ended.mock.calls).toEqual([['complete']]);
+    expect(told.toSorted()).toEqual(['1 done', '2 done']);
+    expect(warn).not.toHaveBeenCalled();
+    warn.mockRestore();
   });
 
   it('subscribe to their items once at a time', async () => {
