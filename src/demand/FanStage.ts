@@ -2,6 +2,7 @@ import { Observable, type OperatorFunction, type Subscriber } from 'rxjs';
 import { HandedBackError, InvalidOptionError, TicketPathError } from '../errors.ts';
 import type { StageIdentity } from '../metrics/StageMeter.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
+import { endOfChain } from '../rx/chain.ts';
 import { link } from '../rx/link.ts';
 
 import type { Ticket } from '../tickets/Ticket.ts';
@@ -193,7 +194,10 @@ export abstract class FanStage<T, R> extends Stage<T, R> {
   #announceTo(way: Outlet<T>): void {
     way.demand.announce();
     if (way.linked) return;
-    this.fail(new TicketPathError(this.name, 'a branch cuts the chain'));
+    const cut = this.out.linked
+      ? 'a branch cuts the chain'
+      : `a branch needs a stage of sluice in it, or runFlow below, and its chain ends at ${endOfChain(way.subscriber)}`;
+    this.fail(new TicketPathError(this.name, cut));
   }
 
   #give(parcel: Parcel<T>, way: Outlet<T>): void {

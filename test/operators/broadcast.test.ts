@@ -209,6 +209,21 @@ describe('the branches of broadcast', () => {
     warn.mockRestore();
   });
 
+  it('need a stage, or a run, below an acknowledged source', async () => {
+    const ended = vi.fn();
+    const source = fromPull([1, 2], { onSettled: () => undefined });
+    source.pipe(broadcast([takes(1), map((n) => -n)])).subscribe({ error: ended });
+    await settle(20);
+    expect(ended.mock.calls.flat()).toMatchObject([
+      {
+        code: 'TICKET_PATH',
+        message: expect.stringContaining(
+          'a branch needs a stage of sluice in it, or runFlow below',
+        ) as string,
+      },
+    ]);
+  });
+
   it('subscribe to their items once at a time', async () => {
     const twice = (source: ReturnType<typeof fromPull<number>>) => merge(source, source);
     await expect(runFlow(fromPull([1]).pipe(broadcast([twice])))).rejects.toMatchObject({
