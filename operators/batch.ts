@@ -1,7 +1,7 @@
 import { Observable, type OperatorFunction, type Subscriber, type Subscription } from 'rxjs';
 import { after } from '../src/clock.ts';
 import { Stage } from '../src/demand/Stage.ts';
-import { HandedBackError } from '../src/errors.ts';
+import { HandedBackError, InvalidOptionError } from '../src/errors.ts';
 import type { StageIdentity } from '../src/metrics/StageMeter.ts';
 import { atLeast, callable, given, nonEmpty, wholeNumber } from '../src/options.ts';
 import { under } from '../src/tickets/current.ts';
@@ -81,6 +81,8 @@ class BatchStage<T> extends Stage<T, T[]> {
     try {
       weight = under(null, () => this.#bounds.weigh(value));
       atOnce(this.name, 'weigh', weight);
+      if (typeof weight !== 'number' || !(weight >= 0))
+        throw new InvalidOptionError(`${this.name}: weigh must give a number of 0 or more`);
     } catch (error) {
       this.demand.held--;
       this.leave(value, ticket, error);

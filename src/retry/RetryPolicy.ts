@@ -181,7 +181,7 @@ export class RetryClock {
     if (!atOnce('RetryPolicy', 'isRetryable', isRetryable(error), error)) return undefined;
     const wait = delayMs(++this.#retry, this.#previousMs);
     atOnce('RetryPolicy', 'delayMs', wait, error);
-    if (wait === undefined || !(wait >= 0)) return undefined; // a wait that is not a number never ends
+    if (typeof wait !== 'number' || !(wait >= 0)) return undefined; // a wait that is not a number never ends
     const floor = (error as { retryAfterMs?: unknown } | null | undefined)?.retryAfterMs;
     this.#previousMs = typeof floor === 'number' && floor > wait ? floor : wait;
     if (at - this.#startedAt + this.#previousMs > maxElapsedMs) return undefined;

@@ -44,7 +44,7 @@ export const time: readonly Scenario[] = [
       for (const wrong of [Infinity, NaN, -1, -Infinity])
         assert.throws(() => delays([wrong]), { code: 'INVALID_OPTION' });
       // A policy of the user's own that answers nonsense gives up instead of trying again at once.
-      for (const wrong of [NaN, -1]) {
+      for (const wrong of [NaN, -1, null as never, '5' as never]) {
         let attempts = 0;
         const counted = defer(() => {
           attempts++;
@@ -69,7 +69,7 @@ export const time: readonly Scenario[] = [
       {
         says: 'a wait that is not a number is none',
         file: 'src/retry/RetryPolicy.ts',
-        find: 'if (wait === undefined || !(wait >= 0)) return undefined;',
+        find: "if (typeof wait !== 'number' || !(wait >= 0)) return undefined;",
         replace: 'if (wait === undefined) return undefined;',
       },
     ],

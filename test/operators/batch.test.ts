@@ -1,6 +1,7 @@
 import { map, NEVER } from 'rxjs';
 import { describe, expect, it } from 'vitest';
-import { batch, fromPull, fromPush, poolMap } from 'sluice';
+import { batch, fromPull, fromPush, poolMap, runFlow } from 'sluice';
+import { codeOf } from '../../src/errors.ts';
 import { frame, Pulls, taking, virtual } from './virtualTime.ts';
 
 const x = ['a', 'b'];
@@ -83,6 +84,24 @@ describe('batch', () => {
       expectSubscriptions(source.subscriptions).toBe('^-!');
     });
   });
+
+  it.each([1n, '1', NaN, -1, null, undefined, Symbol('1')])(
+    'errors where `weigh` gives no weight: %s',
+    async (weight) => {
+      const settled: unknown[] = [];
+      const source = fromPull([1, 2], {
+        onSettled: ({ value, failure }) => settled.push([value, codeOf(failure)]),
+      });
+      const weigh = (value: number): number => (value === 1 ? 1 : (weight as number));
+      const run = runFlow(source.pipe(batch({ maxItems: 9, maxWeight: 5, weigh })));
+      await expect(run).rejects.toMatchObject({
+        code: 'INVALID_OPTION',
+        message: 'batch: weigh must give a number of 0 or more',
+      });
+      expect(settled.at(-1)).toEqual([2, 'INVALID_OPTION']);
+      expect(run.report()).toMatchObject({ itemsIn: 2, leftOver: 1 });
+    },
+  );
 
   it('stops its clock when it is unsubscribed from', () => {
     virtual(({ cold, expectObservable, expectSubscriptions }) => {
