@@ -120,7 +120,8 @@ export class FlowRun implements PromiseLike<FlowReport> {
   }
 
   /**
-   * Takes in no more and finishes what is inside; after `drainTimeoutMs` what is left is aborted.
+   * Takes in no more and finishes what is inside; after `drainTimeoutMs` what is left is aborted. What it lets go of at
+   * once, such as a batch that was not full, is in the async context of the caller.
    *
    * May be called from inside the flow, but not awaited there: work that awaits the end of its own run waits for itself,
    * keeps its slot, and is what is left at `drainTimeoutMs`. Call `void run.drain()`, and let the work end.
