@@ -230,6 +230,7 @@ export class Demand {
 
   attach(outlet: Outlet<never>): void {
     this.outlets.add(outlet);
+    if (this.ticketed) outlet.announced();
     if (!outlet.inner) this.fed = true;
   }
 
@@ -311,14 +312,13 @@ export class Demand {
 
   /**
    * The ticket of an item that arrives, retained; null: it has none; undefined: it was lost. What comes in the call of an
-   * emitter that has been left is the work of a native operator which goes on there: in an inner stream with the same item, or
-   * with one of those that wait; else with what is no item (`startWith`, under `retry`).
+   * emitter that has been left is the work of a native operator which goes on there, with the same item or with one of those
+   * that wait.
    */
   claim(): Ticket | null | undefined {
     const { ticket } = current;
     if (!ticket) return ticket === undefined && this.ticketed ? undefined : null;
     if (!this.isLeft) return ticket.claim();
-    if (!this.emitter?.place.works) return null;
     const waiting = this.unclaimedTickets();
     return waiting.length === 0 ? ticket.claim() : Ticket.group([ticket.claim(), ...waiting]);
   }
@@ -327,6 +327,7 @@ export class Demand {
   announce(): void {
     if (this.ticketed || this.owner === undefined) return;
     this.ticketed = true;
+    for (const outlet of this.outlets) outlet.announced();
     this.owner.announced?.();
   }
 

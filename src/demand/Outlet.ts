@@ -6,7 +6,7 @@ import {
   TicketUnclaimedError,
   UnclaimedError,
 } from '../errors.ts';
-import { demandBelow, operatorsOnStack } from '../rx/chain.ts';
+import { demandBelow, endingsBelow, operatorsOnStack, type Endings } from '../rx/chain.ts';
 import { current } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
 import type { TicketBook } from '../tickets/TicketBook.ts';
@@ -51,6 +51,8 @@ export class Outlet<T> {
   readonly subscriber: Subscriber<T>;
   /** How it has ended, or does so now. */
   ending: 'complete' | 'error' | undefined = undefined;
+  /** In an acknowledged flow: how what is between here and the stage below has ended. */
+  #endings: Endings | undefined;
   /** Read once, where it is needed: which native operators stand between. It holds what was on the stack, until the end. */
   #subscribedAt: Error | undefined;
   #turn = false;
@@ -76,6 +78,18 @@ export class Outlet<T> {
   /** It works on an item that was accepted already, so does not obey `draining`. */
   get inner(): boolean {
     return this.place.inner;
+  }
+
+  /** An acknowledged source stands above, or beside it. */
+  announced(): void {
+    if (!this.place.stream) this.#endings ??= endingsBelow(this.subscriber, 'demand');
+  }
+
+  /** A native operator below has thrown, and all that is above it was left for that. */
+  get hasFailed(): boolean {
+    const { stream } = this.place;
+    if (!stream) return this.#endings?.failed === true;
+    return stream.joint.closed && stream.within.hasFailed;
   }
 
   /** Whether it may emit now; if not, it is in the line, and `resume` is called when it may. */
@@ -131,8 +145,9 @@ export class Outlet<T> {
     this.#call(value, under);
     if (under.claims !== claims) {
       if (before > 0) waiting.release(before);
-      // Left in the middle of a batch that a native operator takes apart: nobody knows which of its items got through.
-      under.release(ticket.size > 1 && this.closed ? this.#left() : undefined);
+      // Left in the middle of what a native operator takes apart: nobody knows which of its items or parts got through.
+      const isCut = this.closed && (ticket.size > 1 || this.hasFailed);
+      under.release(isCut ? this.#left() : undefined);
       return;
     }
     if (under.drops === drops && this.demand.ticketed) this.wait(ticket);
@@ -156,7 +171,8 @@ export class Outlet<T> {
     });
     place.leave(false, works);
     if (!tail) return;
-    if (tail.claims !== claims || !demand.owner) tail.release();
+    if (this.hasFailed) tail.release(this.#left());
+    else if (tail.claims !== claims || !demand.owner) tail.release();
     else demand.addTail(tail, this.inner);
   }
 

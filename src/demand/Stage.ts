@@ -11,7 +11,7 @@ import {
 } from '../errors.ts';
 import { whenClosed, type ItemEvent, type Run } from '../flow/Run.ts';
 import { StageMeter, type StageIdentity } from '../metrics/StageMeter.ts';
-import { completionBelow, endOfChain, runBelow } from '../rx/chain.ts';
+import { endingsBelow, endOfChain, runBelow, type Endings } from '../rx/chain.ts';
 import { Inlet, type Receiver } from '../rx/Inlet.ts';
 import { current, under } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
@@ -49,8 +49,8 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
   #inlet: Inlet<T> | undefined;
   /** What it closes by itself. */
   readonly #closables: Closable[] = [];
-  /** Where it closes something: whether what is below it has completed, and so leaves it. */
-  #completedBelow: (() => boolean) | undefined;
+  /** Where it closes something: how what is below it has ended, and so leaves it. */
+  #endings: Endings | undefined;
   #closing = false;
   #budget: LoopBudget | undefined;
   /** It goes on when the event loop has turned. */
@@ -91,7 +91,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
     if (this.run) this.run.sinks.set(sink, this.meter);
     else if (!startsAnew(sink) || !this.runBelow?.closedInside?.has(sink)) {
       this.#closables.push(sink);
-      this.#completedBelow ??= completionBelow(this.out.subscriber);
+      this.#endings ??= endingsBelow(this.out.subscriber, 'all');
     } else {
       throw new InvalidOptionError(
         `${this.name}: its sink was closed with another item, and would begin anew; make one for each item, inside the work, or store below it`,
@@ -345,7 +345,7 @@ export abstract class Stage<T, R> implements DemandOwner, Emitter, Receiver<T> {
       this.out.place.leave(false);
     }
     if (this.#closables.length > 0) {
-      const left = this.#completedBelow?.() ? 'completed' : 'aborted';
+      const left = this.#endings?.completed ? 'completed' : 'aborted';
       void whenClosed(this.runBelow, () => this.#close(this.#failure ? 'failed' : left), this.name);
     }
     this.meter.leave(this);

@@ -107,15 +107,30 @@ export function firstOf(
   return undefined;
 }
 
-/**
- * Tells, from now on, whether a subscriber below has completed, and none has failed: `take` has had enough, say. To be asked
- * while the chain is left: afterwards all of it is closed alike, however it ended.
- */
-export function completionBelow(subscriber: Subscriber<never>): () => boolean {
+/** How a chain below ended. To be asked while it is left: afterwards all of it is closed alike. */
+export interface Endings {
+  /** One has completed, and none has failed: `take` has had enough, say. */
+  readonly completed: boolean;
+  /** One has failed, be it that `retry` or `catchError` goes on below it. */
+  readonly failed: boolean;
+}
+
+/** Has subscribers remember from now on how they end: all that are below, or those down to the nearest Demand. */
+export function endingsBelow(subscriber: Subscriber<never>, reach: 'all' | 'demand'): Endings {
   const links: ChainLink[] = [];
-  for (let link: ChainLink | undefined = asLink(subscriber); link; link = below(link)) links.push(noted(link));
-  return () =>
-    links.some((link) => link[ENDING] === 'complete') && !links.some((link) => link[ENDING] === 'error');
+  for (let link: ChainLink | undefined = asLink(subscriber); link; link = below(link)) {
+    links.push(noted(link));
+    if (link[DEMAND] && reach === 'demand') break;
+  }
+  const some = (how: 'complete' | 'error'): boolean => links.some((link) => link[ENDING] === how);
+  return {
+    get completed() {
+      return some('complete') && !some('error');
+    },
+    get failed() {
+      return some('error');
+    },
+  };
 }
 
 /** The same link, which remembers from now on how it ended. Once, however many are subscribed above it, one after the other. */

@@ -19,6 +19,7 @@ import {
   take,
   timer,
   type Observable,
+  type OperatorFunction,
 } from 'rxjs';
 import {
   acknowledged,
@@ -104,7 +105,7 @@ export const leftLaws: readonly Law[] = [
         numbered,
       );
     },
-    sabotage: [without(DEMAND, 'if (!this.emitter?.place.works) return null;')],
+    sabotage: [without(OUTLET, ' || this.hasFailed')],
   },
   {
     rule: 'T4',
@@ -133,6 +134,44 @@ export const leftLaws: readonly Law[] = [
     sabotage: [
       without(OUTLET, 'place.home.handBackTails(this.#stopped());', 'place.home;'),
       without(OUTLET, "this.ending !== 'complete' && "),
+    ],
+  },
+  {
+    rule: 'T4',
+    says: 'an item of which some has arrived is handed back where a native operator throws at more of it, and another goes on below',
+    async check(sluice) {
+      let next = 0;
+      const numbered = () => [`i${++next}`, `i${++next}`, `i${++next}`];
+      const flows: Record<string, OperatorFunction<string, string>> = {
+        'parts in one call': (source) =>
+          source.pipe(
+            mergeMap((value) => of(`${value}a`, `${value}b`)),
+            once('i2b'),
+          ),
+        'parts in the call of a source inside': (source) =>
+          source.pipe(
+            mergeMap((value) => sluice.fromPull([value])),
+            mergeMap((value) => of(`${value}a`, `${value}b`)),
+            once('i2b'),
+          ),
+        'what is held until the end': (source) => source.pipe(bufferCount(2), map(String), once('i3')),
+      };
+      for (const [name, flow] of Object.entries(flows)) {
+        const log: Log = [];
+        next = 0;
+        const stored = acknowledged(sluice, log, numbered).pipe(flow, retry(1), store(sluice, log));
+        assert.equal((await run(sluice, stored)).end, 'completed', name);
+        assert.deepEqual(early(log), [], name);
+        const threw = name === 'what is held until the end' ? 'i3' : 'i2';
+        assert.ok(settled(log, 'nak').includes(threw), `${name}: ${log.join(', ')}`);
+        assertSettledOnce(log, [...new Set([...settled(log, 'ack'), ...settled(log, 'nak')])]);
+      }
+    },
+    sabotage: [
+      without(OUTLET, ' || this.hasFailed'),
+      without(OUTLET, 'return stream.joint.closed && stream.within.hasFailed;', 'return false;'),
+      without(OUTLET, 'if (this.hasFailed) tail.release(this.#left());\n    else '),
+      without(DEMAND, 'for (const outlet of this.outlets) outlet.announced();'),
     ],
   },
   {

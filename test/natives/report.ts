@@ -111,12 +111,13 @@ function limits(): string {
   const inside =
     'Inside an inner stream of `concatMap` and its like, an item is kept while a source of ours works, and what is subscribed ' +
     'by the end of that (`retry`, `repeat`, `concat`) belongs to it as well. What is subscribed later (`repeat` with a delay, ' +
-    'a source behind a `timer`) is not counted to it, and it may be acknowledged before that is stored. As the work of ' +
+    'a source behind a `timer`) is counted to what waits by then; an item that has been acknowledged meanwhile may be so ' +
+    'before that is stored. As the work of ' +
     '`poolMap` an Observable counts as a whole, whatever is in it. With ' +
     '`startWith` above `concatMap` to sources, the items behind that first value may be acknowledged early.';
   const thrown =
-    'Where a native operator throws under `retry`, the item is handed back, and so is what was at work above. Not where another ' +
-    'part of the item was accepted in the same call, nor where a buffer throws as its source ends.';
+    'Where a native operator throws under `retry` or `catchError`, the item is handed back, whatever part of it has arrived, ' +
+    'and so is what was at work or held above.';
   return [text, lines.join('\n'), advice, inside, thrown].join('\n\n');
 }
 

@@ -146,7 +146,7 @@ export class GraphTrial {
     const limits = this.#limits;
     const all = [...settled(this.#log, 'ack'), ...settled(this.#log, 'nak')];
     const twice = all.filter((item, at) => all.indexOf(item) !== at);
-    if (!limits.knows('a window that is full in the call of a stage')) this.#none('settled twice', twice);
+    this.#none('settled twice', twice);
     const open = this.#pulled.filter((item) => !all.includes(item));
     if (!limits.stalls) this.#none('not settled', open);
     if (limits.early) return;

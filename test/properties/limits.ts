@@ -10,66 +10,17 @@ export interface Limits {
   readonly window: boolean;
   /**
    * An item may be acknowledged before all that it became is stored, or where it is stored nowhere: _half_, _sources_,
-   * _state_, _lag_; what it became comes outside of any call, and another item settles first; or a defect that is known.
+   * _state_, _lag_; or what it became comes outside of any call, and it is settled by then.
    */
   readonly early: boolean;
   /** An item may be handed back in a run that completes: it was on its way when an operator ended, or threw. */
   readonly cut: boolean;
-  /** By a defect that is known the run may not end, or an item may never be settled. */
+  /** The run may not end, or an item may never be settled. */
   readonly stalls: boolean;
-  /** Whether it may show a defect that is known, and not judged. */
-  readonly knows: (defect: Known) => boolean;
 }
 
-/** Defects that are known, by what shows them. */
-export type Known =
-  /** Acknowledged early: `concatMap` begins with `of` when a source in its line has ended. */
-  | 'of in a line of sources'
-  /**
-   * Acknowledged early: `concatMap` begins with an item when what `startWith` gave, which is none, has ended; and the run
-   * does not end where a window is full of what is held there.
-   */
-  | 'a line behind what is no item'
-  /** Acknowledged, and lost: the source has ended, or its inner stream is left, when `take`, `retry` or `catchError` lets go. */
-  | 'a line that is left'
-  /** Acknowledged, and lost: `retry` after an item had thrown gives what `startWith` has, in the call of that item. */
-  | 'what is no item, again'
-  /** Acknowledged: a native operator throws at one part of an item, when another that came in the same call was taken. */
-  | 'a part that throws'
-  /** Acknowledged early: what a timer gives to a stage above another one, in an inner stream, is taken without a ticket. */
-  | 'a stage above a stage in an inner stream'
-  /** The run does not end, or an item is not settled: one of a batch rides on another that waits for that batch. */
-  | 'a ride in a circle'
-  /** The same, where the items are of several sources, or of one that is subscribed again. */
-  | 'tickets of several subscriptions in one'
-  /** An item is settled twice, when its window is full; or the run does not end. */
-  | 'a window that is full in the call of a stage'
-  /** `TICKET_HELD` of fewer than a thousand. */
-  | 'one item counted for each of its parts';
-
-/**
- * Those that are not judged, as long as they are there: one that is taken out is. `GRAPH_KNOWN=judged`: all are.
- */
-export const UNJUDGED: readonly Known[] =
-  process.env['GRAPH_KNOWN'] === 'judged' ? [] : ['a line behind what is no item', 'a part that throws'];
-
-/** Those by which a run does not end. */
-const STALLS: readonly Known[] = [
-  'a line behind what is no item',
-  'a ride in a circle',
-  'tickets of several subscriptions in one',
-  'a window that is full in the call of a stage',
-];
-
-/** Those by which an item is acknowledged too early, or where it is lost. */
-const EARLY: readonly Known[] = [
-  'of in a line of sources',
-  'a line behind what is no item',
-  'a line that is left',
-  'what is no item, again',
-  'a part that throws',
-  'a stage above a stage in an inner stream',
-];
+/** `GRAPH_LIMITS=judged`: what docs/native-operators.md says of `startWith` is judged as well. */
+const JUDGES_ALL = process.env['GRAPH_LIMITS'] === 'judged';
 
 /** What can be found at one place of a chain. */
 interface Place {
@@ -107,13 +58,12 @@ class Reader {
   overflow = false;
   early = false;
   cut = false;
-  /** Several items get a ticket in common. */
-  groups = false;
   /** Something fails, and goes on. */
   fails = false;
   /** Something is swallowed, or held. */
   swallows = false;
-  readonly known = new Set<Known>();
+  /** `startWith` above `concatMap` to sources: what is held behind that value, which is no item. */
+  behindNone = false;
 
   /** What a chain of operators makes of a place. `outer`: below the sources. */
   chain(ops: readonly Op[], from: Place, outer: boolean): Place {
@@ -123,12 +73,7 @@ class Reader {
   }
 
   inner({ head, ops }: Inner): Place {
-    const before = this.later;
-    this.later = false;
-    const place = this.chain(ops, this.#head(head), false);
-    if (this.later && ops.some(isStage)) this.known.add('a stage above a stage in an inner stream');
-    this.later ||= before;
-    return place;
+    return this.chain(ops, this.#head(head), false);
   }
 
   #head(head: Head): Place {
@@ -178,7 +123,6 @@ class Reader {
       case 'take':
       case 'takeWhile':
         this.cut = true;
-        if (place.kept) this.known.add('a line that is left');
         // Ends in the middle of what one call brings: that settles with the part that got through. _lag_, _half_.
         if (items) this.early = true;
         return place;
@@ -205,9 +149,6 @@ class Reader {
         if (outer || place.own || place.kept || place.staged) this.cut = true;
         if (items) this.early = true;
         if (op.delayMs !== undefined) this.later = true;
-        if (place.foreign) this.known.add('what is no item, again');
-        if (place.split !== 'no') this.known.add('a part that throws');
-        if (place.kept) this.known.add('a line that is left');
         return { ...place, several: true };
       case 'repeat':
         if (op.delayMs !== undefined) this.later = true;
@@ -217,7 +158,6 @@ class Reader {
         const by = this.inner(op.by);
         if (items) this.early = true;
         if (op.kind === 'catchError') this.cut = true;
-        if (op.kind === 'catchError' && place.kept) this.known.add('a line that is left');
         return {
           split: items || by.split === 'items' ? 'items' : 'parts',
           several: true,
@@ -234,11 +174,9 @@ class Reader {
         const pushed = inners.some((inner) => inner.pushed);
         const pulled = inners.some((inner) => inner.pulled);
         const keeps = op.how === 'concatMap' || op.how === 'mergeMap, 2';
-        if (pulled) this.known.add('one item counted for each of its parts');
-        if (pulled && place.staged) this.known.add('a window that is full in the call of a stage');
         if (op.how !== 'mergeMap') this.swallows = true;
-        if (pulled && place.foreign) this.known.add('a line behind what is no item');
-        if (keeps) this.#keeps(place, pushed && pulled);
+        if (pulled && place.foreign) this.behindNone = true;
+        if (keeps) this.#keeps(place);
         // A stream that is left hands back what it holds, or what waits behind it.
         if (op.how === 'switchMap' && pulled) this.cut = true;
         if (op.how === 'switchMap' && inners.some(({ staged }) => staged)) this.cut = true;
@@ -258,7 +196,6 @@ class Reader {
         if (typeof op.work === 'object') this.#work(op.work);
         return { ...SOURCE, staged: true, own: place.own, foreign: place.foreign };
       case 'batch':
-        this.groups = true;
         return {
           ...SOURCE,
           staged: true,
@@ -289,40 +226,24 @@ class Reader {
   }
 
   /** An operator holds items until an inner stream has ended. _half_. */
-  #keeps(place: Place, mixed: boolean): void {
+  #keeps(place: Place): void {
     if (place.split !== 'no') this.early = true;
-    if (mixed) this.known.add('of in a line of sources');
-    if (place.foreign) this.known.add('a line behind what is no item');
+    if (place.foreign) this.behindNone = true;
   }
-}
-
-function isStage({ kind }: Op): boolean {
-  return ['poolMap', 'batch', 'boundedQueue', 'filterOr', 'broadcast', 'route'].includes(kind);
 }
 
 export function limitsOf({ supplies, ops }: Graph): Limits {
   const reader = new Reader();
-  const end = reader.chain(ops, { ...SOURCE, several: supplies.length > 1 }, true);
-  const knows = (defect: Known): boolean => UNJUDGED.includes(defect) && reader.known.has(defect);
-  if (
-    end.own ||
-    supplies.length > 1 ||
-    ops.some(({ kind }) => ['retry', 'repeat', 'catchError', 'concatWith'].includes(kind))
-  )
-    reader.known.add('tickets of several subscriptions in one');
-  const { later, overflow, early, cut, groups, fails, swallows } = reader;
-  if (groups && (later || swallows || reader.known.has('one item counted for each of its parts')))
-    reader.known.add('a ride in a circle');
+  reader.chain(ops, { ...SOURCE, several: supplies.length > 1 }, true);
+  const { later, overflow, early, cut, fails, swallows } = reader;
+  const behindNone = reader.behindNone && !JUDGES_ALL;
   return {
     later,
     overflow,
-    window:
-      supplies.some(({ maxPending }) => maxPending !== undefined) ||
-      knows('one item counted for each of its parts'),
-    early: early || later || EARLY.some(knows),
+    window: supplies.some(({ maxPending }) => maxPending !== undefined),
+    early: early || later || behindNone,
     // What is held when something fails is handed back with that.
     cut: cut || later || (fails && swallows),
-    stalls: STALLS.some(knows),
-    knows,
+    stalls: behindNone,
   };
 }
