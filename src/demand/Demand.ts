@@ -27,6 +27,8 @@ export const UNLIMITED = 2 ** 30 - 1;
 /** Sources that may be subscribed while draining, one after the other, and complete. */
 const MAX_COMPLETIONS = 100;
 
+const NONE: Ticket[] = [];
+
 export type Complaint = 'cut' | 'overrun' | 'unclaimed' | 'late' | 'ticket';
 
 let subscribing: Demand | undefined;
@@ -113,6 +115,8 @@ export class Demand {
   #first: Outlet<never> | undefined;
   #last: Outlet<never> | undefined;
   #complained: Set<Complaint> | undefined;
+  /** What waits of sources that are in no inner stream. */
+  readonly unclaimedOf = new Set<WaitingTickets>();
   /** Those that an emitter's end did not hand to a stage: they wait until the owner sees the end. */
   readonly #tails = new WaitingTickets();
 
@@ -340,7 +344,7 @@ export class Demand {
 
   /** What is above was left: native operators do not hold any more what they held. */
   handBackTails(reason: unknown): void {
-    this.#tails.release(this.#tails.size, reason);
+    if (this.#tails.size > 0) this.#tails.release(this.#tails.size, reason);
   }
 
   /** Has a ticket wait as that of an unclaimed item does: for the next claimed one, or the end. */
@@ -355,6 +359,14 @@ export class Demand {
     return undefined;
   }
 
+  /** A reference to what waits of sources that are in no inner stream, but for those of one emitter: it may come in the call of another. */
+  waitingBeside(waiting: WaitingTickets): Ticket[] {
+    if (this.unclaimedOf.size === 0 && this.#tails.size === 0) return NONE;
+    const found = [this.#tails.hold()];
+    for (const other of this.unclaimedOf) if (other !== waiting) found.push(other.hold());
+    return found.filter((ticket) => ticket !== undefined);
+  }
+
   /** A reference to every ticket above that no stage has claimed yet. */
   unclaimedTickets(): Ticket[] {
     const found = [this.#tails.hold()];
@@ -364,14 +376,15 @@ export class Demand {
 
   /** Its owner has seen the end of its input, or, with a reason, hands back what it never saw. */
   end(failure?: unknown): void {
-    if (!this.ended) this.failure = failure; // a teardown after a good end takes nothing back
+    if (this.ended) return; // a teardown after a good end takes nothing back
     this.ended = true;
-    if (this.#tails.size === 0) return;
-    // An operator below (`take`) has ended it, while native ones above still had something to do.
-    const isCut = [...this.outlets].some(({ ending, parked }) => !ending && !parked);
-    this.handBackTails(
-      failure ?? (isCut ? new HandedBackError(this.owner?.name ?? '', 'the flow was left') : undefined),
-    );
+    // Ended by an operator below (`take`), or by draining: native ones above may still hold something.
+    const isCut = (): boolean =>
+      this.draining || [...this.outlets].some(({ ending, parked }) => !ending && !parked);
+    if (failure === undefined && this.ticketed && isCut()) {
+      this.failure = new HandedBackError(this.owner?.name ?? '', 'the flow was left');
+    } else this.failure = failure;
+    this.handBackTails(this.failure);
   }
 
   /** Draining waits for emitters to complete; not for parked ones, nor where there never was one. */

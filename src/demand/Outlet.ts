@@ -8,7 +8,7 @@ import {
 } from '../errors.ts';
 import { demandBelow, endingsBelow, operatorsOnStack, type Endings } from '../rx/chain.ts';
 import { current } from '../tickets/current.ts';
-import type { Ticket } from '../tickets/Ticket.ts';
+import { Ticket } from '../tickets/Ticket.ts';
 import type { TicketBook } from '../tickets/TicketBook.ts';
 import { WaitingTickets } from '../tickets/WaitingTickets.ts';
 import { Demand, UNLIMITED } from './Demand.ts';
@@ -116,7 +116,7 @@ export class Outlet<T> {
 
   /** Emits one item under its ticket, of which the caller keeps its reference; then looks what became of it. */
   emit(value: T, ticket: Ticket | null): void {
-    if (ticket === null) this.#call(value, null);
+    if (ticket === null && !this.demand.ticketed) this.#call(value, null);
     else this.#emitTicketed(value, ticket);
   }
 
@@ -137,21 +137,35 @@ export class Outlet<T> {
     if (demand.claims === claims && demand.owner !== undefined) this.#unclaimed(value);
   }
 
-  #emitTicketed(value: T, ticket: Ticket): void {
+  #emitTicketed(value: T, ticket: Ticket | null): void {
     const { waiting } = this;
     const before = waiting.size;
-    const under = waiting.under(ticket);
+    const under = this.#under(ticket);
+    if (under === null) {
+      this.#call(value, null);
+      return;
+    }
     const { claims, drops } = under;
     this.#call(value, under);
     if (under.claims !== claims) {
-      if (before > 0) waiting.release(before);
+      if (before > 0) this.#release(before);
       // Left in the middle of what a native operator takes apart: nobody knows which of its items or parts got through.
-      const isCut = this.closed && (ticket.size > 1 || this.hasFailed);
+      const isCut = this.closed && (under.size > 1 || this.hasFailed);
       under.release(isCut ? this.#left() : undefined);
       return;
     }
-    if (under.drops === drops && this.demand.ticketed) this.wait(ticket);
+    if (ticket !== null && under.drops === drops && this.demand.ticketed) this.wait(ticket);
     under.release();
+  }
+
+  /** The ticket of an item, with those of all that may come in the same call: what waits here (`bufferCount`), or beside it (`zip`). */
+  #under(ticket: Ticket | null): Ticket | null {
+    const { demand, place, waiting } = this;
+    const own = waiting.hold();
+    const beside = place.stream ? [] : demand.waitingBeside(waiting);
+    if (!own && beside.length === 0) return ticket === null ? null : ticket.hold();
+    const members = [...beside, own, ticket?.hold()].filter((each) => each !== undefined);
+    return new Ticket(ticket?.size ?? 0, undefined, undefined, undefined, members);
   }
 
   /** Completes, under a ticket that carries those still waiting: `reduce` and its like emit inside this call. */
@@ -162,17 +176,19 @@ export class Outlet<T> {
       return;
     }
     const tail = waiting.hold();
-    if (tail) waiting.release(waiting.size);
-    const claims = tail?.claims;
+    if (tail) this.#release(waiting.size);
     const works = place.end();
+    const under = this.#under(tail ?? works ?? null);
+    const claims = under?.claims;
     this.ending = 'complete';
-    this.#end(tail ?? works ?? null, () => {
+    this.#end(under, () => {
       this.subscriber.complete();
     });
+    under?.release();
     place.leave(false, works);
     if (!tail) return;
     if (this.hasFailed) tail.release(this.#left());
-    else if (tail.claims !== claims || !demand.owner) tail.release();
+    else if (under?.claims !== claims || !demand.owner) tail.release();
     else demand.addTail(tail, this.inner);
   }
 
@@ -198,8 +214,13 @@ export class Outlet<T> {
     if (place.stream && this.ending !== 'complete' && place.isLeft) place.home.handBackTails(this.#stopped());
   }
 
+  #release(count: number, failure?: unknown): void {
+    this.waiting.release(count, failure);
+    if (this.waiting.size === 0) this.demand.unclaimedOf.delete(this.waiting);
+  }
+
   handBack(reason: unknown): void {
-    if (this.waiting.size > 0) this.waiting.release(this.waiting.size, reason);
+    if (this.waiting.size > 0) this.#release(this.waiting.size, reason);
   }
 
   /** Nobody else waits; while the stage below is subscribing, one whose item was held lets others be subscribed. */
@@ -256,6 +277,7 @@ export class Outlet<T> {
       return;
     }
     const full = this.waiting.add(ticket);
+    if (!this.place.stream) demand.unclaimedOf.add(this.waiting);
     if (full) {
       this.tooManyWait(full);
       return;

@@ -32,12 +32,6 @@ export class WaitingTickets {
     return this.#all?.hold();
   }
 
-  /** A ticket for this one and all that wait, which share its outcome; it comes with a reference. */
-  under(ticket: Ticket): Ticket {
-    if (!this.#all) return ticket.hold();
-    return new Ticket(ticket.size, undefined, undefined, undefined, [this.#all.hold(), ticket.hold()]);
-  }
-
   /** The first `count` of them do not wait any more; a `failure`: they are handed back. */
   release(count: number, failure?: unknown): void {
     const gone = this.#all;

@@ -278,9 +278,6 @@ export const inheritedLaws: readonly Law[] = [
         assertSettledOnce(log, [...new Set([...settled(log, 'ack'), ...settled(log, 'nak')])]);
       }
     },
-    sabotage: [
-      without(PLACE, 'stream ?? (this.#inCall && ticket === undefined)', 'stream'),
-      without(STAGE, 'if (works) this.demand.ticketed = true;'),
-    ],
+    sabotage: [without(STAGE, 'if (works) this.demand.ticketed = true;')],
   },
 ];

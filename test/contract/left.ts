@@ -41,7 +41,6 @@ const OUTLET = 'src/demand/Outlet.ts';
 const STAGE = 'src/demand/Stage.ts';
 const PLACE = 'src/demand/Place.ts';
 const TICKET = 'src/tickets/Ticket.ts';
-const WAITING = 'src/tickets/WaitingTickets.ts';
 
 /** A source inside an item's stream, that takes its time. */
 const slow = (sluice: Kernel) => (value: string) => sluice.fromPull(every(4, [value]));
@@ -277,6 +276,49 @@ export const leftLaws: readonly Law[] = [
     ],
   },
   {
+    rule: 'T8',
+    says: 'what is subscribed later in an inner stream works on an item that waits, or that rides on one that is not done',
+    async check(sluice) {
+      await hold(
+        sluice,
+        {
+          'a source behind a timer': (source, log) =>
+            source.pipe(
+              mergeMap((value) =>
+                value === 'i1'
+                  ? timer(1).pipe(switchMap(() => sluice.fromPull(every(9, [value]))))
+                  : of(value),
+              ),
+              store(sluice, log, 1),
+            ),
+          'a retry that waits': (source, log) => {
+            let failed = false;
+            const failing = (value: string) =>
+              sluice.fromPull(async function* () {
+                await sleep(1);
+                if (!failed) {
+                  failed = true;
+                  throw new Error('once');
+                }
+                yield value;
+              });
+            return source.pipe(
+              mergeMap((value) =>
+                value === 'i1' ? failing(value).pipe(retry({ count: 1, delay: 6 })) : of(value),
+              ),
+              store(sluice, log, 20),
+            );
+          },
+        },
+        () => every(3, items(2)),
+      );
+    },
+    sabotage: [
+      without(PLACE, 'stream ?? (this.#inCall && ticket === undefined)', 'stream'),
+      without(PLACE, 'streamBelow(subscriber)', 'undefined'),
+    ],
+  },
+  {
     rule: 'T10',
     says: 'what comes to a stage above a stage, inside a native inner stream, later than its call is a lost ticket as well',
     async check(sluice) {
@@ -328,7 +370,9 @@ export const leftLaws: readonly Law[] = [
       assertSettledOnce(log, items(2));
       assert.deepEqual(early(log), [], log.join(', '));
     },
-    sabotage: [without(OUTLET, 'const under = waiting.under(ticket);', 'const under = ticket.hold();')],
+    sabotage: [
+      without(OUTLET, 'const under = this.#under(ticket);', 'const under = ticket && ticket.hold();'),
+    ],
   },
   {
     rule: 'T7',
@@ -380,7 +424,7 @@ export const leftLaws: readonly Law[] = [
       assert.equal((await run(sluice, flow)).end, 'TICKET_HELD');
       assertSettledOnce(log, items(1));
     },
-    sabotage: [without(WAITING, 'if (!this.#all) return ticket.hold();', 'if (!this.#all) return ticket;')],
+    sabotage: [without(OUTLET, 'return ticket === null ? null : ticket.hold();', 'return ticket;')],
   },
   {
     rule: 'D12',

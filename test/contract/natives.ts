@@ -407,13 +407,20 @@ const breaks: Record<string, Law['sabotage']> = {
   dropping: [
     without(
       'src/demand/Outlet.ts',
-      'if (under.drops === drops && this.demand.ticketed) this.wait(ticket);',
+      'if (ticket !== null && under.drops === drops && this.demand.ticketed) this.wait(ticket);',
       'ticket.hold();',
     ),
   ],
   'holding in the call': [
-    without('src/demand/Outlet.ts', 'const under = waiting.under(ticket);', 'const under = ticket.hold();'),
-    without('src/demand/Outlet.ts', 'if (under.drops === drops && this.demand.ticketed) this.wait(ticket);'),
+    without(
+      'src/demand/Outlet.ts',
+      'const under = this.#under(ticket);',
+      'const under = ticket && ticket.hold();',
+    ),
+    without(
+      'src/demand/Outlet.ts',
+      'if (ticket !== null && under.drops === drops && this.demand.ticketed) this.wait(ticket);',
+    ),
   ],
   'holding for a time': [
     without('src/demand/PullSource.ts', 'if (this.#onSettled) demand.announce();'),
@@ -438,8 +445,12 @@ const breaks: Record<string, Law['sabotage']> = {
       'place.leave(false, works);',
     ),
   ],
-  'with sources inside that are cut short': [without(PLACE, 'if (!emitter.closed) return', 'return')],
-  'with sources inside that are given again': [without(PLACE, 'streamBelow(subscriber)', 'undefined')],
+  'with sources inside that are cut short': [
+    without('src/demand/PullSource.ts', 'this.#out.place.begin(true);'),
+  ],
+  'with sources inside that are given again': [
+    without('src/demand/PullSource.ts', 'this.#out.place.begin(true);'),
+  ],
   'with sources inside that are followed by others': [
     without(PLACE, 'if (before) found.push(before);'),
     without('src/demand/Outlet.ts', 'tail ?? works ?? null', 'tail'),

@@ -11,11 +11,13 @@ import {
   Subject,
   timer,
   toArray,
+  zip,
 } from 'rxjs';
 import {
   acknowledged,
   assertSettledOnce,
   early,
+  every,
   items,
   lost,
   run,
@@ -23,7 +25,7 @@ import {
   store,
   type Log,
 } from './acknowledged.ts';
-import { advance, sleep, takes, upTo, without, type Law } from './law.ts';
+import { advance, sleep, takes, upTo, within, without, type Law } from './law.ts';
 
 const TICKET = 'src/tickets/Ticket.ts';
 
@@ -76,7 +78,10 @@ export const unclaimedLaws: readonly Law[] = [
       assert.ok(below.includes('nak i3'), below.join());
     },
     sabotage: [
-      without(OUTLET, 'if (under.drops === drops && this.demand.ticketed) this.wait(ticket);'),
+      without(
+        OUTLET,
+        'if (ticket !== null && under.drops === drops && this.demand.ticketed) this.wait(ticket);',
+      ),
       without(
         OUTLET,
         'if (this.closed) {\n      ticket.hold().release(this.#left());',
@@ -106,7 +111,7 @@ export const unclaimedLaws: readonly Law[] = [
       assert.ok(settled(log, 'nak').includes('i4'), 'what rode on the item that failed');
     },
     sabotage: [
-      without(OUTLET, 'const under = waiting.under(ticket);', 'const under = ticket.hold();'),
+      without(OUTLET, 'const under = this.#under(ticket);', 'const under = ticket && ticket.hold();'),
       without(TICKET, 'if (ticket.members) failing.push(...ticket.members);'),
     ],
   },
@@ -135,10 +140,10 @@ export const unclaimedLaws: readonly Law[] = [
     sabotage: [
       without(
         OUTLET,
-        'if (tail.claims !== claims || !demand.owner) tail.release();',
+        'if (under?.claims !== claims || !demand.owner) tail.release();',
         'if (demand) tail.release();',
       ),
-      without(DEMAND, 'this.#tails.release(this.#tails.size, reason);'),
+      without(DEMAND, 'if (this.#tails.size > 0) this.#tails.release(this.#tails.size, reason);'),
       without(OUTLET, 'tail ?? works ?? null', 'null'),
     ],
   },
@@ -260,6 +265,41 @@ export const unclaimedLaws: readonly Law[] = [
     sabotage: [
       without(DEMAND, 'this.urges += by;'),
       without(BATCH, 'if (this.letsGo) this.flush();', 'if (this.demand.draining) this.flush();'),
+    ],
+  },
+  {
+    rule: 'T5',
+    says: 'an item that native operators hold until another source emits waits for that as well; what they hold at the end of a drain is handed back',
+    async check(sluice) {
+      const log: Log = [];
+      const slow = (value: string) => (value === 'i1,i5' ? 20 : 1);
+      const put = async (values: string[]): Promise<void> => {
+        await sleep(slow(values.join()));
+        log.push(...values.map((value) => `store ${value}`));
+      };
+      const one = acknowledged(sluice, log, every(3, items(3)));
+      const other = acknowledged(sluice, log, every(5, items(2, 5)));
+      const flow = merge(one, other).pipe(bufferCount(2), sluice.poolMap(put, { concurrency: 3 }));
+      assert.equal((await run(sluice, flow)).end, 'completed');
+      for (const item of settled(log, 'ack')) {
+        assert.ok(log.indexOf(`ack ${item}`) > log.indexOf(`store ${item}`), log.join(', '));
+      }
+      const held: Log = [];
+      const zipped = zip(
+        acknowledged(sluice, held, items(3)),
+        acknowledged(sluice, held, every(9, ['i4', 'i5'])),
+      );
+      const draining = sluice.runFlow(zipped.pipe(sluice.poolMap(takes(1), { concurrency: 1 })), {
+        onWarning: () => undefined,
+      });
+      await advance(12);
+      assert.equal((await within(draining.drain())).end, 'drained');
+      assert.deepEqual(settled(held, 'ack').includes('i3'), false, held.join(', '));
+      assertSettledOnce(held, [...new Set([...settled(held, 'ack'), ...settled(held, 'nak')])]);
+    },
+    sabotage: [
+      without(OUTLET, 'place.stream ? [] : demand.waitingBeside(waiting)', 'place.stream ? [] : []'),
+      without(DEMAND, 'this.draining || [...this.outlets]', '[...this.outlets]'),
     ],
   },
   {

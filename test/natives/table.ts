@@ -7,8 +7,6 @@ import type { Item, Parts, Wiring } from './probe.ts';
 export const LIMITS = {
   branch:
     'The operator holds an item inside a group or window, while another group goes on: the item settles with the other.',
-  sources:
-    'The operator holds an item until another source emits: the item may settle when its own source has ended.',
   lag: 'The operator emits an earlier item in the call of a later one: the later one settles with the earlier.',
   half: 'One part of an item is emitted at once and another held: the item settles with the first part.',
   state: 'An item is emitted at once, and again later as part of a state: it settles the first time.',
@@ -81,7 +79,7 @@ const opened = (): Observable<unknown> => merge(of(0), interval(5));
 const atTheEnd: Extras = { instead: 'the same below the last stage' };
 const push: Extras = { instead: 'the same inside `fromPush(…)`' };
 const state: Extras = { limit: 'state', instead: '`batch`, or keep the state where the items are stored' };
-const sources: Extras = { limit: 'sources', instead: 'one `fromPull` that reads both' };
+const both: Extras = { instead: 'one `fromPull` that reads both' };
 const time: Extras = { instead: '`batch({ maxWaitMs })`' };
 const pool: Extras = { instead: '`poolMap`' };
 const old: Extras = { deprecated: true };
@@ -113,7 +111,7 @@ export const rows: readonly Row[] = [
   ),
   flattening('combineLatestAll()', rx.combineLatestAll(), atTheEnd),
   joined('combineLatestWith(other)', ({ source, other }) => source.pipe(rx.combineLatestWith(other)), {
-    ...sources,
+    ...both,
     limit: 'state',
   }),
   flattening('concatAll()', rx.concatAll(), pool),
@@ -209,7 +207,7 @@ export const rows: readonly Row[] = [
   between('scan(list, [])', rx.scan(list, [] as readonly Item[]), state),
   joined('sequenceEqual(other)', ({ source, other }) => source.pipe(rx.sequenceEqual(other, () => true)), {
     standsFor: 'all',
-    ...sources,
+    ...both,
   }),
   between('share()', rx.share()),
   between('shareReplay(1)', rx.shareReplay(1)),
@@ -269,7 +267,7 @@ export const rows: readonly Row[] = [
     instead: 'read the latest value in the work',
   }),
   flattening('zipAll()', rx.zipAll(), atTheEnd),
-  joined('zipWith(other)', ({ source, other }) => source.pipe(rx.zipWith(other)), sources),
+  joined('zipWith(other)', ({ source, other }) => source.pipe(rx.zipWith(other)), both),
 
   // Deprecated, and still there.
   /* eslint-disable @typescript-eslint/no-deprecated */
@@ -322,7 +320,7 @@ export const rows: readonly Row[] = [
 
   // Functions that make one Observable of others.
   joined('combineLatest([source, other])', ({ source, other }) => rx.combineLatest([source, other]), {
-    ...sources,
+    ...both,
     limit: 'state',
   }),
   joined('concat(source, other)', ({ source, other }) => rx.concat(source, other)),
@@ -335,7 +333,7 @@ export const rows: readonly Row[] = [
     return merge(shared, connecting);
   }),
   joined('defer(() => source)', ({ source }) => rx.defer(() => source)),
-  joined('forkJoin([source, other])', ({ source, other }) => rx.forkJoin([source, other]), sources),
+  joined('forkJoin([source, other])', ({ source, other }) => rx.forkJoin([source, other]), both),
   joined('from(source)', ({ source }) => rx.from(source)),
   joined('iif(() => true, source, other)', ({ source, other }) => rx.iif(() => true, source, other)),
   joined('merge(source, other)', ({ source, other }) => merge(source, other)),
@@ -353,7 +351,7 @@ export const rows: readonly Row[] = [
       () => source,
     ),
   ),
-  joined('zip(source, other)', ({ source, other }) => rx.zip(source, other), sources),
+  joined('zip(source, other)', ({ source, other }) => rx.zip(source, other), both),
 ];
 
 /** The same, wired differently: what is held then, and what becomes of tickets. */
@@ -535,30 +533,22 @@ export const variants: readonly Row[] = [
       stage,
     ),
   ),
-  joined('zip(source, slow)', ({ source, slow }) => rx.zip(source, slow), { limit: 'sources' }),
+  joined('zip(source, slow)', ({ source, slow }) => rx.zip(source, slow)),
   joined('combineLatest([source, slow])', ({ source, slow }) => rx.combineLatest([source, slow]), {
     limit: 'state',
   }),
   joined('merge(source, slow)', ({ source, slow }) => merge(source, slow)),
   joined('merge(source, interval(2))', ({ source }) => merge(source, ticks())),
   joined('merge(source, fromPush(interval(2)))', ({ source }) => merge(source, fromPush(ticks()))),
-  joined(
-    'merge(source, other), bufferCount(4)',
-    ({ source, other }) => merge(source, other).pipe(rx.bufferCount(4)),
-    {
-      limit: 'sources',
-    },
+  joined('merge(source, other), bufferCount(4)', ({ source, other }) =>
+    merge(source, other).pipe(rx.bufferCount(4)),
   ),
   joined('concat(slow, source)', ({ source, slow }) => rx.concat(slow, source)),
   joined('race(source, other)', ({ source, other }) => rx.race(source, other)),
   joined('buffer(other)', ({ source, other }) => source.pipe(rx.buffer(other))),
-  joined('sample(other)', ({ source, other }) => source.pipe(rx.sample(other)), { limit: 'sources' }),
-  joined('sample(fromPush(interval(2)))', ({ source }) => source.pipe(rx.sample(fromPush(ticks()))), {
-    limit: 'sources',
-  }),
-  joined('withLatestFrom(other)', ({ source, other }) => source.pipe(rx.withLatestFrom(other)), {
-    limit: 'sources',
-  }),
+  joined('sample(other)', ({ source, other }) => source.pipe(rx.sample(other))),
+  joined('sample(fromPush(interval(2)))', ({ source }) => source.pipe(rx.sample(fromPush(ticks())))),
+  joined('withLatestFrom(other)', ({ source, other }) => source.pipe(rx.withLatestFrom(other))),
   joined('skipUntil(other)', ({ source, other }) => source.pipe(rx.skipUntil(other))),
   joined('takeUntil(other)', ({ source, other }) => source.pipe(rx.takeUntil(other))),
 ];

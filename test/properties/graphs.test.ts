@@ -41,12 +41,12 @@ const twins = {
   'an inner stream does not keep the item that it works on': without(PULL, 'this.#out.place.begin(true);'),
   'what is held is settled with the next item before that is': without(
     OUTLET,
-    'const under = waiting.under(ticket);',
-    'const under = ticket.hold();',
+    'const under = this.#under(ticket);',
+    'const under = ticket && ticket.hold();',
   ),
   'what is held is settled at once': without(
     OUTLET,
-    'if (under.drops === drops && this.demand.ticketed) this.wait(ticket);',
+    'if (ticket !== null && under.drops === drops && this.demand.ticketed) this.wait(ticket);',
   ),
   'what comes in the place of a source works on the item at which that was left': without(
     'src/demand/Place.ts',
