@@ -1,8 +1,11 @@
 import type { Routes } from '@angular/router';
-import { DeskPage } from './desk-page';
-import { OrderPage } from './order-page';
 
+/** Each page is loaded when it is asked for; sluice comes with the pages that use it. */
 export const routes: Routes = [
-  { path: '', component: DeskPage, title: 'Order desk' },
-  { path: 'orders/:id', component: OrderPage, title: 'Order' },
+  { path: '', loadComponent: () => import('./desk-page').then((page) => page.DeskPage), title: 'Order desk' },
+  {
+    path: 'orders/:id',
+    loadComponent: () => import('./order-page').then((page) => page.OrderPage),
+    title: 'Order',
+  },
 ];
