@@ -110,7 +110,8 @@ const limits = ` (aim: ${kB(aim).trim()}, never above ${kB(initialCeiling).trim(
 const inInitial = compare(whole.initial, without.initial, limits);
 
 console.log('\nThe whole app, min+gzip: the initial bundle and all chunks that are loaded later');
-compare([...whole.scripts.values()], [...without.scripts.values()]);
+const inAll = compare([...whole.scripts.values()], [...without.scripts.values()]);
+say(inAll - inInitial, 'of what is more, min+gzip, is in the chunks that are loaded later');
 
 console.log('\nWhere sluice is, min+gzip');
 for (const { file, bytes, minified, sluice } of whole.scripts.values()) {
