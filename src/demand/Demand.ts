@@ -335,11 +335,10 @@ export class Demand {
     this.owner.announced?.();
   }
 
-  /** Keeps a ticket, which comes with a reference, until the owner sees the end; `inner`: it has a place in a window above. */
-  addTail(tail: Ticket, inner: boolean): void {
-    const full = this.ended ? undefined : this.#tails.add(tail);
+  /** Keeps a ticket, which comes with a reference, until the owner sees the end. */
+  addTail(tail: Ticket): void {
+    if (!this.ended) this.#tails.add(tail);
     tail.release(this.ended ? this.failure : undefined);
-    if (full && inner) this.#outer()?.tooManyWait(full);
   }
 
   /** What is above was left: native operators do not hold any more what they held. */
@@ -350,7 +349,7 @@ export class Demand {
   /** Has a ticket wait as that of an unclaimed item does: for the next claimed one, or the end. */
   defer(ticket: Ticket): void {
     const outer = this.#outer();
-    if (!outer) this.addTail(ticket.hold(), false);
+    if (!outer) this.addTail(ticket.hold());
     else outer.wait(ticket);
   }
 

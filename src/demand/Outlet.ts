@@ -189,7 +189,7 @@ export class Outlet<T> {
     if (!tail) return;
     if (this.hasFailed) tail.release(this.#left());
     else if (under?.claims !== claims || !demand.owner) tail.release();
-    else demand.addTail(tail, this.inner);
+    else demand.addTail(tail);
   }
 
   /** Errors; what waits unclaimed is handed back. What comes in its place may work on the same item. */

@@ -52,15 +52,20 @@ export class Place {
   /** What it works on: an item of an outer stream, or all of those that it may be. Kept until its own end. */
   works: Ticket | undefined = undefined;
   readonly #demand: Demand;
-  /** In the call of an item, or of what has become of one, on which it works then. */
-  readonly #inCall: boolean;
+  /** What it works on: the item in whose call it is subscribed, one that native operators hold, or either. */
+  readonly #on: 'item' | 'held' | 'either';
   /** It has a reference to `works`. */
   #holds = false;
 
-  private constructor(demand: Demand, inner: boolean, inCall: boolean, stream: InnerStream | undefined) {
+  private constructor(
+    demand: Demand,
+    inner: boolean,
+    on: 'item' | 'held' | 'either',
+    stream: InnerStream | undefined,
+  ) {
     this.#demand = demand;
     this.inner = inner;
-    this.#inCall = inCall;
+    this.#on = on;
     this.stream = stream;
   }
 
@@ -68,23 +73,23 @@ export class Place {
   static of(subscriber: Subscriber<never>, demand: Demand): Place {
     const emitting = emittingBelow(subscriber);
     const emitter = emitting?.emitter;
-    if (!emitter) return new Place(demand, false, true, streamBelow(subscriber));
+    if (!emitter) return new Place(demand, false, 'either', streamBelow(subscriber));
     const inner = emitting === demand;
-    const inCallAbove = (trunk: Subscriber<never>): Place => {
+    const above = (trunk: Subscriber<never>, on: 'item' | 'either'): Place => {
       const junction = junctionOf(subscriber, trunk);
-      return new Place(demand, inner, true, junction && new InnerStream(junction, emitter));
+      return new Place(demand, inner, on, junction && new InnerStream(junction, emitter));
     };
-    if (!emitter.closed) return inCallAbove(emitter.subscriber);
+    if (!emitter.closed) return above(emitter.subscriber, emitter.ending ? 'either' : 'item');
     // In the call of one that has ended, or was left, comes what takes the place of that, or of a stream that it was in.
     for (let left: Place = emitter.place; left.stream; left = left.stream.within.place) {
       const { end, joint, within } = left.stream;
       if (joint.closed) continue;
       const found = firstOf(subscriber, (link) => link === end || link === joint);
-      if (!found) return inCallAbove(joint);
+      if (!found) return above(joint, 'either');
       const known = found.joint === end ? left.stream : found.end && streamOf(found.end);
-      return new Place(demand, inner && left.inner, false, known ?? new InnerStream(found, within));
+      return new Place(demand, inner && left.inner, 'held', known ?? new InnerStream(found, within));
     }
-    return new Place(demand, false, false, undefined);
+    return new Place(demand, false, 'held', undefined);
   }
 
   /** Begins to work; `claims`: a source, which says so to the emitter of the item, and not a stage. */
@@ -95,13 +100,14 @@ export class Place {
     if (!ticket && !before && !this.#demand.ticketed) return undefined;
     const found: Ticket[] = [];
     if (before) found.push(before);
-    if (ticket && this.#inCall) found.push(ticket);
+    if (ticket && this.#on !== 'held') found.push(ticket);
     for (const each of found) {
       each.hold();
       if (claims) each.claims++;
     }
     // Or it is one of those that wait; no program can tell which.
-    if (stream ?? (this.#inCall && ticket === undefined)) found.push(...this.home.unclaimedTickets());
+    const mayWait = stream ? !ticket || this.#on !== 'item' : ticket === undefined && this.#on === 'either';
+    if (mayWait) found.push(...this.home.unclaimedTickets());
     this.works = found.length > 1 ? Ticket.group(found) : found[0];
     this.#holds = this.works !== undefined;
     if (!before) stream?.begin(this.works);
@@ -133,7 +139,7 @@ export class Place {
     if (!works) return;
     const { home } = this;
     if (!cutShort) works.release();
-    else if (home.ended || this.isLeft) {
+    else if (home.ended || this.isLeft || !home.owner) {
       works.release(home.failure ?? new HandedBackError('sluice', 'the flow was stopped'));
     } else {
       // Given up by a native operator (`switchMap`, `takeUntil`), or replaced: as an item that such an operator swallows.

@@ -6,7 +6,7 @@ import { PullTimer } from '../metrics/SourceMeter.ts';
 import { endOfChain, runBelow } from '../rx/chain.ts';
 import { under } from '../tickets/current.ts';
 import { Ticket } from '../tickets/Ticket.ts';
-import { TicketBook } from '../tickets/TicketBook.ts';
+import { MAX_WAITING, TicketBook } from '../tickets/TicketBook.ts';
 import { aside, complainOfCut, UNLIMITED } from './Demand.ts';
 import { Outlet, type Emitter } from './Outlet.ts';
 import { toldOnly } from '../work/toldOf.ts';
@@ -31,9 +31,6 @@ export interface PullSettings<T> {
   /** The run that it was read in is over. */
   readonly onOver?: (failure: Failure | undefined) => void;
 }
-
-/** Items that may wait for a ride on the next claimed ticket, where `maxPending` sets no window. */
-const MAX_WAITING_TICKETS = 1_000;
 
 /**
  * An Observable of what is pulled: `fromPull`, with what only connectors ask for. `key`: what it is a part of, where that
@@ -94,7 +91,7 @@ export class PullSource<T> implements Emitter {
     this.#window = window;
     this.#onDrain = onDrain;
     this.#onOver = onOver;
-    const maxWaiting = window === UNLIMITED ? MAX_WAITING_TICKETS : Math.floor(window / 2);
+    const maxWaiting = window === UNLIMITED ? MAX_WAITING : Math.floor(window / 2);
     this.#book = new TicketBook(window, maxWaiting, () => this.#pending, onFailing as TicketBook['failing']);
     this.#out = new Outlet(subscriber, this);
     this.#runBelow = this.#out.demand.owner?.run ?? runBelow(subscriber);

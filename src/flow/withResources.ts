@@ -5,7 +5,7 @@ import { HandedBackError, InvalidOptionError, reasonOf, ScopeEndedError } from '
 import { atLeast, callable } from '../options.ts';
 import { Place } from '../demand/Place.ts';
 import { demandBelow, runBelow } from '../rx/chain.ts';
-import { current, under } from '../tickets/current.ts';
+import { under } from '../tickets/current.ts';
 import type { Ticket } from '../tickets/Ticket.ts';
 import { isPromiseLike } from '../work/isPromiseLike.ts';
 import { warnOnConsole } from '../warnOnConsole.ts';
@@ -105,13 +105,13 @@ export function withResources<R, T>(
 class Opening implements Emitter {
   readonly #subscriber: Subscriber<never>;
   readonly #out: Outlet<never>;
-  #ticket: Ticket | null | undefined;
+  #ticket: Ticket | undefined;
 
   constructor(subscriber: Subscriber<never>) {
     this.#subscriber = subscriber;
     this.#out = new Outlet(subscriber, this);
-    this.#ticket = current.ticket;
-    this.#ticket?.claim();
+    this.#ticket = this.#out.place.begin(true);
+    if (this.#ticket) this.#out.place.end();
     subscriber.add(() => {
       this.#out.detach();
       this.#release(new HandedBackError('withResources', 'the flow was stopped'));
@@ -131,7 +131,7 @@ class Opening implements Emitter {
       this.#out.detach();
       const ticket = this.#ticket;
       this.#ticket = undefined; // the flow has it from now on
-      under(ticket, () => {
+      under(ticket ?? null, () => {
         start(resources);
       });
       ticket?.release();

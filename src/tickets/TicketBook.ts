@@ -1,5 +1,8 @@
 import type { Ticket } from './Ticket.ts';
 
+/** Items that may wait for a ride at once, where no window bounds them; with those that ride on them, where it does. */
+export const MAX_WAITING = 1_000;
+
 /** What an acknowledged source keeps of its items that wait for a ride. */
 export class TicketBook {
   /** Told of what will be handed back, as soon as one of its parts is. */
@@ -40,8 +43,9 @@ export class TicketBook {
     return this.#waiting.size;
   }
 
-  /** The window is full of them: nothing else can come. */
+  /** More of them than may, or the window is full of them: nothing else can come. */
   get isFull(): boolean {
+    if (this.held > Math.max(this.maxWaiting, MAX_WAITING)) return true;
     return this.#pending() >= this.#window && this.held >= this.#pending();
   }
 }

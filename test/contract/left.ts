@@ -265,7 +265,7 @@ export const leftLaws: readonly Law[] = [
     },
     sabotage: [
       without(DEMAND, 'const waiting = this.unclaimedTickets();', 'const waiting: Ticket[] = [];'),
-      without(PLACE, 'if (!found) return inCallAbove(joint);', 'if (!found) continue;'),
+      without(PLACE, "if (!found) return above(joint, 'either');", 'if (!found) continue;'),
       without(STAGE, 'this.out.place.keep();'),
       without(
         PLACE,
@@ -274,6 +274,22 @@ export const leftLaws: readonly Law[] = [
       ),
       without(PLACE, 'found.end && streamOf(found.end)', 'undefined'),
     ],
+  },
+  {
+    rule: 'T8',
+    says: 'what is subscribed in the call of an item works on that alone: others settle, however many streams overlap',
+    async check(sluice) {
+      const log: Log = [];
+      const flow = acknowledged(sluice, log, every(3, items(30)), 8).pipe(
+        mergeMap((value) => sluice.fromPull(every(4, ['-', value]))),
+        filter((value) => value !== '-'),
+        store(sluice, log, 1),
+      );
+      assert.equal((await run(sluice, flow)).end, 'completed');
+      assert.ok(log.indexOf('ack i1') < log.indexOf('store "i9"'), log.join(', '));
+      assertSettledOnce(log, items(30));
+    },
+    sabotage: [without(PLACE, "!ticket || this.#on !== 'item'", 'true')],
   },
   {
     rule: 'T8',
@@ -314,7 +330,7 @@ export const leftLaws: readonly Law[] = [
       );
     },
     sabotage: [
-      without(PLACE, 'stream ?? (this.#inCall && ticket === undefined)', 'stream'),
+      without(PLACE, "ticket === undefined && this.#on === 'either'", 'false'),
       without(PLACE, 'streamBelow(subscriber)', 'undefined'),
     ],
   },

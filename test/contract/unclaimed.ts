@@ -331,7 +331,10 @@ export const unclaimedLaws: readonly Law[] = [
     sabotage: [
       without(WAITING, 'this.size > book.maxWaiting || '),
       without(WAITING, 'if (item.book) books.add(item.book);'),
-      without(OUTLET, 'demand.addTail(tail, this.inner)', 'demand.addTail(tail, false)'),
+      without(
+        'src/tickets/TicketBook.ts',
+        'if (this.held > Math.max(this.maxWaiting, MAX_WAITING)) return true;',
+      ),
       without(PULL, 'Math.floor(window / 2)', 'window'),
     ],
   },
