@@ -7,7 +7,6 @@ import { RecentKeys } from '../src/queue/RecentKeys.ts';
 import { demandBelow } from '../src/rx/chain.ts';
 import { link } from '../src/rx/link.ts';
 import { current, under } from '../src/tickets/current.ts';
-import { Ticket } from '../src/tickets/Ticket.ts';
 import { atOnce } from '../src/work/isPromiseLike.ts';
 
 export interface DedupeOptions<T> {
@@ -93,33 +92,12 @@ function dedupeNow<T>(
       run?.trace?.({ stage: meter.name, event: 'kept', value });
       meter.out++;
       meter.emitted++;
-      if (!ticket) subscriber.next(value);
-      else
-        emitUnder(ticket, subscriber, value, () => {
+      for (const item of ticket?.items() ?? []) {
+        item.onFailing(() => {
           recent.remove(key, at);
         });
+      }
+      subscriber.next(value);
     },
   });
-}
-
-/** Emits under a ticket that shares its fate with `ticket`, and hears of it when the item is handed back. */
-function emitUnder<T>(ticket: Ticket, subscriber: Subscriber<T>, value: T, handedBack: () => void): void {
-  const watched = new Ticket(
-    ticket.size,
-    (failure) => {
-      if (failure !== undefined) handedBack();
-    },
-    undefined,
-    undefined,
-    [ticket.hold()],
-  );
-  try {
-    under(watched, () => {
-      subscriber.next(value);
-    });
-  } finally {
-    ticket.claims += watched.claims;
-    ticket.drops += watched.drops;
-    watched.release();
-  }
 }

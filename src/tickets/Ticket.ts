@@ -25,6 +25,7 @@ export class Ticket {
   /** Not given back yet. */
   references = 1;
   readonly #settle: ((failure: unknown) => void) | undefined;
+  #failing: (() => void)[] | undefined;
 
   constructor(
     size: number,
@@ -56,6 +57,11 @@ export class Ticket {
     const behind = new Set<Ticket>([this]);
     for (const { members } of behind) members?.forEach((member) => behind.add(member));
     return [...behind].filter(({ book }) => book);
+  }
+
+  /** Tells when it will be handed back, as soon as that is known. */
+  onFailing(tell: () => void): void {
+    (this.#failing ??= []).push(tell);
   }
 
   /** Keeps it unsettled, without saying that the item has arrived anywhere. */
@@ -92,6 +98,9 @@ export class Ticket {
       if (ticket.failure !== undefined) continue;
       ticket.failure = failure;
       ticket.book?.failing?.(ticket.origin);
+      ticket.#failing?.forEach((tell) => {
+        tell();
+      });
       if (ticket.members) failing.push(...ticket.members);
     }
   }

@@ -114,10 +114,11 @@ function limits(): string {
     'a source behind a `timer`) is counted to what waits by then; an item that has been acknowledged meanwhile may be so ' +
     'before that is stored. As the work of ' +
     '`poolMap` an Observable counts as a whole, whatever is in it. With ' +
-    '`startWith` above `concatMap` to sources, the items behind that first value may be acknowledged early.';
+    '`startWith` above `concatMap` to sources, the items behind that first value may be acknowledged early; so may the items ' +
+    'of a line whose inner streams are cut (`share`, `fromPush`), since a source behind a cut cannot be seen to work on them.';
   const thrown =
     'Where a native operator throws under `retry` or `catchError`, the item is handed back, whatever part of it has arrived, ' +
-    'and so is what was at work or held above.';
+    'and so is what was at work or held above. Not inside a group or window, which passes by what sees that.';
   return [text, lines.join('\n'), advice, inside, thrown].join('\n\n');
 }
 

@@ -1,4 +1,4 @@
-import { of, switchMap, tap } from 'rxjs';
+import { bufferCount, catchError, EMPTY, mergeMap, of, switchMap, tap } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { dedupe, fromPull, poolMap, runFlow, storeTo } from 'sluice';
 import { RecentKeys } from '../../src/queue/RecentKeys.ts';
@@ -75,6 +75,45 @@ describe('dedupe in an acknowledged flow', () => {
     await run;
     expect(told).toEqual(['1 back', '2 done', '1 done']);
     expect(out).toEqual([2, 1]);
+  });
+
+  it('lets what a native buffer held pass again, where that was handed back', async () => {
+    const again: number[] = [];
+    const input = async function* (): AsyncGenerator<number> {
+      yield* [1, 2];
+      await sleep(10);
+      yield* [3, 4]; // with which 1 and 2, which nobody has taken, are handed back
+      await sleep(10);
+      yield* again;
+    };
+    const stored: number[] = [];
+    let failed = false;
+    const store = async (items: number[]): Promise<void> => {
+      await sleep(1);
+      if (!failed) {
+        failed = true;
+        throw new Error('first');
+      }
+      stored.push(...items);
+    };
+    const flow = fromPull(input, {
+      onSettled: ({ value, failure }) => {
+        if (failure !== undefined) again.push(value);
+      },
+    }).pipe(
+      dedupe(forEver),
+      bufferCount(2),
+      mergeMap((items) =>
+        of(items).pipe(
+          poolMap(store, { concurrency: 1 }),
+          catchError(() => EMPTY),
+        ),
+      ),
+    );
+    const run = runFlow(flow, { onWarning: () => undefined });
+    await settle(60);
+    await run;
+    expect(stored).toEqual([3, 4, 1, 2]);
   });
 
   it('lets a sink know what its source pulled, for a checkpoint in the same transaction', async () => {
