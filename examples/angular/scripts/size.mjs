@@ -7,7 +7,7 @@ import { build } from 'esbuild';
 /** What the operators of an app may cost, min+gzip, rxjs apart. */
 const aim = 6_000;
 /** What nobody may exceed by accident on the way there. */
-const ceiling = 20_430;
+const ceiling = 20_800;
 /** What sluice may add to the initial bundle: an import of it there, by accident, brings all of it back. */
 const initialCeiling = 1_050;
 
