@@ -48,10 +48,9 @@ const twins = {
     OUTLET,
     'if (ticket !== null && under.drops === drops && this.demand.ticketed) this.wait(ticket);',
   ),
-  'what comes in the place of a source works on the item at which that was left': without(
+  'what a line of inner streams begins with later does not keep the items that wait': without(
     'src/demand/Place.ts',
-    'if (!emitter.closed) return',
-    'return',
+    'if (mayWait) found.push(...this.home.unclaimedTickets());',
   ),
   'a window that has been full does not open again': without(
     PULL,
