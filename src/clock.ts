@@ -74,8 +74,8 @@ export class LoopBudget {
   }
 
   #look(): boolean {
-    const at = performance.now(); // one reading; whether time is virtual, only where it is time to stop
-    if (this.#since !== undefined) return at - this.#since > STRETCH_MS && !isReplaced();
+    const at = now();
+    if (this.#since !== undefined) return at - this.#since > STRETCH_MS;
     this.#since = at;
     nextTurn(() => {
       this.#since = undefined;

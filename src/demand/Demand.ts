@@ -115,7 +115,7 @@ export class Demand {
   #first: Outlet<never> | undefined;
   #last: Outlet<never> | undefined;
   #complained: Set<Complaint> | undefined;
-  /** What waits of sources that are in no inner stream. */
+  /** What waits of sources that are in no inner stream: beside `outlets`, so that no emission has to look at all of those. */
   readonly unclaimedOf = new Set<WaitingTickets>();
   /** Those that an emitter's end did not hand to a stage: they wait until the owner sees the end. */
   readonly #tails = new WaitingTickets();
@@ -378,11 +378,10 @@ export class Demand {
     if (this.ended) return; // a teardown after a good end takes nothing back
     this.ended = true;
     // Ended by an operator below (`take`), or by draining: native ones above may still hold something.
-    const isCut = (): boolean =>
-      this.draining || [...this.outlets].some(({ ending, parked }) => !ending && !parked);
-    if (failure === undefined && this.ticketed && isCut()) {
-      this.failure = new HandedBackError(this.owner?.name ?? '', 'the flow was left');
-    } else this.failure = failure;
+    const isCut =
+      this.ticketed && (this.draining || [...this.outlets].some(({ ending, parked }) => !ending && !parked));
+    this.failure =
+      failure ?? (isCut ? new HandedBackError(this.owner?.name ?? '', 'the flow was left') : undefined);
     this.handBackTails(this.failure);
   }
 

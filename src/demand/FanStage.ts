@@ -4,7 +4,6 @@ import type { StageIdentity } from '../metrics/StageMeter.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
 import { endOfChain } from '../rx/chain.ts';
 import { link } from '../rx/link.ts';
-
 import type { Ticket } from '../tickets/Ticket.ts';
 import { aside } from './Demand.ts';
 import { Outlet } from './Outlet.ts';

@@ -49,7 +49,7 @@ export class Place {
   readonly stream: InnerStream | undefined;
   /** It works on an item that was accepted already, so does not obey `draining`. */
   readonly inner: boolean;
-  /** What it works on: an item of an outer stream, or all of those that it may be. Kept until its own end. */
+  /** What it works on: an item of an outer stream, or all of those that it may be. Not settled before its own end. */
   works: Ticket | undefined = undefined;
   readonly #demand: Demand;
   /** What it works on: the item in whose call it is subscribed, one that native operators hold, or either. */
@@ -122,7 +122,7 @@ export class Place {
     this.#holds = this.works !== undefined;
   }
 
-  /** Ends it, if that has not been before: answers what it has worked on, with its reference. */
+  /** Ends it: answers what it has worked on, with its reference, the first time. */
   end(): Ticket | undefined {
     const works = this.#holds ? this.works : undefined;
     this.#holds = false;
@@ -148,7 +148,7 @@ export class Place {
     }
   }
 
-  /** Where the item waits of which it works on. */
+  /** Where the items wait of which it may work on one. */
   get home(): Demand {
     return this.stream?.within.demand ?? this.#demand;
   }

@@ -3,7 +3,6 @@ import { InvalidOptionError } from '../errors.ts';
 import type { StageIdentity } from '../metrics/StageMeter.ts';
 import { RingQueue } from '../queue/RingQueue.ts';
 import { link } from '../rx/link.ts';
-
 import type { Ticket } from '../tickets/Ticket.ts';
 import { Stage } from './Stage.ts';
 

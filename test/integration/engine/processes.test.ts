@@ -100,7 +100,7 @@ describe('F72: a source that never waits', () => {
   test('and does not where loops never pause', async () => {
     const library = await twin({
       file: 'src/clock.ts',
-      find: 'return at - this.#since > STRETCH_MS && !isReplaced();',
+      find: 'return at - this.#since > STRETCH_MS;',
       replace: 'return false;',
     });
     expect((await firehose(library, 'promise', 1_000_000)).busy99Ms).toBeGreaterThan(100);
